@@ -1,0 +1,1 @@
+"""SmoothTask keeps a Linux machine responsive at 100 % CPU."""

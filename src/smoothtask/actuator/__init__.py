@@ -1,0 +1,1 @@
+"""The only writer: plan, ledger, apply, restore."""

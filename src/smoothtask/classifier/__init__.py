@@ -1,0 +1,1 @@
+"""Names, patterns and behaviour → what an application is."""

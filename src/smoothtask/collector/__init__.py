@@ -1,0 +1,1 @@
+"""Kernel readers → one sample a tick."""

@@ -1,0 +1,1 @@
+"""Frozen values only: no I/O, no clock."""

@@ -1,0 +1,102 @@
+"""What a client may ask of the engine, and what it answers."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from smoothtask.model.classes import PriorityClass
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the kernel says (SO_PEERCRED, unix(7)), never as the message says."""
+
+    uid: int
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PinApp:
+    """Pin the application of *group* (a group id) to *target*."""
+
+    group: str
+    target: PriorityClass
+    op: Literal["pin"] = "pin"
+
+
+@dataclass(frozen=True, slots=True)
+class Unpin:
+    """Remove the pin of the application of *group* (a group id or an app key)."""
+
+    group: str
+    op: Literal["unpin"] = "unpin"
+
+
+@dataclass(frozen=True, slots=True)
+class SetOverride:
+    """Give one running group a class, until it exits or *seconds* pass. `target=None` takes it away."""
+
+    group: str
+    target: PriorityClass | None
+    seconds: float | None = None
+    op: Literal["override"] = "override"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelGroup:
+    """Training label: *group* should have been *target* in the newest snapshot."""
+
+    group: str
+    target: PriorityClass
+    op: Literal["label"] = "label"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMoment:
+    """Training label: how the machine felt just now."""
+
+    verdict: Literal["laggy", "fine"]
+    op: Literal["label-moment"] = "label-moment"
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Take back the caller's latest pin, unpin, override or label."""
+
+    op: Literal["undo"] = "undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Undo every change and apply nothing (`on=True`), or go on (`on=False`)."""
+
+    on: bool
+    op: Literal["pause"] = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """Everything known about one group: *target* is a group id, a pid, or a name."""
+
+    target: str
+    op: Literal["explain"] = "explain"
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Read configuration and rules again."""
+
+    op: Literal["reload"] = "reload"
+
+
+Command = PinApp | Unpin | SetOverride | LabelGroup | LabelMoment | Undo | Pause | Explain | Reload
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to one command."""
+
+    ok: bool
+    message: str
+    """One sentence for a person: what was done and how to undo it, or why not."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """For `explain`: the group, its decision and its processes, as JSON values."""

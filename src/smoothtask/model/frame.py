@@ -1,0 +1,110 @@
+"""Everything one tick found and decided: what clients show and the log stores. Text is sanitised."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from smoothtask.model.decision import Contention, Decision
+from smoothtask.model.group import AppGroup
+from smoothtask.model.system import SystemMetrics
+
+
+class Mode(StrEnum):
+    """What becomes of decisions."""
+
+    RULES_ONLY = "rules-only"
+    DRY_RUN = "dry-run"
+    """Decide and log; apply nothing (`--observe`, or no privilege to apply)."""
+    PAUSED = "paused"
+    """Every change undone, nothing applied until resumed."""
+
+
+class Mark(StrEnum):
+    """Flags of a group worth a column."""
+
+    PINNED = "pinned"
+    OVERRIDDEN = "overridden"
+    LABELLED = "labelled"
+    PROTECTED = "protected"
+    USER_OWNED = "user-owned"
+    """A person or another tool changed its priority behind our back; it is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFrame:
+    """One group with its decision and what was done."""
+
+    group: AppGroup
+    decision: Decision
+    mechanism: str
+    """What is in effect, such as `nice +19, ionice idle on 6 threads`; `-` when nothing is."""
+    marks: frozenset[Mark] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFrame:
+    """One process worth showing: busy, or in a group whose class is not NORMAL."""
+
+    pid: int
+    start_ticks: int
+    ppid: int
+    uid: int
+    group: str
+    name: str
+    command: str
+    threads: int
+    nice: int
+    cpu: float
+    wait: float
+    read_bps: float
+    write_bps: float
+    rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a person may want to know happened: a class change, a conflict, a source that failed."""
+
+    time: float
+    """Unix time."""
+    kind: str
+    """class, person, conflict, system, error."""
+    text: str
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCost:
+    """What SmoothTask itself costs."""
+
+    cpu_pct: float
+    """Of one core, over the last minute."""
+    tick_cpu_ms: float
+    rss_bytes: int
+    interval_s: float
+    """Until the next tick, as planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One tick, whole."""
+
+    seq: int
+    time: float
+    """Unix time."""
+    mono_s: float
+    mode: Mode
+    mode_reason: str
+    """Why nothing is applied, when nothing is; else empty."""
+    system: SystemMetrics
+    contention: Contention
+    groups: tuple[GroupFrame, ...]
+    """Parents before their subgroups."""
+    processes: tuple[ProcessFrame, ...]
+    """Candidates only: at most 400, the busiest first."""
+    events: tuple[Event, ...]
+    """The newest 50, oldest first."""
+    cost: SelfCost
+    sources: dict[str, str] = field(default_factory=dict)
+    """Source → how it works here: `tasks: bpf`, `events: proc connector`, `probe: off (…)`."""
+    undo_depth: int = 0
+    """How many of the person's actions can be undone."""

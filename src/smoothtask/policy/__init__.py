@@ -1,0 +1,1 @@
+"""Which class each group belongs in, and why (pure)."""
