@@ -1,0 +1,94 @@
+"""What processes do, whatever they are called (pure, one numpy pass for all of them).
+
+A *hog* wants a CPU all the time (running or waiting for one) and gives it up only when pushed off: between two
+voluntary sleeps it computes for tens of milliseconds. A *steady* process sleeps and wakes many times a second and
+computes briefly each time, as a frame loop, an editor or a call does. Under contention both may be using all they
+can get; the length of the bursts still tells them apart.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from smoothtask.model.group import Behaviour
+from smoothtask.model.tasks import Array
+
+QUIET, STEADY, HOG = range(3)
+NAMES = (Behaviour.QUIET, Behaviour.STEADY, Behaviour.HOG)
+
+STATE_DTYPE = np.dtype(
+    [
+        ("key", "<u8"),  # `process_codes`
+        ("hog_s", "<f4"),  # how long it has hogged without a break
+        ("calm_s", "<f4"),  # how long it has not, since it last did
+        ("steady_s", "<f4"),
+        ("kind", "u1"),
+        ("kind_s", "<f4"),  # how long it has been of this kind
+    ],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourLimits:
+    """What counts as what."""
+
+    hog_demand: float = 0.5
+    """Cores used or waited for."""
+    hog_burst_ms: float = 30.0
+    """CPU time between two voluntary sleeps."""
+    hog_window_s: float = 2.0
+    calm_window_s: float = 4.0
+    """A hog is one until it has behaved this long."""
+    steady_vcsw: float = 5.0
+    """Voluntary switches a second."""
+    steady_window_s: float = 0.8
+
+
+def process_codes(processes: Array) -> npt.NDArray[np.uint64]:
+    """One number a process, unique while the machine is up: start time and pid (pid_max is 2^22)."""
+    starts = processes["start_ticks"].astype(np.uint64)
+    pids = processes["pid"].astype(np.uint64)
+    return (starts << np.uint64(22)) | pids
+
+
+def observe(
+    before: Array | None,
+    codes: npt.NDArray[np.uint64],
+    rates: Array,
+    ages_s: npt.NDArray[np.float32],
+    elapsed_s: float,
+    limits: BehaviourLimits,
+) -> Array:
+    """The behaviour of each process after a tick of *elapsed_s*; rows are aligned with *codes* and *rates*."""
+    state = _carry_over(before, codes)
+    # A process that is new has behaved as its first rates say for as long as it lives.
+    span = np.where(state["kind_s"] > 0, np.float32(elapsed_s), np.minimum(ages_s, np.float32(10)))
+    demand = rates["cpu"] + rates["wait"]
+    burst_ms = 1000 * rates["cpu"] / np.maximum(rates["vcsw"], np.float32(0.5))
+    hogging = (demand >= limits.hog_demand) & (burst_ms >= limits.hog_burst_ms)
+    steady = ~hogging & (rates["vcsw"] >= limits.steady_vcsw) & (burst_ms < limits.hog_burst_ms)
+
+    state["hog_s"] = np.where(hogging, state["hog_s"] + span, 0)
+    state["calm_s"] = np.where(hogging, 0, state["calm_s"] + span)
+    state["steady_s"] = np.where(steady, state["steady_s"] + span, 0)
+    was_hog = state["kind"] == HOG
+    is_hog = (state["hog_s"] >= limits.hog_window_s) | (was_hog & (state["calm_s"] < limits.calm_window_s))
+    is_steady = ~is_hog & (state["steady_s"] >= limits.steady_window_s)
+    kind = np.where(is_hog, HOG, np.where(is_steady, STEADY, QUIET)).astype(np.uint8)
+    state["kind_s"] = np.where(kind == state["kind"], state["kind_s"], 0) + span
+    state["kind"] = kind
+    return state
+
+
+def _carry_over(before: Array | None, codes: npt.NDArray[np.uint64]) -> Array:
+    state = np.zeros(len(codes), STATE_DTYPE)
+    state["key"] = codes
+    if before is None or not len(before):
+        return state
+    order = np.argsort(before["key"], kind="stable")
+    known = before[order]
+    at = np.minimum(np.searchsorted(known["key"], codes), len(known) - 1)
+    found = known["key"][at] == codes
+    state[found] = known[at[found]]
+    return state

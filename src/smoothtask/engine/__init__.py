@@ -1,0 +1,1 @@
+"""Turns the crank: sample → group → classify → decide → act → record → publish."""

@@ -1,0 +1,120 @@
+"""Processes → applications (pure): container, systemd unit, nearest group root, session, in this order.
+
+Rule 1: an id is derived from what a group is (container, unit, root pid and start time), never counted.
+Rule 2: a process keeps its group while it runs one program: a parent's exit moves nobody.
+Rule 3: a part that is decided apart has the id of its application, a slash, and its role.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from smoothtask.model.group import Behaviour, Classification, Membership, ProcessType
+from smoothtask.model.identity import Identity
+from smoothtask.model.tasks import ProcKey
+
+KERNEL_GROUP = "kernel"
+_ROOT_TYPES = frozenset({ProcessType.GUI, ProcessType.AUDIO_CLIENT, ProcessType.DAEMON, ProcessType.SERVICE})
+# Units that hold many applications: the tree below them is looked at instead.
+_SHARED_UNIT = re.compile(r"(session-[^/]*|init|user@\d+)\.(scope|service)$")
+_USER_MANAGER = re.compile(r"/user@(\d+)\.service/")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A process with all that grouping needs to know of it."""
+
+    identity: Identity
+    classification: Classification
+    membership: Membership
+
+
+def place(
+    identity: Identity,
+    classification: Classification,
+    parent: Placed | None,
+    session_leader: Placed | None,
+) -> Membership:
+    """Where a process belongs. *parent* and *session_leader* are `None` when they are gone or unknown."""
+    if identity.kernel_thread:
+        return Membership(KERNEL_GROUP)
+    around = _outer_group(identity)
+    if around is None:
+        if _is_root(identity, classification, parent):
+            return Membership(_root_id(identity.key))
+        shelter = parent if parent is not None and _can_hold(parent) else session_leader
+        if shelter is None or shelter.identity.key == identity.key:
+            return Membership(_root_id(identity.key))
+        around = shelter.membership.group
+    beside = parent if parent is not None and parent.membership.group == around else None
+    return Membership(around, _part(around, classification, beside))
+
+
+def split_hogs(
+    members: Mapping[str, Iterable[tuple[ProcKey, str, Behaviour, bool]]],
+) -> dict[ProcKey, str]:
+    """Which processes of which groups are decided apart because they hog where others don't.
+
+    *members*: group id → (process, name, behaviour, starts others) of each process in no named part.
+    A group that does nothing but hog is one hog; a group in which somebody else sleeps and wakes, or a shell
+    waits for the next line, has its hogs in parts of their own, one a program name.
+    """
+    apart: dict[ProcKey, str] = {}
+    for group, processes in members.items():
+        listed = list(processes)
+        hogs = [(key, name) for key, name, behaviour, _ in listed if behaviour is Behaviour.HOG]
+        if hogs and any(
+            b is Behaviour.STEADY or (starts and b is not Behaviour.HOG) for _, _, b, starts in listed
+        ):
+            apart.update((key, f"{group}/hog:{_slug(name)}") for key, name in hogs)
+    return apart
+
+
+def _outer_group(identity: Identity) -> str | None:
+    """The group that something outside the process tree defines."""
+    if identity.container:
+        return f"container:{identity.container}"
+    if identity.flatpak:
+        return f"flatpak:{identity.flatpak}@{identity.uid}"
+    if identity.unit and not _SHARED_UNIT.search(identity.unit):
+        manager = _USER_MANAGER.search(identity.cgroup or "")
+        return f"unit:{identity.unit}@{manager[1]}" if manager else f"unit:{identity.unit}"
+    return None
+
+
+def _is_root(identity: Identity, classification: Classification, parent: Placed | None) -> bool:
+    """Whether a process begins a group of its own."""
+    if identity.sid == identity.key.pid:  # a terminal's shell, a login, a daemon
+        return True
+    if classification.source is None or classification.part or classification.starts_others:
+        return False
+    if classification.process_type not in _ROOT_TYPES:
+        return False
+    return parent is None or parent.classification.app != classification.app
+
+
+def _can_hold(parent: Placed) -> bool:
+    """Whether children may be counted to their parent's group: not those of init or a session manager."""
+    return parent.identity.key.pid > 2 and not parent.classification.protected  # noqa: PLR2004 (1 init, 2 kthreadd)
+
+
+def _part(group: str, classification: Classification, parent: Placed | None) -> str | None:
+    """The part of *group* that a process belongs to: its own role, else the one it was started in."""
+    if classification.part:
+        return f"{group}/{_slug(classification.part)}"
+    inherited = parent.membership.subgroup if parent is not None else None
+    if inherited is not None:
+        return inherited
+    runs_in_a_shell = parent is not None and parent.classification.starts_others
+    if runs_in_a_shell and classification.source is not None and not classification.starts_others:
+        return f"{group}/app:{_slug(classification.app)}"
+    return None
+
+
+def _root_id(key: ProcKey) -> str:
+    return f"proc:{key.pid}-{key.start_ticks}"
+
+
+def _slug(text: str) -> str:
+    """*text* as part of an id: no slash, no space."""
+    return re.sub(r"[^\w.+:@-]+", "_", text)[:48] or "_"
