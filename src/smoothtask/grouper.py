@@ -42,8 +42,8 @@ def place(
     if around is None:
         if _is_root(identity, classification, parent):
             return Membership(_root_id(identity.key))
-        shelter = parent if parent is not None and _can_hold(parent) else session_leader
-        if shelter is None or shelter.identity.key == identity.key:
+        shelter = next((p for p in (parent, session_leader) if p is not None and _can_hold(p)), None)
+        if shelter is None:
             return Membership(_root_id(identity.key))
         around = shelter.membership.group
     beside = parent if parent is not None and parent.membership.group == around else None
@@ -84,18 +84,17 @@ def _outer_group(identity: Identity) -> str | None:
 
 def _is_root(identity: Identity, classification: Classification, parent: Placed | None) -> bool:
     """Whether a process begins a group of its own."""
+    if classification.part or (parent is not None and parent.classification.app == classification.app):
+        return identity.tty is not None and identity.sid == identity.key.pid
     if identity.sid == identity.key.pid:  # a terminal's shell, a login, a daemon
         return True
-    if classification.source is None or classification.part or classification.starts_others:
-        return False
-    if classification.process_type not in _ROOT_TYPES:
-        return False
-    return parent is None or parent.classification.app != classification.app
+    known = classification.source is not None and not classification.starts_others
+    return known and classification.process_type in _ROOT_TYPES
 
 
 def _can_hold(parent: Placed) -> bool:
-    """Whether children may be counted to their parent's group: not those of init or a session manager."""
-    return parent.identity.key.pid > 2 and not parent.classification.protected  # noqa: PLR2004 (1 init, 2 kthreadd)
+    """Whether its children may be counted to its group: not those of init or a session manager."""
+    return parent.identity.key.pid > 2 and not parent.classification.protected
 
 
 def _part(group: str, classification: Classification, parent: Placed | None) -> str | None:

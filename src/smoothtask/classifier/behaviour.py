@@ -1,9 +1,9 @@
 """What processes do, whatever they are called (pure, one numpy pass for all of them).
 
-A *hog* wants a CPU all the time (running or waiting for one) and gives it up only when pushed off: between two
-voluntary sleeps it computes for tens of milliseconds. A *steady* process sleeps and wakes many times a second and
-computes briefly each time, as a frame loop, an editor or a call does. Under contention both may be using all they
-can get; the length of the bursts still tells them apart.
+A *hog* wants a CPU all the time (running or waiting for one) and gives it up only when pushed off:
+between two voluntary sleeps it computes for tens of milliseconds. A *steady* process sleeps and wakes
+many times a second and computes briefly each time, as a frame loop, an editor or a call does. Under
+contention both may be using all they can get; the length of the bursts still tells them apart.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def observe(
     elapsed_s: float,
     limits: BehaviourLimits,
 ) -> Array:
-    """The behaviour of each process after a tick of *elapsed_s*; rows are aligned with *codes* and *rates*."""
+    """The behaviour of each process after a tick of *elapsed_s*; rows as in *codes* and *rates*."""
     state = _carry_over(before, codes)
     # A process that is new has behaved as its first rates say for as long as it lives.
     span = np.where(state["kind_s"] > 0, np.float32(elapsed_s), np.minimum(ages_s, np.float32(10)))

@@ -1,0 +1,183 @@
+"""Groups → decisions (pure): protection, override, pin, rules, guardrails, hysteresis, in this order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.decision import Contention, Decision, Override, Pin, Reason, Stage
+from smoothtask.model.group import AppGroup, Behaviour
+from smoothtask.policy.guardrails import clamp, is_protected
+from smoothtask.policy.parameters import Hysteresis, PolicyParameters
+from smoothtask.policy.rules import RULES, Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The class a group is in, and what it has been wanting; times are CLOCK_MONOTONIC seconds."""
+
+    target: PriorityClass
+    since_s: float
+    candidate: PriorityClass
+    candidate_ticks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyState:
+    """What is remembered from tick to tick."""
+
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What people have asked for."""
+
+    pins: Sequence[Pin] = ()
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    target: PriorityClass
+    reasons: tuple[Reason, ...]
+    at_once: bool
+    restraint: bool = False
+    protected: bool = False
+
+
+def decide(
+    groups: Sequence[AppGroup],
+    contention: Contention,
+    orders: Orders,
+    state: PolicyState,
+    now_s: float,
+    parameters: PolicyParameters,
+) -> tuple[tuple[Decision, ...], PolicyState]:
+    """One decision a group, and the state for the next tick. Parents come before their parts in *groups*."""
+    decisions: dict[str, Decision] = {}
+    standings: dict[str, Standing] = {}
+    busy = _applications_with_waiters(groups)
+    for group in groups:
+        parent = decisions.get(group.parent) if group.parent else None
+        facts = Facts(group, contention, parent.target if parent else None, group.parent in busy)
+        wish = _guarded(group, _wish(facts, orders, now_s, parameters))
+        before = state.standings.get(group.id)
+        standing, held = _settle(before, wish, now_s, parameters.hysteresis)
+        standings[group.id] = standing
+        decisions[group.id] = Decision(
+            group=group.id,
+            target=standing.target,
+            wanted=wish.target,
+            decided_by=wish.reasons[0].stage,
+            reasons=(*wish.reasons, held) if held else wish.reasons,
+            protected=wish.protected,
+            restraint=wish.restraint,
+            since_s=now_s - standing.since_s,
+        )
+    return tuple(decisions.values()), PolicyState(standings)
+
+
+def _applications_with_waiters(groups: Sequence[AppGroup]) -> frozenset[str]:
+    """Applications in which somebody sleeps and wakes, or waits for a person's next line."""
+    return frozenset(
+        g.parent or g.id
+        for g in groups
+        if g.behaviour is Behaviour.STEADY or (g.starts_others and not g.parent)
+    )
+
+
+def _wish(facts: Facts, orders: Orders, now_s: float, parameters: PolicyParameters) -> _Wish:
+    group = facts.group
+    protection = is_protected(group, parameters.protected_apps)
+    if protection is not None:
+        reason = Reason(Stage.PROTECTION, "protected", protection, _source(group))
+        return _Wish(PriorityClass.NORMAL, (reason,), at_once=True, protected=True)
+    return _ordered(group, orders, now_s) or _ruled(facts)
+
+
+def _ordered(group: AppGroup, orders: Orders, now_s: float) -> _Wish | None:
+    """What a person ordered for *group* or, for a part without an order of its own, nothing."""
+    override = orders.overrides.get(group.id)
+    if override is not None:
+        left_s = None if override.expires_mono_s is None else override.expires_mono_s - now_s
+        if left_s is None or left_s > 0:
+            until = "until it exits" if left_s is None else f"for another {left_s:.0f} s"
+            reason = Reason(Stage.OVERRIDE, "override", f"overridden to {override.target.name} {until}")
+            return _Wish(override.target, (reason,), at_once=True)
+    pin = find_pin(group, orders.pins)
+    if pin is not None:
+        by = "by the administrator" if pin.uid == 0 else f"by uid {pin.uid}"
+        reason = Reason(Stage.PIN, "pin", f"{pin.app} is pinned to {pin.target.name} {by}")
+        return _Wish(pin.target, (reason,), at_once=True)
+    return None
+
+
+def find_pin(group: AppGroup, pins: Sequence[Pin]) -> Pin | None:
+    """The pin that holds for *group*: its owner's own before the administrator's."""
+    mine = [p for p in pins if p.app == group.classification.app and p.uid in {group.uid, 0}]
+    return max(mine, key=lambda p: (p.uid == group.uid, p.made_at), default=None)
+
+
+def _ruled(facts: Facts) -> _Wish:
+    passed: list[Reason] = []
+    for rule in RULES:
+        answer = rule.ask(facts)
+        if answer is None:
+            continue
+        if rule.only_under_contention and not facts.contention.active:
+            text = f"would be {answer.target.name} while somebody waits: {answer.text}"
+            passed.append(Reason(rule.stage, rule.name, text, answer.source))
+            continue
+        reasons = [Reason(rule.stage, rule.name, answer.text, answer.source)]
+        if rule.only_under_contention:
+            why = ", ".join(facts.contention.reasons) or "contention"
+            reasons.append(Reason(rule.stage, "contention", f"while somebody waits: {why}"))
+        return _Wish(answer.target, tuple(reasons), rule.at_once, restraint=rule.only_under_contention)
+    quiet = "nothing asks for anything else" if not passed else "nobody waits"
+    default = Reason(Stage.DEFAULT, "default", quiet)
+    return _Wish(PriorityClass.NORMAL, (default, *passed), at_once=False)
+
+
+def _guarded(group: AppGroup, wish: _Wish) -> _Wish:
+    if wish.protected:
+        return wish
+    target, rail = clamp(group, wish.target)
+    if rail is None:
+        return wish
+    text = f"not {wish.target.name} but {target.name}: {rail.text}"
+    reasons = (*wish.reasons, Reason(Stage.GUARDRAIL, rail.name, text))
+    return _Wish(target, reasons, wish.at_once, wish.restraint)
+
+
+def _settle(
+    before: Standing | None,
+    wish: _Wish,
+    now_s: float,
+    limits: Hysteresis,
+) -> tuple[Standing, Reason | None]:
+    """Follow a wish at once, or hold the class until the wish has lasted."""
+    if before is None:
+        first = wish.target if wish.at_once else PriorityClass.NORMAL
+        standing = Standing(first, now_s, wish.target, 1)
+        return standing, None if first == wish.target else _held(standing, wish, limits)
+    if wish.target == before.target:
+        return Standing(before.target, before.since_s, wish.target, 0), None
+    ticks = before.candidate_ticks + 1 if wish.target == before.candidate else 1
+    lasted = ticks >= limits.snapshots and now_s - before.since_s >= limits.min_class_s
+    if wish.at_once or lasted:
+        return Standing(wish.target, now_s, wish.target, 0), None
+    standing = Standing(before.target, before.since_s, wish.target, ticks)
+    return standing, _held(standing, wish, limits)
+
+
+def _held(standing: Standing, wish: _Wish, limits: Hysteresis) -> Reason:
+    text = (
+        f"held at {standing.target.name}: {wish.target.name} must be wanted for {limits.snapshots} snapshots "
+        f"(now {standing.candidate_ticks}) and {limits.min_class_s:g} s"
+    )
+    return Reason(Stage.HYSTERESIS, "held", text)
+
+
+def _source(group: AppGroup) -> str | None:
+    source = group.classification.source
+    return str(source) if source is not None else None
