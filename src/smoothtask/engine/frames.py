@@ -1,0 +1,98 @@
+"""What a tick found and decided → the parts of a frame (pure)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from smoothtask.grouper import Placed
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.decision import Decision, Pin
+from smoothtask.model.frame import Event, GroupFrame, Mark, ProcessFrame
+from smoothtask.model.group import AppGroup
+from smoothtask.model.tasks import Array
+from smoothtask.model.text import sanitise
+from smoothtask.policy.decide import find_pin
+
+CANDIDATES = 400
+COMMAND_LIMIT = 200
+
+
+def group_frames(
+    groups: Sequence[AppGroup],
+    decisions: Sequence[Decision],
+    mechanisms: Mapping[str, str],
+    pins: Sequence[Pin],
+    marked: Mapping[Mark, frozenset[str]],
+) -> tuple[GroupFrame, ...]:
+    """Groups beside their decisions. *marked*: group ids by mark, but for pins and protection."""
+    frames = []
+    for group, decision in zip(groups, decisions, strict=True):
+        marks = {mark for mark, ids in marked.items() if group.id in ids}
+        if decision.protected:
+            marks.add(Mark.PROTECTED)
+        if pins and find_pin(group, pins) is not None:
+            marks.add(Mark.PINNED)
+        frames.append(GroupFrame(group, decision, mechanisms.get(group.id, "-"), frozenset(marks)))
+    return tuple(frames)
+
+
+def process_frames(
+    processes: Array,
+    rates: Array,
+    row_groups: Sequence[str],
+    classes: Mapping[str, PriorityClass],
+    placed: Mapping[int, Placed],
+) -> tuple[ProcessFrame, ...]:
+    """The processes worth showing and recording, the busiest first: those that do something."""
+    weight = rates["cpu"] + rates["wait"]
+    busy = (weight >= 0.005) | (rates["read_bps"] + rates["write_bps"] >= 1024)
+    rows = np.flatnonzero(busy)
+    if len(rows) < CANDIDATES:
+        moved = {g for g, c in classes.items() if c is not PriorityClass.NORMAL}
+        if moved:
+            others = [i for i, g in enumerate(row_groups) if g in moved and not busy[i]]
+            rows = np.concatenate((rows, np.array(others[: CANDIDATES - len(rows)], dtype=np.intp)))
+    rows = rows[np.argsort(-weight[rows], kind="stable")][:CANDIDATES]
+    return tuple(
+        process_frame(processes[i], rates[i], row_groups[i], placed[pid].identity.cmdline)
+        for i in rows.tolist()
+        if (pid := int(processes["pid"][i])) in placed
+    )
+
+
+def process_frame(row: np.void, rate: np.void, group: str, cmdline: Sequence[str]) -> ProcessFrame:
+    """One row of the tables, ready to show."""
+    name = sanitise(bytes(row["comm"]), 16)
+    return ProcessFrame(
+        pid=int(row["pid"]),
+        start_ticks=int(row["start_ticks"]),
+        ppid=int(row["ppid"]),
+        uid=int(row["uid"]),
+        group=group,
+        name=name,
+        command=" ".join(cmdline)[:COMMAND_LIMIT] or name,
+        threads=int(row["threads"]),
+        nice=int(row["nice"]),
+        cpu=round(float(rate["cpu"]), 4),
+        wait=round(float(rate["wait"]), 4),
+        read_bps=round(float(rate["read_bps"])),
+        write_bps=round(float(rate["write_bps"])),
+        rss_bytes=int(row["rss_bytes"]),
+    )
+
+
+def class_events(
+    decisions: Sequence[Decision],
+    before: Mapping[str, PriorityClass],
+    labels: Mapping[str, str],
+    time: float,
+) -> list[Event]:
+    """A sentence for each group whose class changed."""
+    events = []
+    for decision in decisions:
+        old = before.get(decision.group, PriorityClass.NORMAL)
+        if old != decision.target:
+            label = labels.get(decision.group, decision.group)
+            text = f"{label}: {old.name} → {decision.target.name}: {decision.text}"
+            events.append(Event(time, "class", text, decision.group))
+    return events

@@ -1,0 +1,170 @@
+"""Processes and their rates → AppGroups with metrics and behaviour."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smoothtask.classifier.behaviour import HOG, NAMES, STEADY
+from smoothtask.engine.world import World
+from smoothtask.grouper import Placed
+from smoothtask.model.group import AppGroup, Behaviour, Classification, GroupMetrics
+from smoothtask.model.tasks import USER_HZ, Array
+
+HOG_SHARE = 0.7
+"""A group is a hog when its hogs make this share of what it uses and waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    """What does not change while a group's members don't."""
+
+    parent: str | None
+    label: str
+    root: Placed
+    classification: Classification
+    starts_others: bool
+    oldest_ticks: int
+
+
+class GroupBuilder:
+    """Keeps each group's profile until its membership changes."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._profiles: dict[str, _Profile] = {}
+
+    def build(
+        self, world: World, processes: Array, rates: Array, behaviour: Array, now_ticks: int
+    ) -> tuple[AppGroup, ...]:
+        """Every group of *world*, an application before its parts. *now_ticks*: clock ticks since boot."""
+        self._refresh(world)
+        ids, of_row = np.unique(np.array(world.row_groups(processes), dtype=object), return_inverse=True)
+        n = len(ids)
+        columns = {
+            name: np.bincount(of_row, rates[name], n).tolist()
+            for name in ("cpu", "wait", "vcsw", "ivcsw", "read_bps", "write_bps")
+        }
+        members = np.bincount(of_row, minlength=n).tolist()
+        threads = np.bincount(of_row, processes["threads"], n).tolist()
+        rss = np.bincount(of_row, processes["rss_bytes"].astype(np.float64), n).tolist()
+        kinds = _group_behaviour(of_row, n, rates, behaviour)
+        groups = []
+        for i, group_id in enumerate(ids.tolist()):
+            profile = self._profiles.get(group_id)
+            if profile is None:  # rows of processes that could not be read
+                continue
+            rates_of_group = {name: column[i] for name, column in columns.items()}
+            metrics = GroupMetrics(members[i], int(threads[i]), rss_bytes=int(rss[i]), **rates_of_group)
+            kind, kind_s = kinds[i]
+            groups.append(_group(group_id, profile, metrics, (kind, kind_s), now_ticks))
+        return self._with_empty_parents(groups, now_ticks)
+
+    def _refresh(self, world: World) -> None:
+        if world.version == self._version:
+            return
+        self._version = world.version
+        members: dict[str, list[Placed]] = {}
+        for placed in world.living():
+            members.setdefault(world.group_of(placed), []).append(placed)
+            if world.group_of(placed) != placed.membership.group:
+                members.setdefault(placed.membership.group, [])
+        # A part may be all that is left of its application: the application stays, known by its part.
+        for group_id in [g for g, listed in members.items() if not listed]:
+            parts = (p for g, listed in members.items() if g.startswith(group_id + "/") for p in listed)
+            members[group_id] = [min(parts, key=_start)]
+        self._profiles = {g: _profile(g, listed) for g, listed in members.items()}
+
+    def _with_empty_parents(self, groups: list[AppGroup], now_ticks: int) -> tuple[AppGroup, ...]:
+        present = {g.id for g in groups}
+        missing = {g.parent for g in groups if g.parent and g.parent not in present}
+        nothing = GroupMetrics(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+        groups += [_group(m, self._profiles[m], nothing, (Behaviour.QUIET, 0.0), now_ticks) for m in missing]
+        return tuple(sorted(groups, key=lambda g: (g.parent is not None, g.id)))
+
+
+def _profile(group_id: str, members: list[Placed]) -> _Profile:
+    parent = group_id.partition("/")[0] if _is_part(group_id) else None
+    root = min(members, key=_start)
+    speaker = _speaker(members, root) if parent is None else root
+    return _Profile(
+        parent=parent,
+        label=_part_label(group_id, speaker) if parent else speaker.classification.label,
+        root=root,
+        classification=speaker.classification,
+        starts_others=any(m.classification.starts_others for m in members),
+        oldest_ticks=root.identity.key.start_ticks,
+    )
+
+
+def _is_part(group_id: str) -> bool:
+    return "/" in group_id
+
+
+def _part_label(group_id: str, root: Placed) -> str:
+    role = group_id.rpartition("/")[2]
+    return role.partition(":")[2] or f"{root.classification.label} ({role})"
+
+
+def _speaker(members: list[Placed], root: Placed) -> Placed:
+    """The member whose rule speaks for the group: a known application before a shell, else the root."""
+    if root.classification.source is not None and not root.classification.starts_others:
+        return root
+    if root.identity.tty is None and root.identity.unit is not None:
+        known = [
+            m
+            for m in members
+            if m.classification.source is not None
+            and not m.classification.starts_others
+            and not m.classification.part
+        ]
+        if known:
+            return min(known, key=_start)
+    return root
+
+
+def _start(placed: Placed) -> tuple[int, int]:
+    return placed.identity.key.start_ticks, placed.identity.key.pid
+
+
+def _group_behaviour(
+    of_row: "np.ndarray[tuple[int], np.dtype[np.intp]]", n: int, rates: Array, behaviour: Array
+) -> list[tuple[Behaviour, float]]:
+    demand = (rates["cpu"] + rates["wait"]).astype(np.float64)
+    hog = behaviour["kind"] == HOG
+    steady = behaviour["kind"] == STEADY
+    hogging = np.bincount(of_row[hog], demand[hog], n)
+    total = np.bincount(of_row, demand, n)
+    has_steady = np.bincount(of_row[steady], minlength=n) > 0
+    has_hog = np.bincount(of_row[hog], minlength=n) > 0
+    is_hog = has_hog & (hogging >= HOG_SHARE * total)
+    kinds = np.where(is_hog, HOG, np.where(has_steady, STEADY, 0))
+    # How long: the longest of the members that behave as the group does.
+    same = behaviour["kind"] == kinds[of_row]
+    lasted = np.zeros(n)
+    np.maximum.at(lasted, of_row[same], behaviour["kind_s"][same].astype(np.float64))
+    return [(NAMES[k], s) for k, s in zip(kinds.tolist(), lasted.tolist(), strict=True)]
+
+
+def _group(
+    group_id: str,
+    profile: _Profile,
+    metrics: GroupMetrics,
+    behaviour: tuple[Behaviour, float],
+    now_ticks: int,
+) -> AppGroup:
+    identity = profile.root.identity
+    return AppGroup(
+        id=group_id,
+        parent=profile.parent,
+        label=profile.label,
+        root_pid=identity.key.pid,
+        uid=identity.uid,
+        classification=profile.classification,
+        metrics=metrics,
+        behaviour=behaviour[0],
+        behaviour_s=behaviour[1],
+        started_s=max(0, now_ticks - profile.oldest_ticks) / USER_HZ,
+        unit=identity.unit,
+        tty=identity.tty,
+        starts_others=profile.starts_others,
+    )

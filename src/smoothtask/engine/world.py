@@ -1,0 +1,204 @@
+"""Who is alive: identities, classes and groups of every process, kept up to date by difference.
+
+Per-process work in Python happens for what is new or has executed another program; everything else is arrays.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from smoothtask.classifier.behaviour import HOG, NAMES, process_codes
+from smoothtask.grouper import Placed, place, split_hogs
+from smoothtask.model.group import Behaviour, Classification
+from smoothtask.model.identity import Identity
+from smoothtask.model.tasks import Array, ProcKey, TaskTable
+
+ReadIdentity = Callable[[int, int], Identity | None]
+Classify = Callable[[Identity, Sequence[Identity]], Classification]
+
+ANCESTORS = 8
+"""How far up a rule may look (`ancestor:`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed since the table before."""
+
+    came: tuple[ProcKey, ...]
+    left: tuple[ProcKey, ...]
+
+
+class World:
+    """The living processes. `update` brings it in line with a table; the rest is look-ups."""
+
+    def __init__(self, read_identity: ReadIdentity, classify: Classify) -> None:
+        self._read_identity = read_identity
+        self._classify = classify
+        self._placed: dict[int, Placed] = {}
+        self._codes: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
+        self._comms: npt.NDArray[np.bytes_] = np.empty(0, "S16")
+        self._apart: dict[ProcKey, str] = {}
+        self._row_groups: list[str] | None = None
+        self.version = 0
+        """Grows with every change of membership: what is derived from membership may be kept until then."""
+
+    def __len__(self) -> int:
+        return len(self._placed)
+
+    def get(self, pid: int) -> Placed | None:
+        """The process that has *pid* now."""
+        return self._placed.get(pid)
+
+    def living(self) -> Iterable[Placed]:
+        """Every process."""
+        return self._placed.values()
+
+    def update(self, table: TaskTable, executed: frozenset[int] = frozenset()) -> Difference:
+        """Admit what is new in *table*, read again what *executed*, forget what left."""
+        processes = table.processes
+        codes = process_codes(processes)
+        if len(codes) == len(self._codes) and np.array_equal(codes, self._codes):
+            came_rows = np.empty(0, np.intp)
+            left: tuple[ProcKey, ...] = ()
+        else:
+            came_rows = np.flatnonzero(~np.isin(codes, self._codes))
+            left = self._forget(self._codes[~np.isin(self._codes, codes)])
+        renamed = self._renamed_rows(codes, processes["comm"])
+        self._codes, self._comms = codes, processes["comm"].copy()
+        came = self._admit(processes, came_rows)
+        again = set(renamed) | (executed & self._placed.keys())
+        again -= {key.pid for key in came}
+        changed = self._admit_again(again)
+        if came or left or changed:
+            self._touch()
+        return Difference(came, left)
+
+    def admit(self, key: ProcKey) -> Placed | None:
+        """Read and place one process right now (again, if it is known); `None` when it is gone."""
+        placed = self._place(key.pid, key.start_ticks)
+        if placed is not None:
+            self._placed[key.pid] = placed
+            self._touch()
+        return placed
+
+    def reclassify(self) -> None:
+        """Ask the rules again about everybody (they changed)."""
+        for pid in sorted(self._placed, key=lambda p: self._placed[p].identity.key.start_ticks):
+            known = self._placed[pid].identity
+            self._placed[pid] = self._classified(known)
+        self._touch()
+
+    def group_of(self, placed: Placed) -> str:
+        """The group that is decided for: a named part, a hog's part, else the application."""
+        return placed.membership.subgroup or self._apart.get(placed.identity.key) or placed.membership.group
+
+    def row_groups(self, processes: Array) -> list[str]:
+        """The group id of each row of the table last given to `update`."""
+        if self._row_groups is None or len(self._row_groups) != len(processes):
+            groups = []
+            for pid in processes["pid"].tolist():
+                placed = self._placed.get(pid)
+                groups.append(self.group_of(placed) if placed is not None else "")
+            self._row_groups = groups
+        return self._row_groups
+
+    def split(self, processes: Array, behaviour: Array) -> None:
+        """Put hogs into parts of their own where others of their application don't hog."""
+        hog_pids = processes["pid"][behaviour["kind"] == HOG].tolist()
+        suspects = [p for p in map(self._placed.get, hog_pids) if p is not None and not p.membership.subgroup]
+        groups = {p.membership.group for p in suspects}
+        apart: dict[ProcKey, str] = {}
+        if groups:
+            kinds = dict(zip(processes["pid"].tolist(), behaviour["kind"].tolist(), strict=True))
+            apart = split_hogs(self._behaving(groups, kinds))
+        if apart != self._apart:
+            self._apart = apart
+            self._touch()
+
+    def _behaving(
+        self, groups: set[str], kinds: dict[int, int]
+    ) -> dict[str, list[tuple[ProcKey, str, Behaviour, bool]]]:
+        members: dict[str, list[tuple[ProcKey, str, Behaviour, bool]]] = {g: [] for g in groups}
+        for p in self._placed.values():
+            if p.membership.group in groups and not p.membership.subgroup:
+                i = p.identity
+                kind = NAMES[kinds.get(i.key.pid, 0)]
+                row = (i.key, i.basename, kind, p.classification.starts_others)
+                members[p.membership.group].append(row)
+        return members
+
+    def _renamed_rows(self, codes: npt.NDArray[np.uint64], comms: npt.NDArray[np.bytes_]) -> list[int]:
+        """Pids whose comm changed: an exec that no event told of."""
+        if len(codes) == len(self._codes) and np.array_equal(codes, self._codes):
+            rows = np.flatnonzero(comms != self._comms)
+        else:
+            _, now, before = np.intersect1d(codes, self._codes, assume_unique=True, return_indices=True)
+            rows = now[comms[now] != self._comms[before]]
+        return [int(code) & 0x3FFFFF for code in codes[rows]]
+
+    def _forget(self, codes: npt.NDArray[np.uint64]) -> tuple[ProcKey, ...]:
+        left = []
+        for code in codes.tolist():
+            key = ProcKey(code & 0x3FFFFF, code >> 22)
+            known = self._placed.get(key.pid)
+            if known is not None and known.identity.key == key:
+                del self._placed[key.pid]
+            left.append(key)
+        return tuple(left)
+
+    def _admit(self, processes: Array, rows: npt.NDArray[np.intp]) -> tuple[ProcKey, ...]:
+        """Read what is new, parents before children."""
+        new = processes[rows]
+        came = []
+        for row in np.lexsort((new["pid"], new["start_ticks"])):
+            key = ProcKey(int(new["pid"][row]), int(new["start_ticks"][row]))
+            known = self._placed.get(key.pid)
+            if known is None or known.identity.key != key:
+                placed = self._place(*key)
+                if placed is None:
+                    continue
+                self._placed[key.pid] = placed
+            came.append(key)
+        return tuple(came)
+
+    def _admit_again(self, pids: set[int]) -> bool:
+        changed = False
+        for pid in pids:
+            known = self._placed.get(pid)
+            placed = self._place(*known.identity.key) if known is not None else None
+            if placed is not None and placed != known:
+                self._placed[pid] = placed
+                changed = True
+        return changed
+
+    def _place(self, pid: int, start_ticks: int) -> Placed | None:
+        identity = self._read_identity(pid, start_ticks)
+        return None if identity is None else self._classified(identity)
+
+    def _classified(self, identity: Identity) -> Placed:
+        classification = self._classify(identity, tuple(self._ancestors(identity)))
+        parent = self._older(identity.ppid, identity)
+        leader = self._older(identity.sid, identity)
+        return Placed(identity, classification, place(identity, classification, parent, leader))
+
+    def _older(self, pid: int, than: Identity) -> Placed | None:
+        """The process *pid*, if it is older than *than*: a reused pid is nobody's parent."""
+        known = self._placed.get(pid)
+        if known is None or known.identity.key.start_ticks > than.key.start_ticks or pid == than.key.pid:
+            return None
+        return known
+
+    def _ancestors(self, identity: Identity) -> Iterable[Identity]:
+        current = identity
+        for _ in range(ANCESTORS):
+            parent = self._older(current.ppid, current)
+            if parent is None:
+                return
+            current = parent.identity
+            yield current
+
+    def _touch(self) -> None:
+        self.version += 1
+        self._row_groups = None
