@@ -1,4 +1,4 @@
-"""When to tick next: slower when nothing happens, faster while somebody waits, never beyond the budget (pure)."""
+"""When to tick next: slower when idle, faster while somebody waits, within the budget (pure)."""
 
 from dataclasses import dataclass
 
