@@ -7,9 +7,11 @@ import numpy as np
 from smoothtask.classifier.behaviour import HOG, NAMES, STEADY
 from smoothtask.engine.world import World
 from smoothtask.grouper import Placed
+from smoothtask.model.frame import Frame
 from smoothtask.model.group import AppGroup, Behaviour, Classification, GroupMetrics
 from smoothtask.model.tasks import USER_HZ, Array
 
+NOTHING = GroupMetrics(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
 HOG_SHARE = 0.7
 """A group is a hog when its hogs make this share of what it uses and waits for."""
 
@@ -59,27 +61,50 @@ class GroupBuilder:
             groups.append(_group(group_id, profile, metrics, (kind, kind_s), now_ticks))
         return self._with_empty_parents(groups, now_ticks)
 
+    def some(self, world: World, ids: frozenset[str], now_ticks: int, frame: Frame) -> tuple[AppGroup, ...]:
+        """The groups *ids* and the applications around them, between ticks: metrics are the last frame's."""
+        wanted = ids | {i.partition("/")[0] for i in ids}
+        profiles = _profiles(world, wanted)
+        known = {g.group.id: g.group for g in frame.groups if g.group.id in wanted}
+        groups = []
+        for group_id, profile in profiles.items():
+            last = known.get(group_id)
+            metrics = last.metrics if last else NOTHING
+            behaviour = (last.behaviour, last.behaviour_s) if last else (Behaviour.QUIET, 0.0)
+            groups.append(_group(group_id, profile, metrics, behaviour, now_ticks))
+        return _in_order(groups)
+
     def _refresh(self, world: World) -> None:
-        if world.version == self._version:
-            return
-        self._version = world.version
-        members: dict[str, list[Placed]] = {}
-        for placed in world.living():
-            members.setdefault(world.group_of(placed), []).append(placed)
-            if world.group_of(placed) != placed.membership.group:
-                members.setdefault(placed.membership.group, [])
-        # A part may be all that is left of its application: the application stays, known by its part.
-        for group_id in [g for g, listed in members.items() if not listed]:
-            parts = (p for g, listed in members.items() if g.startswith(group_id + "/") for p in listed)
-            members[group_id] = [min(parts, key=_start)]
-        self._profiles = {g: _profile(g, listed) for g, listed in members.items()}
+        if world.version != self._version:
+            self._profiles, self._version = _profiles(world), world.version
 
     def _with_empty_parents(self, groups: list[AppGroup], now_ticks: int) -> tuple[AppGroup, ...]:
         present = {g.id for g in groups}
         missing = {g.parent for g in groups if g.parent and g.parent not in present}
-        nothing = GroupMetrics(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
-        groups += [_group(m, self._profiles[m], nothing, (Behaviour.QUIET, 0.0), now_ticks) for m in missing]
-        return tuple(sorted(groups, key=lambda g: (g.parent is not None, g.id)))
+        groups += [_group(m, self._profiles[m], NOTHING, (Behaviour.QUIET, 0.0), now_ticks) for m in missing]
+        return _in_order(groups)
+
+
+def _in_order(groups: list[AppGroup]) -> tuple[AppGroup, ...]:
+    """Applications before their parts."""
+    return tuple(sorted(groups, key=lambda g: (g.parent is not None, g.id)))
+
+
+def _profiles(world: World, wanted: frozenset[str] | None = None) -> dict[str, _Profile]:
+    """The profile of every group, or of those *wanted*."""
+    members: dict[str, list[Placed]] = {}
+    parts: dict[str, list[Placed]] = {}
+    for placed in world.living():
+        outer, group_id = placed.membership.group, world.group_of(placed)
+        if wanted is not None and group_id not in wanted and outer not in wanted:
+            continue
+        members.setdefault(group_id, []).append(placed)
+        if outer != group_id:
+            parts.setdefault(outer, []).append(placed)
+    # A part may be all that is left of its application: the application stays, known by its part.
+    for outer, listed in parts.items():
+        members.setdefault(outer, [min(listed, key=_start)])
+    return {g: _profile(g, listed) for g, listed in members.items() if wanted is None or g in wanted}
 
 
 def _profile(group_id: str, members: list[Placed]) -> _Profile:

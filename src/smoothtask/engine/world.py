@@ -3,7 +3,7 @@
 Per-process work in Python happens for what is new or has executed another program; everything else is arrays.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,11 @@ class World:
         """The process that has *pid* now."""
         return self._placed.get(pid)
 
+    @property
+    def by_pid(self) -> Mapping[int, Placed]:
+        """The living by pid."""
+        return self._placed
+
     def living(self) -> Iterable[Placed]:
         """Every process."""
         return self._placed.values()
@@ -94,14 +99,15 @@ class World:
         """The group that is decided for: a named part, a hog's part, else the application."""
         return placed.membership.subgroup or self._apart.get(placed.identity.key) or placed.membership.group
 
+    def group_of_pid(self, pid: int) -> str:
+        """The group that is decided for; empty for a process that is not known."""
+        placed = self._placed.get(pid)
+        return self.group_of(placed) if placed is not None else ""
+
     def row_groups(self, processes: Array) -> list[str]:
         """The group id of each row of the table last given to `update`."""
         if self._row_groups is None or len(self._row_groups) != len(processes):
-            groups = []
-            for pid in processes["pid"].tolist():
-                placed = self._placed.get(pid)
-                groups.append(self.group_of(placed) if placed is not None else "")
-            self._row_groups = groups
+            self._row_groups = [self.group_of_pid(pid) for pid in processes["pid"].tolist()]
         return self._row_groups
 
     def split(self, processes: Array, behaviour: Array) -> None:

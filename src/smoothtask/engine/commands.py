@@ -1,0 +1,176 @@
+"""Commands → replies: finds what a command speaks of, checks who asks, and says what was done."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from smoothtask.engine.engine import Engine
+from smoothtask.engine.frames import process_frame
+from smoothtask.model.command import (
+    Caller,
+    Command,
+    Explain,
+    LabelGroup,
+    LabelMoment,
+    Pause,
+    PinApp,
+    Reload,
+    Reply,
+    SetOverride,
+    Undo,
+    Unpin,
+)
+from smoothtask.model.frame import Frame, GroupFrame
+
+NOT_YET = Reply(False, "the first tick has not ended yet: try again in a second")
+DETAIL_PROCESSES = 200
+
+
+@dataclass(slots=True)
+class Commands:
+    """What clients may ask; runs in the loop's thread."""
+
+    engine: Engine
+    reload: Callable[[], Reply]
+    can_apply: bool = True
+    """Whether pause and resume mean anything here (not in observe-only mode)."""
+
+    def changes_decisions(self, command: Command) -> bool:
+        """Whether the next tick should come at once."""
+        return isinstance(command, PinApp | Unpin | SetOverride | Undo | Pause | Reload)
+
+    def handle(self, command: Command, caller: Caller) -> Reply:
+        """Carry out *command* for *caller*."""
+        match command:
+            case Undo():
+                return self.engine.people.undo(caller)
+            case Pause():
+                return self._pause(command, caller)
+            case Reload():
+                return self.reload() if self._is_owner(caller) else Reply(False, "only root may reload")
+            case Unpin():
+                return self._unpin(command, caller)
+            case _:
+                pass
+        frame = self.engine.frame
+        if frame is None:
+            return NOT_YET
+        if isinstance(command, LabelMoment):
+            return self.engine.people.label_moment(command, frame, caller)
+        found = self._find(frame, command.target if isinstance(command, Explain) else command.group)
+        if isinstance(found, str):
+            return Reply(False, found)
+        if isinstance(command, Explain):
+            return self._explain(found)
+        return self._order(command, found, frame, caller)
+
+    def _order(
+        self, command: PinApp | SetOverride | LabelGroup, found: GroupFrame, frame: Frame, caller: Caller
+    ) -> Reply:
+        people = self.engine.people
+        group = found.group
+        # A label changes nothing on the machine: only its own class is not an order.
+        ordered = None if isinstance(command, LabelGroup) else command.target
+        refusal = people.refusal(caller, group, ordered)
+        if refusal is not None:
+            return Reply(False, refusal)
+        if found.decision.protected and not isinstance(command, LabelGroup):
+            return Reply(False, f"not changed: {found.decision.text}")
+        match command:
+            case PinApp():
+                return people.pin(command, group, caller, self.engine.clock.wall_s())
+            case SetOverride():
+                return people.override(command, group, caller, self.engine.clock.mono_ns() / 1e9)
+            case LabelGroup():
+                return people.label_group(command, frame, found, caller)
+
+    def _unpin(self, command: Unpin, caller: Caller) -> Reply:
+        app = command.group
+        if self.engine.frame is not None:
+            found = self._find(self.engine.frame, command.group)
+            if isinstance(found, GroupFrame):
+                app = found.group.classification.app
+        return self.engine.people.unpin(command, app, caller)
+
+    def _pause(self, command: Pause, caller: Caller) -> Reply:
+        if not self._is_owner(caller):
+            return Reply(False, "only root may pause or resume")
+        if not self.can_apply:
+            return Reply(False, f"nothing is applied here: {self.engine.mode_reason}")
+        unsaid = self.engine.pause(command.on)
+        if not command.on:
+            return Reply(True, "resumed: decisions are applied again")
+        rest = f"; {len(unsaid)} could not be: {'; '.join(unsaid[:3])}" if unsaid else ""
+        return Reply(True, f"paused: every change is undone{rest}")
+
+    def _find(self, frame: Frame, text: str) -> GroupFrame | str:
+        """`find_group`, and pids of processes too quiet to be in the frame."""
+        group = self.engine.world.group_of_pid(int(text)) if text.isdecimal() and len(text) < 9 else ""
+        return find_group(frame, group or text)
+
+    def _is_owner(self, caller: Caller) -> bool:
+        return caller.uid in {0, self.engine.people.owner_uid}
+
+    def _explain(self, found: GroupFrame) -> Reply:
+        group, decision = found.group, found.decision
+        reasons = [
+            {"stage": r.stage.value, "rule": r.rule, "text": r.text, "source": r.source}
+            for r in decision.reasons
+        ]
+        data: dict[str, Any] = {
+            "group": group.id,
+            "parent": group.parent,
+            "label": group.label,
+            "app": group.classification.app,
+            "type": group.classification.type,
+            "tags": sorted(group.classification.tags),
+            "evidence": group.classification.evidence,
+            "rule": str(group.classification.source) if group.classification.source else None,
+            "uid": group.uid,
+            "unit": group.unit,
+            "tty": group.tty,
+            "class": decision.target.name,
+            "wanted": decision.wanted.name,
+            "decided_by": decision.decided_by.value,
+            "restraint": decision.restraint,
+            "protected": decision.protected,
+            "since_s": round(decision.since_s, 1),
+            "reasons": reasons,
+            "mechanism": found.mechanism,
+            "marks": sorted(m.value for m in found.marks),
+            "behaviour": group.behaviour.value,
+            "behaviour_s": round(group.behaviour_s, 1),
+            "metrics": asdict(group.metrics),
+            "processes": self._processes(group.id),
+        }
+        return Reply(True, f"{group.label} is {decision.target.name}: {decision.text}", data)
+
+    def _processes(self, group: str) -> list[dict[str, Any]]:
+        """The processes of *group* and its parts, the busiest first."""
+        sample, world = self.engine.sample, self.engine.world
+        if sample is None:
+            return []
+        processes, rates = sample.tasks.processes, sample.rates
+        rows = []
+        for i, row_group in enumerate(world.row_groups(processes)):
+            if row_group == group or row_group.startswith(group + "/"):
+                placed = world.get(int(processes["pid"][i]))
+                if placed is not None:
+                    rows.append(process_frame(processes[i], rates[i], row_group, placed.identity.cmdline))
+        rows.sort(key=lambda p: -(p.cpu + p.wait))
+        return [asdict(row) for row in rows[:DETAIL_PROCESSES]]
+
+
+def find_group(frame: Frame, text: str) -> GroupFrame | str:
+    """The group that *text* names (a group id, a label, an app), or why there is none."""
+    for g in frame.groups:
+        if g.group.id == text:
+            return g
+    wanted = text.casefold()
+    named = [
+        g for g in frame.groups if wanted in {g.group.label.casefold(), g.group.classification.app.casefold()}
+    ] or [g for g in frame.groups if wanted in g.group.label.casefold()]
+    if not named:
+        return f"no group is called {text}"
+    # Of several with one name the one that does most is meant.
+    return max(named, key=lambda g: (g.group.parent is None, g.group.metrics.cpu + g.group.metrics.wait))

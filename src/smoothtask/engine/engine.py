@@ -1,0 +1,254 @@
+"""The tick on one screen: sample → group → classify → decide → act → record → publish. Open this first."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from smoothtask.classifier.behaviour import BehaviourLimits, observe, process_codes
+from smoothtask.collector.sampler import Sample, Sampler
+from smoothtask.engine.frames import class_events, group_frames, process_frames
+from smoothtask.engine.groups import GroupBuilder
+from smoothtask.engine.people import People
+from smoothtask.engine.world import World
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.decision import Contention, Decision
+from smoothtask.model.frame import Event, Frame, Mark, Mode, SelfCost
+from smoothtask.model.group import AppGroup
+from smoothtask.model.tasks import USER_HZ, Array, ProcKey, TaskTable
+from smoothtask.policy.contention import ContentionState, assess
+from smoothtask.policy.decide import PolicyState, decide
+from smoothtask.policy.parameters import PolicyParameters
+
+SECOND_NS = 1_000_000_000
+EVENTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What the actuator says of one plan."""
+
+    mechanisms: dict[str, str] = field(default_factory=dict)
+    user_owned: frozenset[str] = frozenset()
+    events: tuple[str, ...] = ()
+
+
+class Hands(Protocol):
+    """The actuator as the engine sees it: real, dry-run, or replayed."""
+
+    def act(
+        self,
+        decisions: Sequence[Decision],
+        groups: Sequence[AppGroup],
+        table: TaskTable,
+        row_groups: Sequence[str],
+    ) -> Acted:
+        """Bring the system in line with *decisions*."""
+        ...
+
+    def forget(self, left: Iterable[ProcKey]) -> None:
+        """These processes exited."""
+        ...
+
+    def undo_all(self) -> tuple[str, ...]:
+        """Put everything back; says what could not be."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where time comes from: replaced in tests and replays."""
+
+    mono_ns: Callable[[], int] = time.monotonic_ns
+    boot_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    wall_s: Callable[[], float] = time.time
+    cpu_ns: Callable[[], int] = time.process_time_ns
+
+
+@dataclass(slots=True)
+class Engine:
+    """The whole pipeline. Called from one thread only."""
+
+    sampler: Sampler
+    world: World
+    hands: Hands
+    people: People
+    record: Callable[[Frame], None]
+    parameters: PolicyParameters = field(default_factory=PolicyParameters)
+    behaviour_limits: BehaviourLimits = field(default_factory=BehaviourLimits)
+    clock: Clock = field(default_factory=Clock)
+    mode: Mode = Mode.RULES_ONLY
+    mode_reason: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
+    read_rss_bytes: Callable[[], int] = lambda: 0
+
+    frame: Frame | None = None
+    sample: Sample | None = None
+    _events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS))
+    _builder: GroupBuilder = field(default_factory=GroupBuilder)
+    _behaviour: Array | None = None
+    _contention: ContentionState = field(default_factory=ContentionState)
+    _policy: PolicyState = field(default_factory=PolicyState)
+    _acted: Acted = field(default_factory=Acted)
+    _seq: int = 0
+    _cost_cpu_ns: int = 0
+    _cost_pct: float = 0.0
+    changed_class_s: float = float("-inf")
+    """CLOCK_MONOTONIC of the last change of a class: the pace follows it."""
+
+    def tick(self, executed: frozenset[int] = frozenset(), interval_s: float = 0.0) -> Frame:
+        """One turn. *executed*: pids that exec events named since the last; *interval_s*: to the next."""
+        cpu_before, now_ns = self.clock.cpu_ns(), self.clock.mono_ns()
+        now_s = now_ns / SECOND_NS
+        sample = self.sampler.sample(now_ns)
+        difference = self.world.update(sample.tasks, executed)
+        self.hands.forget(difference.left)
+        groups, row_groups = self._groups(sample)
+        contention, self._contention = assess(
+            self._contention, sample.system, groups, now_s, self.parameters.contention
+        )
+        self.people.forget_groups(frozenset(g.id for g in groups), now_s)
+        decisions = self._decide(groups, contention, now_s)
+        self._acted = self._act(decisions, groups, sample.tasks, row_groups)
+        self.sample = sample
+        self.frame = self._frame(sample, groups, row_groups, contention, decisions, cpu_before, interval_s)
+        self.record(self.frame)
+        return self.frame
+
+    def admit(self, keys: Iterable[ProcKey]) -> None:
+        """Classify and act on processes that have just executed, without waiting for the next tick.
+
+        What behaviour alone can tell waits for the tick; names, pins and overrides are followed here.
+        """
+        if self.frame is None:
+            return
+        placed = [p for key in keys if (p := self.world.admit(key)) is not None]
+        if not placed:
+            return
+        now_ns = self.clock.mono_ns()
+        group_ids = frozenset(self.world.group_of(p) for p in placed)
+        groups = self._builder.some(self.world, group_ids, self._now_ticks(), self.frame)
+        state = self._policy
+        decisions = self._decide(groups, self.frame.contention, now_ns / SECOND_NS)
+        self._policy = PolicyState({**state.standings, **self._policy.standings})
+        if all(d.target is PriorityClass.NORMAL for d in decisions):
+            return
+        table = self.sampler.peek(now_ns, frozenset(p.identity.key for p in placed))
+        self._act(
+            decisions, groups, table, [self.world.group_of_pid(p) for p in table.processes["pid"].tolist()]
+        )
+
+    def pause(self, on: bool) -> tuple[str, ...]:
+        """Undo everything and stand still, or go on; says what could not be undone."""
+        if not on:
+            self.mode, self.mode_reason = Mode.RULES_ONLY, ""
+            return ()
+        self.mode, self.mode_reason = Mode.PAUSED, "paused by a person"
+        self._acted = Acted()
+        return self.hands.undo_all()
+
+    def say(self, kind: str, text: str, group: str | None = None) -> None:
+        """Add an event to the next frame."""
+        self._events.append(Event(self.clock.wall_s(), kind, text, group))
+
+    def _now_ticks(self) -> int:
+        return self.clock.boot_ns() * USER_HZ // SECOND_NS
+
+    def _groups(self, sample: Sample) -> tuple[tuple[AppGroup, ...], list[str]]:
+        processes = sample.tasks.processes
+        now_ticks = self._now_ticks()
+        ages = (now_ticks - processes["start_ticks"].astype(np.int64)).astype(np.float32) / np.float32(
+            USER_HZ
+        )
+        self._behaviour = observe(
+            self._behaviour,
+            process_codes(processes),
+            sample.rates,
+            ages,
+            sample.elapsed_s,
+            self.behaviour_limits,
+        )
+        self.world.split(processes, self._behaviour)
+        groups = self._builder.build(self.world, processes, sample.rates, self._behaviour, now_ticks)
+        return groups, self.world.row_groups(processes)
+
+    def _decide(
+        self, groups: tuple[AppGroup, ...], contention: Contention, now_s: float
+    ) -> tuple[Decision, ...]:
+        before = {g: s.target for g, s in self._policy.standings.items()}
+        decisions, self._policy = decide(
+            groups, contention, self.people.orders, self._policy, now_s, self.parameters
+        )
+        labels = {g.id: g.label for g in groups}
+        changes = class_events(decisions, before, labels, self.clock.wall_s())
+        if changes:
+            self.changed_class_s = now_s
+            self._events.extend(changes)
+        return decisions
+
+    def _act(
+        self,
+        decisions: tuple[Decision, ...],
+        groups: tuple[AppGroup, ...],
+        table: TaskTable,
+        row_groups: list[str],
+    ) -> Acted:
+        if self.mode is Mode.PAUSED:
+            return Acted()
+        acted = self.hands.act(decisions, groups, table, row_groups)
+        for text in acted.events:
+            self.say("conflict", text)
+        return acted
+
+    def _frame(
+        self,
+        sample: Sample,
+        groups: tuple[AppGroup, ...],
+        row_groups: list[str],
+        contention: Contention,
+        decisions: tuple[Decision, ...],
+        cpu_before: int,
+        interval_s: float,
+    ) -> Frame:
+        self._seq += 1
+        classes: dict[str, PriorityClass] = {d.group: d.target for d in decisions}
+        marked = {
+            Mark.OVERRIDDEN: frozenset(self.people.overrides),
+            Mark.LABELLED: frozenset(self.people.labelled),
+            Mark.USER_OWNED: self._acted.user_owned,
+        }
+        return Frame(
+            seq=self._seq,
+            time=self.clock.wall_s(),
+            mono_s=sample.tasks.mono_ns / SECOND_NS,
+            mode=self.mode,
+            mode_reason=self.mode_reason,
+            system=sample.system,
+            contention=contention,
+            groups=group_frames(groups, decisions, self._acted.mechanisms, self.people.pins, marked),
+            processes=process_frames(
+                sample.tasks.processes, sample.rates, row_groups, classes, self.world.by_pid
+            ),
+            events=tuple(self._events),
+            cost=self._cost(cpu_before, sample.elapsed_s, interval_s),
+            sources=self.sources,
+            undo_depth=self.people.undo_depth(self.people.owner_uid),
+        )
+
+    def _cost(self, cpu_before: int, elapsed_s: float, interval_s: float) -> SelfCost:
+        cpu_now = self.clock.cpu_ns()
+        if elapsed_s > 0:
+            share = 100 * (cpu_now - self._cost_cpu_ns) / SECOND_NS / elapsed_s
+            # An average over about a minute.
+            weight = min(1.0, elapsed_s / 60) if self._cost_pct else 1.0
+            self._cost_pct += weight * (share - self._cost_pct)
+        self._cost_cpu_ns = cpu_now
+        return SelfCost(
+            cpu_pct=round(self._cost_pct, 3),
+            tick_cpu_ms=(cpu_now - cpu_before) / 1e6,
+            rss_bytes=self.read_rss_bytes(),
+            interval_s=interval_s,
+        )

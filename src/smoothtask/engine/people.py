@@ -1,0 +1,162 @@
+"""What people order: pins, overrides and labels, who may order what, and how each is taken back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.command import Caller, LabelGroup, LabelMoment, PinApp, Reply, SetOverride, Unpin
+from smoothtask.model.decision import Override, Pin
+from smoothtask.model.frame import Frame, GroupFrame
+from smoothtask.model.group import AppGroup
+from smoothtask.policy.decide import Orders
+
+UNDO_DEPTH = 50
+OVERRIDE_LIMIT_S = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """How labels reach the store; each returns the id of the row."""
+
+    group: Callable[[Frame, GroupFrame, PriorityClass, int, str], int | None]
+    moment: Callable[[Frame, str, int], int | None]
+    remove: Callable[[int], None]
+
+
+@dataclass(slots=True)
+class People:
+    """Standing orders, in memory and (pins) in the state directory."""
+
+    pins: tuple[Pin, ...]
+    save_pins: Callable[[Sequence[Pin]], None]
+    labels: Labels
+    may_raise: bool = False
+    """Whether an ordinary user may go above NORMAL (`control.allow_users_above_normal`)."""
+    owner_uid: int = 0
+    """Who runs the engine: root, or the person who watches without privileges."""
+    overrides: dict[str, Override] = field(default_factory=dict)
+    labelled: dict[str, int] = field(default_factory=dict)
+    """Group → its newest label's row."""
+    _undo: dict[int, list[tuple[str, Callable[[], None]]]] = field(default_factory=dict)
+
+    @property
+    def orders(self) -> Orders:
+        """For `policy.decide`."""
+        return Orders(self.pins, self.overrides)
+
+    def undo_depth(self, uid: int) -> int:
+        """How many actions of *uid* can be taken back."""
+        return len(self._undo.get(uid, ()))
+
+    def forget_groups(self, living: frozenset[str], now_s: float) -> None:
+        """Drop overrides of groups that exited, and those whose time is over."""
+        gone = [
+            g
+            for g, o in self.overrides.items()
+            if g not in living or (o.expires_mono_s is not None and o.expires_mono_s <= now_s)
+        ]
+        for group in gone:
+            del self.overrides[group]
+        for group in self.labelled.keys() - living:
+            del self.labelled[group]
+
+    def refusal(self, caller: Caller, group: AppGroup, target: PriorityClass | None) -> str | None:
+        """Why *caller* may not give *group* that class; `None` when it may."""
+        if caller.uid in {0, self.owner_uid}:
+            return None
+        if group.uid != caller.uid:
+            return f"{group.label} belongs to uid {group.uid}: only it and root may change that"
+        if target is not None and target > PriorityClass.NORMAL and not self.may_raise:
+            return (
+                f"only root may raise above NORMAL here "
+                f"(control.allow_users_above_normal in the configuration changes that), not to {target.name}"
+            )
+        return None
+
+    def pin(self, command: PinApp, group: AppGroup, caller: Caller, now: float) -> Reply:
+        """Pin the application of *group*: for everybody when root asks, else for the caller's processes."""
+        app = group.classification.app
+        before = [p for p in self.pins if (p.app, p.uid) == (app, caller.uid)]
+        self._put_pins([Pin(app, command.target, caller.uid, now)])
+        self._remember(caller, f"pin of {app}", lambda: self._put_pins(before, without=(app, caller.uid)))
+        return Reply(True, f"{group.label} is pinned to {command.target.name} as {app}; undo takes it back")
+
+    def unpin(self, command: Unpin, app: str, caller: Caller) -> Reply:
+        """Remove the pin of *app*: the caller's, or for root everybody's."""
+        gone = [p for p in self.pins if p.app == app and caller.uid in {0, self.owner_uid, p.uid}]
+        if not gone:
+            return Reply(False, f"{command.group} has no pin of yours")
+        self._store_pins([p for p in self.pins if p not in gone])
+        self._remember(caller, f"unpin of {app}", lambda: self._put_pins(gone))
+        return Reply(True, f"{app} is no longer pinned; undo pins it again")
+
+    def override(self, command: SetOverride, group: AppGroup, caller: Caller, now_s: float) -> Reply:
+        """Set or clear the override of one running group."""
+        before = self.overrides.get(group.id)
+        if command.target is None:
+            if before is None:
+                return Reply(False, f"{group.label} has no override")
+            del self.overrides[group.id]
+            said = f"{group.label} is decided by the rules again"
+        else:
+            seconds = command.seconds
+            if seconds is not None and not 0 < seconds <= OVERRIDE_LIMIT_S:
+                return Reply(False, f"expected 1 to {OVERRIDE_LIMIT_S:.0f} seconds, got {seconds:g}")
+            expires = None if seconds is None else now_s + seconds
+            self.overrides[group.id] = Override(group.id, command.target, caller.uid, expires)
+            until = "until it exits" if seconds is None else f"for {seconds:g} s"
+            said = f"{group.label} is {command.target.name} {until}; undo takes it back"
+        self._remember(caller, f"override of {group.label}", lambda: self._put_override(group.id, before))
+        return Reply(True, said)
+
+    def label_group(self, command: LabelGroup, frame: Frame, group: GroupFrame, caller: Caller) -> Reply:
+        """Record what class the group should have been."""
+        row = self.labels.group(frame, group, command.target, caller.uid, "label")
+        if row is None:
+            return Reply(False, "labels need recording, which is off or stopped (see `smoothtask doctor`)")
+        self.labelled[group.group.id] = row
+        self._remember(caller, f"label of {group.group.label}", lambda: self._unlabel(group.group.id, row))
+        return Reply(
+            True, f"labelled: {group.group.label} should be {command.target.name}; undo takes it back"
+        )
+
+    def label_moment(self, command: LabelMoment, frame: Frame, caller: Caller) -> Reply:
+        """Record how the machine felt."""
+        row = self.labels.moment(frame, command.verdict, caller.uid)
+        if row is None:
+            return Reply(False, "labels need recording, which is off or stopped (see `smoothtask doctor`)")
+        self._remember(caller, f"label “{command.verdict}”", lambda: self.labels.remove(row))
+        return Reply(True, f"labelled: this was {command.verdict}; undo takes it back")
+
+    def undo(self, caller: Caller) -> Reply:
+        """Take back the caller's newest action."""
+        stack = self._undo.get(caller.uid)
+        if not stack:
+            return Reply(False, "nothing to undo")
+        what, take_back = stack.pop()
+        take_back()
+        return Reply(True, f"undone: {what}")
+
+    def _remember(self, caller: Caller, what: str, take_back: Callable[[], None]) -> None:
+        stack = self._undo.setdefault(caller.uid, [])
+        stack.append((what, take_back))
+        del stack[:-UNDO_DEPTH]
+
+    def _put_pins(self, pins: Sequence[Pin], without: tuple[str, int] | None = None) -> None:
+        replaced = {(p.app, p.uid) for p in pins} | ({without} if without else set())
+        self._store_pins([*(p for p in self.pins if (p.app, p.uid) not in replaced), *pins])
+
+    def _store_pins(self, pins: Sequence[Pin]) -> None:
+        self.save_pins(pins)  # first: what cannot be kept is not promised
+        self.pins = tuple(pins)
+
+    def _put_override(self, group: str, override: Override | None) -> None:
+        if override is None:
+            self.overrides.pop(group, None)
+        else:
+            self.overrides[group] = override
+
+    def _unlabel(self, group: str, row: int) -> None:
+        self.labels.remove(row)
+        if self.labelled.get(group) == row:
+            del self.labelled[group]
