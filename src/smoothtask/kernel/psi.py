@@ -61,7 +61,8 @@ class PsiTriggers:
             try:
                 self.filenos[name] = _open_trigger(path, trigger)
             except OSError as error:
-                self.unavailable[name] = f"{path}: {error.strerror}"
+                hint = " (a window of full 2,000 ms is needed)" if error.errno == errno.EINVAL else ""
+                self.unavailable[name] = f"{path}: {error.strerror}{hint}"
 
     def close(self) -> None:
         """Remove the triggers; idempotent."""
