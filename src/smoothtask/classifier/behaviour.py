@@ -61,9 +61,9 @@ def observe(
     limits: BehaviourLimits,
 ) -> Array:
     """The behaviour of each process after a tick of *elapsed_s*; rows as in *codes* and *rates*."""
-    state = _carry_over(before, codes)
+    state, known = _carry_over(before, codes)
     # A process that is new has behaved as its first rates say for as long as it lives.
-    span = np.where(state["kind_s"] > 0, np.float32(elapsed_s), np.minimum(ages_s, np.float32(10)))
+    span = np.where(known, np.float32(elapsed_s), np.minimum(ages_s, np.float32(10)))
     demand = rates["cpu"] + rates["wait"]
     burst_ms = 1000 * rates["cpu"] / np.maximum(rates["vcsw"], np.float32(0.5))
     hogging = (demand >= limits.hog_demand) & (burst_ms >= limits.hog_burst_ms)
@@ -81,14 +81,14 @@ def observe(
     return state
 
 
-def _carry_over(before: Array | None, codes: npt.NDArray[np.uint64]) -> Array:
+def _carry_over(before: Array | None, codes: npt.NDArray[np.uint64]) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """The state of those seen before in the order of *codes*, zeros for the others; and who was seen."""
     state = np.zeros(len(codes), STATE_DTYPE)
     state["key"] = codes
     if before is None or not len(before):
-        return state
-    order = np.argsort(before["key"], kind="stable")
-    known = before[order]
+        return state, np.zeros(len(codes), np.bool_)
+    known = before[np.argsort(before["key"], kind="stable")]
     at = np.minimum(np.searchsorted(known["key"], codes), len(known) - 1)
     found = known["key"][at] == codes
     state[found] = known[at[found]]
-    return state
+    return state, found

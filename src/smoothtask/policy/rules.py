@@ -88,8 +88,8 @@ def _follows_application(f: Facts) -> Answer | None:
 RULES: tuple[Rule, ...] = (
     Rule("grace", Stage.RULE, _grace, at_once=True),
     Rule("noisy-neighbour", Stage.BEHAVIOUR, _noisy_neighbour, at_once=True, only_under_contention=True),
-    Rule("certain-type", Stage.RULE, _certain_type, at_once=True),
     Rule("hog", Stage.BEHAVIOUR, _hog, at_once=True, only_under_contention=True),
+    Rule("certain-type", Stage.RULE, _certain_type, at_once=True),
     Rule("likely-type", Stage.RULE, _likely_type, at_once=False, only_under_contention=True),
     Rule("follows-application", Stage.DEFAULT, _follows_application, at_once=True),
 )

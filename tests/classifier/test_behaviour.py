@@ -1,0 +1,96 @@
+"""Hogs, steady programs and quiet ones are told apart by what they do."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smoothtask.classifier.behaviour import HOG, QUIET, STEADY, BehaviourLimits, observe, process_codes
+from smoothtask.model.tasks import PROCESS_DTYPE, RATES_DTYPE, Array
+
+LIMITS = BehaviourLimits()
+
+
+def rates(*rows: tuple[float, float, float]) -> Array:
+    """(cpu, wait, voluntary switches a second) of each process."""
+    table = np.zeros(len(rows), RATES_DTYPE)
+    for i, row in enumerate(rows):
+        table[i]["cpu"], table[i]["wait"], table[i]["vcsw"] = row
+    return table
+
+
+def watch(
+    ticks: int, *rows: tuple[float, float, float], before: Array | None = None, tick_s: float = 1.0
+) -> Array:
+    """Behaviour after some ticks of the same rates."""
+    codes = np.arange(1, len(rows) + 1, dtype=np.uint64)
+    ages = np.full(len(rows), tick_s, np.float32)
+    for _ in range(ticks):
+        before = observe(before, codes, rates(*rows), ages, tick_s, LIMITS)
+    assert before is not None
+    return before
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        ((1.0, 0.0, 0.0), HOG),  # a hog alone
+        ((0.33, 0.67, 0.0), HOG),  # one of six on two cores
+        ((0.05, 0.95, 0.2), HOG),  # a hog at nice 19
+        ((0.9, 0.1, 12.0), HOG),  # an encoder that writes a little
+        ((0.3, 0.0, 60.0), STEADY),  # a frame loop on an idle machine
+        ((0.25, 0.7, 40.0), STEADY),  # the same, starved
+        ((0.001, 0.0, 8.0), STEADY),  # an editor with a blinking cursor
+        ((0.0, 0.0, 0.1), QUIET),
+        ((0.1, 0.1, 1.0), QUIET),  # now and then a burst
+    ],
+)
+def test_kinds(row: tuple[float, float, float], kind: int) -> None:
+    """What each does for four seconds says what it is."""
+    assert watch(4, row)["kind"][0] == kind
+
+
+def test_a_hog_is_one_after_its_window_and_not_before() -> None:
+    """Two seconds, in ticks of a quarter."""
+    assert watch(7, (1.0, 0.0, 0.0), tick_s=0.25)["kind"][0] == QUIET
+    assert watch(8, (1.0, 0.0, 0.0), tick_s=0.25)["kind"][0] == HOG
+
+
+def test_a_short_pause_does_not_acquit_a_hog() -> None:
+    """Four calm seconds do."""
+    hog = watch(3, (1.0, 0.0, 0.0))
+    assert watch(3, (0.0, 0.0, 0.0), before=hog)["kind"][0] == HOG
+    assert watch(4, (0.0, 0.0, 0.0), before=hog)["kind"][0] == QUIET
+
+
+def test_memory_follows_the_process_and_not_the_row() -> None:
+    """When a row is inserted before it."""
+    hog = watch(3, (1.0, 0.0, 0.0))
+    codes = np.array([7, 1], np.uint64)
+    after = observe(hog, codes, rates((0.0, 0.0, 0.0), (1.0, 0.0, 0.0)), np.zeros(2, np.float32), 1.0, LIMITS)
+    assert after["kind"].tolist() == [QUIET, HOG]
+    assert after["hog_s"][1] == 4
+
+
+def test_a_process_is_its_pid_and_its_start() -> None:
+    """The same pid started later is another code."""
+    table = np.zeros(2, PROCESS_DTYPE)
+    table["pid"], table["start_ticks"] = [5, 5], [100, 101]
+    assert len(set(process_codes(table).tolist())) == 2
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 64, width=32), st.floats(0, 500, width=32), st.floats(0, 1e5, width=32)),
+        min_size=1,
+        max_size=20,
+    ),
+    st.floats(0, 10, width=32),
+)
+def test_any_rates_make_some_kind(rows: list[tuple[float, float, float]], tick_s: float) -> None:
+    """No division by zero, no NaN, no time that runs backwards."""
+    state = watch(3, *rows, tick_s=tick_s)
+    assert set(state["kind"].tolist()) <= {QUIET, STEADY, HOG}
+    for name in ("hog_s", "calm_s", "steady_s", "kind_s"):
+        assert np.isfinite(state[name]).all()
+        assert (state[name] >= 0).all()
