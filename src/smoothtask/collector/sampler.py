@@ -45,8 +45,8 @@ class Sampler:
         self._temperatures: tuple[Temperature, ...] = ()
         self._temperatures_at_s = float("-inf")
 
-    def sample(self, mono_ns: int) -> Sample:
-        """One pass over tasks and system at *mono_ns* (CLOCK_MONOTONIC)."""
+    def sample(self, mono_ns: int, boot_ns: int) -> Sample:
+        """One pass over tasks and system at *mono_ns* (CLOCK_MONOTONIC), which is *boot_ns* of CLOCK_BOOTTIME."""
         now_s = mono_ns / SECOND_NS
         if now_s - self._temperatures_at_s >= TEMPERATURES_EVERY_S:
             self._temperatures, self._temperatures_at_s = self._read_temperatures(), now_s
@@ -63,7 +63,7 @@ class Sampler:
             len(table.processes),
             int(table.processes["threads"].sum()),
         )
-        return Sample(table, process_rates(last_table, table), metrics, elapsed_s)
+        return Sample(table, process_rates(last_table, table, boot_ns), metrics, elapsed_s)
 
     def peek(self, mono_ns: int, keys: frozenset[ProcKey]) -> TaskTable:
         """The rows of a few processes between ticks; rates are not disturbed."""

@@ -103,7 +103,7 @@ class Engine:
         """One turn. *executed*: pids that exec events named since the last; *interval_s*: to the next."""
         cpu_before, now_ns = self.clock.cpu_ns(), self.clock.mono_ns()
         now_s = now_ns / SECOND_NS
-        sample = self.sampler.sample(now_ns)
+        sample = self.sampler.sample(now_ns, self.clock.boot_ns())
         difference = self.world.update(sample.tasks, executed)
         self.hands.forget(difference.left)
         groups, row_groups = self._groups(sample)
