@@ -1,28 +1,28 @@
 """Exec and exit events of every process, from the kernel's process connector.
 
-A short-lived child subscribes with pyroute2 and hands the socket over: pyroute2 and the asyncio below it would
-cost this process 18 MiB for good. From then on the socket is read here: a filter in the kernel passes exec
-and exit of whole processes only, and a fixed layout is decoded by `struct`.
+A short-lived child subscribes with pyroute2 and hands the socket over: pyroute2 and the asyncio below it
+would cost this process 18 MiB for good. From then on the socket is read here: a filter in the kernel passes
+exec and exit of whole processes only, and a fixed layout is decoded by `struct`.
 
 Source: include/uapi/linux/cn_proc.h, include/uapi/linux/connector.h, netlink(7), socket(7).
 """
 
 import ctypes
 import errno
-import os
 import signal
 import socket
 import struct
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 EXEC: Final = 0x2
 EXIT: Final = 0x80000000
 
-# struct nlmsghdr (16 bytes), struct cn_msg (20), then struct proc_event: what, cpu, timestamp_ns, and for both
-# events process_pid and process_tgid. All in host byte order, 8-byte fields unaligned in the datagram.
+# struct nlmsghdr (16 bytes), struct cn_msg (20), then struct proc_event: what, cpu, timestamp_ns, and for
+# both events process_pid and process_tgid. All in host byte order, 8-byte fields unaligned in the datagram.
 _EVENT: Final = struct.Struct("=4xH10xII12xI12xII")
 _WHAT_OFFSET: Final = 36
 _PID_OFFSET: Final = 52
@@ -170,7 +170,7 @@ class ProcEvents:
 def _why_not(proc_root: str) -> str | None:
     """Why a subscription cannot succeed; `None` when nothing speaks against it."""
     for name, first in _INIT_NAMESPACES.items():
-        if os.readlink(f"{proc_root}/self/ns/{name}") != first:
+        if str(Path(proc_root, "self/ns", name).readlink()) != first:
             return f"the process connector works in the first {name} namespace only, not in a container"
     with open(f"{proc_root}/self/status", encoding="utf-8") as status:
         effective = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff:"))
