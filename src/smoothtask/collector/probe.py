@@ -38,7 +38,7 @@ class ProbeUnavailable(Exception):  # noqa: N818 (a state of the machine, not a 
 
 
 def bucket_middles_ms() -> npt.NDArray[np.float64]:
-    """The lateness that each bucket stands for: its middle, which is within 6 % (or 1 µs) of all that it holds."""
+    """The lateness that each bucket stands for: its middle, within 6.25 % (or 1 µs) of all that it holds."""
     buckets = np.arange(BUCKETS)
     shifts = np.maximum(buckets // 8 - 1, 0)
     units = (buckets - 8 * shifts + 0.5) * 2.0**shifts
@@ -59,7 +59,7 @@ def percentiles_ms(counts: Counts) -> list[float]:
 def read_memory(memory: bytes | mmap.mmap, now_ns: int, window_s: float) -> LatencyStats | None:
     """What the probe measured in the *window_s* before *now_ns* (CLOCK_MONOTONIC), by whole seconds.
 
-    The percentiles are shares of time, not of wake-ups, and within 6 %; the maximum is exact. A probe that is
+    The percentiles are shares of time, not of wake-ups, and within 6.25 % (or 1 µs); the maximum is exact. A probe that is
     overdue counts as late as it is by now, so starvation shows while it lasts. `None` without a wake-up.
     """
     slots = np.frombuffer(memory, "=u4", offset=HEADER_BYTES).reshape(SLOTS, SLOT_WORDS)

@@ -41,7 +41,7 @@ _EMPTY_SLOT = memoryview(bytes(4 * SLOT_WORDS)).cast("I")
 
 
 def bucket_of(late_ns: int) -> int:
-    """Bucket of a lateness: eight linear steps to each power of two of 1,024 ns; the last takes all above 8 s."""
+    """Bucket of a lateness: eight linear steps to each power of two of 1,024 ns; the last takes all above 64 s."""
     units = late_ns >> 10
     shift = max(0, units.bit_length() - 4)
     return min((shift << 3) + (units >> shift), BUCKETS - 1)
