@@ -61,7 +61,7 @@ class Memory:
 def test_a_bucket_is_near_to_what_it_holds(late_ns: int) -> None:
     """The middle of a bucket is within 6.25 %, or 1 µs."""
     middle_ns = bucket_middles_ms()[bucket_of(late_ns)] * 1e6
-    assert abs(middle_ns - late_ns) <= max(0.0625 * late_ns, 1024)
+    assert abs(middle_ns - late_ns) <= max(0.0625 * late_ns, 1024) + 1e-3
 
 
 @given(st.integers(0, 2**63), st.integers(0, 2**63))
@@ -75,8 +75,9 @@ def test_buckets_are_in_order(one: int, other: int) -> None:
 def test_percentiles_are_near_to_the_exact_ones(values: list[int]) -> None:
     """Within 6.25 % of the value of that rank."""
     counts = np.bincount([bucket_of(value) for value in values], minlength=BUCKETS).astype(np.int64)
-    exact = np.percentile(values, [50, 95, 99], method="inverted_cdf") / MS
-    assert percentiles_ms(counts) == pytest.approx(exact.tolist(), rel=0.0625)
+    ordered = sorted(values)
+    exact = [ordered[(len(values) * percent + 99) // 100 - 1] / MS for percent in (50, 95, 99)]
+    assert percentiles_ms(counts) == pytest.approx(exact, rel=0.0625 + 1e-9)
 
 
 def test_what_was_slept_through_counts() -> None:

@@ -15,10 +15,7 @@ from smoothtask.model.system import Psi, PsiLine
 
 needs_psi = pytest.mark.skipif(not Path("/proc/pressure/cpu").exists(), reason="no PSI in this kernel")
 
-BOTH = (
-    "some avg10=0.22 avg60=1.00 avg300=0.33 total=6355432\n"
-    "full avg10=0.10 avg60=0.00 avg300=0.00 total=12\n"
-)
+BOTH = "some avg10=0.22 avg60=1.00 avg300=0.33 total=6355432\nfull avg10=0.10 avg60=0.00 avg300=0.00 total=12\n"
 
 
 def test_parse_psi() -> None:

@@ -141,6 +141,8 @@ def _read_if_allowed(path: str, limit: int = _READ_BYTES) -> bytes | None:
         return _read(path, limit)
     except PermissionError:
         return None
+    except ProcessLookupError:  # a zombie or a kernel thread has no memory to read from, and may be there still
+        return b""
 
 
 def _exe_and_uid(pid: int, *, exe_allowed: bool, proc_root: str) -> tuple[str | None, int]:

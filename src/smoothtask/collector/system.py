@@ -50,7 +50,7 @@ def busy_pct(before: CpuTimes, now: CpuTimes) -> float:
         return 0.0
     busy_s = max(0.0, now.busy_s - before.busy_s)
     idle_s = max(0.0, now.idle_s - before.idle_s)
-    return 100 * busy_s / (busy_s + idle_s) if busy_s else 0.0
+    return 100 * (busy_s / (busy_s + idle_s)) if busy_s else 0.0
 
 
 def stall_pct(before: Psi | None, now: Psi | None, elapsed_s: float) -> float | None:
