@@ -19,8 +19,8 @@ import time
 
 PERIOD_NS = 20_000_000
 CALM_UNITS = 5
-LATE_NS = 1_000_000
-"""A wake-up this late ends the calm …"""
+LATE_NS = 2_000_000
+"""A wake-up this late ends the calm, and counts for itself alone …"""
 WATCHFUL_NS = 5_000_000_000
 """… for this long."""
 BACKLOG = 500
@@ -92,6 +92,7 @@ def run(memory: mmap.mmap, parent: int) -> None:
             base = slot_of(slots, second)
         late_ns = now_ns - deadline_ns
         if late_ns >= LATE_NS:
+            units = 1
             watchful_until_ns = now_ns + WATCHFUL_NS
         record(slots, base, late_ns, units)
 
