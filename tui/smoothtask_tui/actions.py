@@ -1,0 +1,125 @@
+"""Everything keys can do: bindings, help screen, key bar and command palette are made from this one list."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from textual.binding import Binding, BindingType
+
+_KEY_NAMES = {
+    "slash": "/",
+    "backslash": "\\",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "question_mark": "?",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "plus": "+",
+    "minus": "-",
+    "colon": ":",
+    "left": "←",
+    "right": "→",
+    "escape": "Esc",
+    "enter": "Enter",
+    "space": "Space",
+    "tab": "Tab",
+    "up": "↑",
+    "down": "↓",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "home": "Home",
+    "end": "End",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do. *id* names the app's method `action_<id>` and the binding in a keymap."""
+
+    id: str
+    keys: str
+    """Textual key names, separated by commas; the first is the one to show."""
+    help: str
+    section: str
+    bar: str = ""
+    """Label in the key bar; empty keeps it out."""
+    call: str = ""
+    """The action with arguments, when it is not *id* itself."""
+    priority: bool = False
+
+    @property
+    def target(self) -> str:
+        """The action with the one who carries it out: the app, or the screen that is shown."""
+        return f"{'app' if self.section == APP else 'screen'}.{self.call or self.id}"
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The keys as people read them."""
+        return tuple(show_key(k) for k in self.keys.split(","))
+
+
+def show_key(key: str) -> str:
+    """`slash` → `/`, `f7` → `F7`, `ctrl+p` → `Ctrl+P`."""
+    if key in _KEY_NAMES:
+        return _KEY_NAMES[key]
+    if len(key) == 1:
+        return key
+    return "+".join(part.capitalize() for part in key.split("+"))
+
+
+LOOK, ACT, TEACH, APP = "Looking", "Acting on the application under the cursor", "Teaching and taking back", "Dashboard"
+
+ACTIONS: tuple[Action, ...] = (
+    Action("help", "f1,question_mark,h", "this help", APP, "Help"),
+    Action("cursor_up", "up,k", "up", LOOK, call="cursor(-1)"),
+    Action("cursor_down", "down,j", "down", LOOK, call="cursor(1)"),
+    Action("page_up", "pageup", "a page up", LOOK, call="page(-1)"),
+    Action("page_down", "pagedown", "a page down", LOOK, call="page(1)"),
+    Action("first", "home", "the first row", LOOK, call="cursor(-1000000)"),
+    Action("last", "end", "the last row", LOOK, call="cursor(1000000)"),
+    Action("detail", "enter", "details: why, what is in effect, processes", LOOK),
+    Action(
+        "filter", "f4,slash,backslash", "filter: names, class:idle by:pin type:browser cpu>50 !word", LOOK, "Filter"
+    ),
+    Action("fold_all", "f5,t", "fold or unfold every application", LOOK, "Fold"),
+    Action("toggle", "space", "fold or unfold this application", LOOK, call="fold(None)"),
+    Action("unfold", "plus,right", "show the parts of this application", LOOK, call="fold(True)"),
+    Action("fold", "minus,left", "hide the parts of this application", LOOK, call="fold(False)"),
+    Action("sort_menu", "f6,s,less_than_sign,greater_than_sign", "choose what to sort by", LOOK, "Sort"),
+    Action("sort_cpu", "P", "sort by CPU", LOOK, call="sort('CPU')"),
+    Action("sort_memory", "M", "sort by memory", LOOK, call="sort('MEMORY')"),
+    Action("sort_time", "T", "sort by time in class", LOOK, call="sort('TIME')"),
+    Action("sort_name", "N", "sort by name", LOOK, call="sort('NAME')"),
+    Action("invert", "I", "turn the order round", LOOK),
+    Action("calm", "f8,left_square_bracket", "one class down until it exits", ACT, "Calm", call="step(-1)"),
+    Action("boost", "f7,right_square_bracket", "one class up until it exits", ACT, "Boost", call="step(1)"),
+    Action("class_menu", "c", "choose its class until it exits (0 gives it back to the rules)", ACT, "Class"),
+    Action("override", "o", "choose its class for a time", ACT, "Override"),
+    Action("pin", "p", "pin: always this class; again: unpin", ACT, "Pin"),
+    Action("undo", "z", "undo your latest order", TEACH, "Undo"),
+    Action("label", "l", "label: which class would have been right", TEACH, "Label"),
+    Action("label_moment", "L", "label this moment: laggy or fine", TEACH),
+    Action("pause", "a", "pause: undo every change and apply nothing; again: go on", TEACH, "Pause"),
+    Action("plots", "g,tab", "plots of pressure and latency; again: back", APP, "Plots"),
+    Action("copy", "y", "copy its reasons to the clipboard (OSC 52)", ACT),
+    Action("next_theme", "f2", "next theme: dark, light, high contrast", APP),
+    Action("command_palette", "colon,ctrl+p", "command palette", APP),
+    Action("leave", "escape", "leave a menu, clear the filter", LOOK),
+    Action("quit", "f10,q", "quit: every change is undone if this dashboard runs the engine", APP, "Quit"),
+    Action("quit_now", "ctrl+c", "quit, from anywhere", APP, call="quit", priority=True),
+)
+
+
+def bindings(wanted: Callable[[Action], bool]) -> list[BindingType]:
+    """The bindings of the actions that are *wanted*: a screen's, or the app's own."""
+    return [
+        Binding(a.keys, a.call or a.id, a.help, show=False, priority=a.priority, id=a.id) for a in ACTIONS if wanted(a)
+    ]
+
+
+def sections() -> Iterator[tuple[str, list[Action]]]:
+    """The actions by section, in the order of the help screen."""
+    order = [LOOK, ACT, TEACH, APP]
+    by_section = sorted(ACTIONS, key=lambda a: order.index(a.section))
+    for section, listed in groupby(by_section, key=lambda a: a.section):
+        yield section, list(listed)

@@ -1,0 +1,187 @@
+"""The dashboard: hosts an engine's client in a worker, draws its frames, and sends what a person orders."""
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from smoothtask.model.client import EngineClient
+from smoothtask.model.command import Command, Explain, Reply
+from smoothtask_tui.actions import ACTIONS, APP, LOOK, bindings
+from smoothtask_tui.feed import Mailbox
+from smoothtask_tui.messages import FrameWaiting, LinkChanged, Ordered, Replied
+from smoothtask_tui.palette import DARK, PALETTES
+from smoothtask_tui.scene import Scene
+from smoothtask_tui.screens.help import HelpScreen
+from smoothtask_tui.screens.ordering import GroupsScreen
+from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
+
+
+class Dashboard(App[int]):
+    """State is in `scene`; what a person looks at is in the list's view."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "SmoothTask"
+    BINDINGS = bindings(lambda a: a.section == APP)
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    NOTIFICATION_TIMEOUT = 6.0
+
+    def __init__(self, client: EngineClient, observe_reason: str = "") -> None:
+        super().__init__()
+        self.client = client
+        self.scene = Scene(description=client.description, observe_reason=observe_reason)
+        self.main = GroupsScreen(self.scene)
+        self.failure = ""
+        """Why the engine ended, when nobody asked it to."""
+        self.closing = False
+        self._mailbox = Mailbox(lambda: self.post_message(FrameWaiting()))
+        self._orders: asyncio.Queue[Command] = asyncio.Queue()
+        for palette in PALETTES.values():
+            self.register_theme(palette.theme)
+        self.theme = DARK.name
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen[None]:
+        """The main screen."""
+        return self.main
+
+    def on_mount(self) -> None:
+        """Turn the engine, and wait for orders."""
+        self.run_worker(self._turn, name="engine", thread=True, exit_on_error=False)
+        self.run_worker(self._send_orders(), name="orders", exit_on_error=False)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.close_engine)
+
+    async def run_async(self, *args: Any, **kwargs: Any) -> int | None:
+        """As Textual's; and however it ends, the engine's thread is told to, so that nothing stays changed."""
+        try:
+            return await super().run_async(*args, **kwargs)
+        finally:
+            self.client.close()
+
+    def on_unmount(self) -> None:
+        """The same for an app that is driven by a test."""
+        self.client.close()
+
+    def _turn(self) -> None:
+        def say(sentence: str) -> None:
+            self.post_message(LinkChanged(sentence))
+
+        self.client.run(self._mailbox.put, say)
+
+    def close_engine(self) -> None:
+        """Begin to end: the engine restores what it changed, then its worker is done, then the app."""
+        if not self.closing:
+            self.closing = True
+            self.main.status.say("ending: what was changed is being undone …")
+            self.run_worker(self.client.close, name="close", thread=True, exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """The engine's worker has ended: leave, or say why there will be no more frames."""
+        worker = event.worker
+        if worker.name != "engine" or event.state not in {WorkerState.SUCCESS, WorkerState.ERROR}:
+            return
+        if event.state is WorkerState.ERROR:
+            self.failure = f"the engine stopped: {type(worker.error).__name__}: {worker.error}"
+        if self.closing:
+            self.exit(1 if self.failure else 0)
+        else:
+            self.failure = self.failure or "the engine has ended"
+            self.post_message(LinkChanged(f"{self.failure} (q leaves)"))
+
+    # --- frames and answers ------------------------------------------------------------------------
+
+    def on_frame_waiting(self) -> None:
+        """Draw the newest frame."""
+        frame = self._mailbox.take()
+        if frame is None:
+            return
+        self.scene.frame = frame
+        self.scene.lost = ""
+        self.scene.history.add(frame)
+        self._draw(tick=True)
+
+    def on_link_changed(self, message: LinkChanged) -> None:
+        """Keep the last frame, and say that it is old."""
+        self.scene.lost = message.sentence
+        self._draw()
+
+    def _draw(self, *, tick: bool = False) -> None:
+        screen = self.screen
+        if isinstance(screen, GroupsScreen | ResponsivenessScreen):
+            screen.draw(tick=tick)
+
+    def on_ordered(self, message: Ordered) -> None:
+        """Have it carried out; the answer comes as `Replied`. Orders keep their order."""
+        self._orders.put_nowait(message.command)
+
+    async def _send_orders(self) -> None:
+        while True:
+            command = await self._orders.get()
+            try:
+                reply = await asyncio.to_thread(self.client.ask, command)
+            except (OSError, RuntimeError, ValueError) as error:
+                reply = Reply(False, f"no answer from the engine: {error}")
+            self.post_message(Replied(command, reply))
+
+    def on_replied(self, message: Replied) -> None:
+        """Say what was done and how to undo it, or why not."""
+        command, reply = message.command, message.reply
+        if isinstance(command, Explain):
+            if reply.ok:
+                self.main.detail.explained(command.target, reply.data)
+                self.main.draw_cursor()
+            return
+        self.main.status.say(reply.message, good=reply.ok)
+        if not reply.ok:
+            self.notify(reply.message, severity="error", markup=False)
+
+    # --- what keys do on any screen ------------------------------------------------------------------
+
+    def action_plots(self) -> None:
+        """Show the plots."""
+        self.push_screen(ResponsivenessScreen(self.scene))
+
+    def action_help(self) -> None:
+        """Show the help."""
+        self.push_screen(HelpScreen())
+
+    def action_next_theme(self) -> None:
+        """The next of our themes."""
+        names = list(PALETTES)
+        self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
+        self.main.status.say(f"theme {self.theme}")
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette offers what the keys do, and the key to remember."""
+        yield from super().get_system_commands(screen)
+        for a in ACTIONS:
+            if a.section != LOOK or a.bar:
+                run = partial(self.run_action, a.target)
+                yield SystemCommand(f"{a.bar or a.help.capitalize()}  ({a.shown[0]})", a.help, run)
+
+    async def action_quit(self) -> None:
+        """End; a second time while ending changes nothing: what was changed is undone first."""
+        if self.failure:
+            self.exit(1)
+        else:
+            self.close_engine()
+
+
+def run_dashboard(client: EngineClient, *, observe_reason: str = "") -> int:
+    """Show the dashboard until the person quits; the exit status: 1 when the engine failed."""
+    app = Dashboard(client, observe_reason)
+    app.run()
+    if app.failure:
+        print(app.failure, file=sys.stderr)
+        return 1
+    return app.return_code or 0

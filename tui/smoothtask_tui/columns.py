@@ -1,0 +1,169 @@
+"""Rows → lines: which columns fit, and what stands in them (pure)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smoothtask.model.frame import Mark
+from smoothtask_tui import fmt, graph
+from smoothtask_tui.history import newest
+from smoothtask_tui.line import Line, Span
+from smoothtask_tui.rows import Row, SortKey, View
+
+MARK_LETTERS: dict[Mark, str] = {
+    Mark.PINNED: "P",
+    Mark.OVERRIDDEN: "O",
+    Mark.LABELLED: "L",
+    Mark.PROTECTED: "#",
+    Mark.USER_OWNED: "U",
+}
+"""The letters of the marks column, explained by the help screen."""
+
+HOT_SHARE = 0.8
+"""Of one core: from here on CPU% stands out."""
+WAITING_SHARE = 0.3
+"""Of one thread: from here on WAIT% stands out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: *cell* makes its text and role from a row."""
+
+    title: str
+    width: int
+    cell: Callable[[Row, int], Span]
+    right: bool = False
+    sort: SortKey | None = None
+
+
+def _name(row: Row, width: int) -> Span:
+    lead = "└ " if row.depth else f"{row.fold} "
+    return Span(fmt.fit(lead + row.label, width), "part" if row.depth else "name")
+
+
+def _class(row: Row, width: int) -> Span:
+    shape, letter, word = fmt.CLASS_MARKS[row.target]
+    change = "" if row.wanted == row.target else "↑" if row.wanted > row.target else "↓"
+    return Span(fmt.fit(f"{shape}{letter} {word}{change}", width), f"class{int(row.target)}")
+
+
+def _by(row: Row, width: int) -> Span:
+    return Span(fmt.fit(row.by, width), "accent" if row.by in {"pin", "you"} else "dim")
+
+
+def _share(value: float, limit: float, width: int) -> Span:
+    role = "faint" if value < 0.0005 else "hot" if value >= limit else "text"
+    return Span(fmt.fit(fmt.percent(value), width, right=True), role)
+
+
+def _cpu(row: Row, width: int) -> Span:
+    return _share(row.metrics.cpu, HOT_SHARE, width)
+
+
+def _wait(row: Row, width: int) -> Span:
+    return _share(row.metrics.wait, WAITING_SHARE, width)
+
+
+def _io(row: Row, width: int) -> Span:
+    bps = row.metrics.read_bps + row.metrics.write_bps
+    return Span(fmt.fit(fmt.quantity(bps), width, right=True), "faint" if bps < 1 else "text")
+
+
+def _memory(row: Row, width: int) -> Span:
+    return Span(fmt.fit(fmt.quantity(row.metrics.rss_bytes), width, right=True), "text")
+
+
+def _processes(row: Row, width: int) -> Span:
+    return Span(fmt.fit(f"{row.metrics.processes}/{row.metrics.threads}", width, right=True), "dim")
+
+
+def _time(row: Row, width: int) -> Span:
+    return Span(fmt.fit(fmt.duration(row.since_s), width, right=True), "dim")
+
+
+def _marks(row: Row, width: int) -> Span:
+    letters = "".join(letter for mark, letter in MARK_LETTERS.items() if mark in row.marks)
+    return Span(fmt.fit(letters, width), "accent")
+
+
+def _mechanism(row: Row, width: int) -> Span:
+    quiet = row.mechanism == "-"
+    return Span(fmt.fit(row.mechanism, width), "faint" if quiet else "text")
+
+
+def _trend(row: Row, width: int) -> Span:
+    values = newest(row.trend, width)
+    return Span(graph.spark(values, graph.nice_top(values, 0.2)), f"class{int(row.target)}")
+
+
+NAME = Column("APPLICATION", 16, _name, sort=SortKey.NAME)
+MECHANISM = Column("IN EFFECT", 24, _mechanism)
+
+# The order on the screen; the number says how early a column gets its place when there is too little.
+_COLUMNS: tuple[tuple[int, Column], ...] = (
+    (0, NAME),
+    (1, Column("CLASS", 12, _class, sort=SortKey.CLASS)),
+    (3, Column("BY", 9, _by)),
+    (5, Column("MRK", 3, _marks)),
+    (2, Column("CPU%", 5, _cpu, right=True, sort=SortKey.CPU)),
+    (2, Column("WAIT%", 5, _wait, right=True, sort=SortKey.WAIT)),
+    (6, Column("IO/s", 5, _io, right=True, sort=SortKey.IO)),
+    (4, Column("MEM", 5, _memory, right=True, sort=SortKey.MEMORY)),
+    (8, Column("PROC/THR", 8, _processes, right=True, sort=SortKey.PROCESSES)),
+    (9, Column("FOR", 5, _time, right=True, sort=SortKey.TIME)),
+    (10, MECHANISM),
+    (7, Column("TREND", 8, _trend)),
+)
+
+Layout = tuple[tuple[Column, int], ...]
+"""Columns from left to right, each with its width in cells."""
+
+
+def layout(width: int) -> Layout:
+    """The columns that fit into *width* cells; the name and the mechanism share what is left over."""
+    free = width - 1  # one cell is the cursor's
+    chosen: list[Column] = []
+    for _, column in sorted(_COLUMNS, key=lambda c: c[0]):
+        if column.width + 1 <= free or column is NAME:
+            chosen.append(column)
+            free -= column.width + 1
+        else:
+            break
+    free = max(0, free + 1)  # no blank after the last column
+    for_name = min(free, 16 if MECHANISM not in chosen else min(18, free // 2))
+    for_mechanism = free - for_name if MECHANISM in chosen else 0
+    if MECHANISM not in chosen:
+        for_name = free
+    more = {NAME: for_name, MECHANISM: for_mechanism}
+    return tuple((c, c.width + more.get(c, 0)) for _, c in _COLUMNS if c in chosen)
+
+
+def heading(columns: Layout, view: View) -> Line:
+    """The line above the rows; the column that sorts carries an arrow."""
+    spans = [Span(" ", "head")]
+    for column, width in columns:
+        sorts = column.sort is view.sort
+        arrow = ("▲" if view.reverse else "▼") if sorts else ""
+        title = column.title if len(column.title) + len(arrow) <= width else column.title[: width - len(arrow)]
+        spans += [
+            Span(fmt.fit(title + arrow, width, right=column.right), "headsort" if sorts else "head"),
+            Span(" ", "head"),
+        ]
+    return Line(tuple(spans[:-1]), "bar")
+
+
+def row_line(row: Row, columns: Layout, *, cursor: bool) -> Line:
+    """One row; the cursor shows by a mark as well as by its ground."""
+    spans = [Span("▌" if cursor else " ", "accent")]
+    for column, width in columns:
+        spans += [column.cell(row, width), Span(" ")]
+    return Line(tuple(spans[:-1]), "cursor" if cursor else "ground")
+
+
+def column_at(columns: Layout, x: int) -> Column | None:
+    """The column drawn at cell *x*."""
+    left = 1
+    for column, width in columns:
+        if left <= x <= left + width:
+            return column
+        left += width + 1
+    return None

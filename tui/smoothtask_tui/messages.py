@@ -1,0 +1,77 @@
+"""What the parts of the dashboard tell each other."""
+
+from textual.message import Message
+
+from smoothtask.model.command import Command, Reply
+from smoothtask_tui.menus import Menu, Outcome
+from smoothtask_tui.rows import SortKey
+
+
+class FrameWaiting(Message):
+    """The mailbox holds a frame; sent once however many have come since."""
+
+
+class LinkChanged(Message):
+    """The connection was lost (*sentence* says how) or is back (empty)."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+        super().__init__()
+
+
+class Replied(Message):
+    """The engine has answered *command*."""
+
+    def __init__(self, command: Command, reply: Reply) -> None:
+        self.command = command
+        self.reply = reply
+        super().__init__()
+
+
+class Ordered(Message):
+    """A person wants *command* carried out."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        super().__init__()
+
+
+class CursorMoved(Message):
+    """The cursor is on another group, or on none."""
+
+    def __init__(self, group: str | None) -> None:
+        self.group = group
+        super().__init__()
+
+
+class DetailWanted(Message):
+    """A person opened a row."""
+
+
+class HeadingClicked(Message):
+    """A person clicked a column's title."""
+
+    def __init__(self, sort: SortKey) -> None:
+        self.sort = sort
+        super().__init__()
+
+
+class Chosen(Message):
+    """One choice of the menu in the status line."""
+
+    def __init__(self, menu: Menu, outcome: Outcome) -> None:
+        self.menu = menu
+        self.outcome = outcome
+        super().__init__()
+
+
+class MenuLeft(Message):
+    """The menu or the filter line is closed."""
+
+
+class FilterTyped(Message):
+    """The filter's text changed."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__()

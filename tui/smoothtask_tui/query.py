@@ -1,0 +1,97 @@
+"""The filter language: words that must all hold, such as `fire class:idle cpu>50 !by:pin` (pure).
+
+Rule 1: words are separated by blanks, and all must hold; `!` in front turns a word round.
+Rule 2: `field:text` matches the beginning of a field; `field>n` and `field<n` compare a number.
+Rule 3: anything else is looked for in names; no text is an error, so typing never fails.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smoothtask.model.frame import GroupFrame
+from smoothtask.model.group import GroupMetrics
+
+_WORD = re.compile(r"(!?)(?:([a-z]+)([:<>])(.*)|(.*))\Z", re.DOTALL)
+_NUMBER = re.compile(r"(\d{1,15}(?:\.\d{0,6})?)([kmgt]?)\Z")
+_UNITS = {"": 1.0, "k": 2.0**10, "m": 2.0**20, "g": 2.0**30, "t": 2.0**40}
+
+NUMBERS: dict[str, Callable[[GroupMetrics], float]] = {
+    "cpu": lambda m: m.cpu * 100,
+    "wait": lambda m: m.wait * 100,
+    "io": lambda m: m.read_bps + m.write_bps,
+    "mem": lambda m: m.rss_bytes,
+    "procs": lambda m: m.processes,
+    "threads": lambda m: m.threads,
+}
+"""Fields that compare; cpu and wait in percent of a core, io and mem in bytes (`mem>1g`)."""
+
+TEXTS: dict[str, Callable[[GroupFrame], list[str]]] = {
+    "class": lambda g: [g.decision.target.name.casefold()],
+    "type": lambda g: [g.group.classification.type],
+    "tag": lambda g: sorted(g.group.classification.tags),
+    "by": lambda g: [g.decision.decided_by.value],
+    "app": lambda g: [g.group.classification.app.casefold()],
+    "mark": lambda g: [m.value for m in g.marks],
+    "does": lambda g: [g.group.behaviour.value],
+    "unit": lambda g: [(g.group.unit or "").casefold()],
+    "uid": lambda g: [str(g.group.uid)],
+}
+"""Fields that are compared as text, from their beginning."""
+
+Test = Callable[[GroupFrame, GroupMetrics], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A filter ready to use; `tests` empty passes everything."""
+
+    text: str
+    tests: tuple[Test, ...]
+
+    def matches(self, group: GroupFrame, metrics: GroupMetrics) -> bool:
+        """Whether *group*, using *metrics* with all its parts, passes."""
+        return all(test(group, metrics) for test in self.tests)
+
+
+def parse_query(text: str) -> Query:
+    """What a person typed → a filter. Never fails (Rule 3)."""
+    words = text.casefold().split()
+    return Query(text.strip(), tuple(_test(w) for w in words if w != "!"))
+
+
+def _test(word: str) -> Test:
+    found = _WORD.match(word)
+    negate, name, operator, value, plain = found.groups() if found else ("", None, "", "", word)
+    test = _field_test(name, operator, value) if name else None
+    if test is None:
+        test = _name_test(plain if name is None else word.removeprefix("!"))
+    if not negate:
+        return test
+    wanted = test
+    return lambda g, m: not wanted(g, m)
+
+
+def _field_test(name: str, operator: str, value: str) -> Test | None:
+    if operator == ":":
+        read = TEXTS.get(name)
+        if read is None:
+            return None
+        return lambda g, _: any(t.startswith(value) for t in read(g))
+    measure = NUMBERS.get(name)
+    number = _NUMBER.match(value)
+    if measure is None or number is None:
+        # `cpu>` while a person is still typing passes everything.
+        return (lambda _g, _m: True) if measure is not None and not value else None
+    limit = float(number[1]) * _UNITS[number[2]]
+    if operator == ">":
+        return lambda _, m: measure(m) > limit
+    return lambda _, m: measure(m) < limit
+
+
+def _name_test(text: str) -> Test:
+    return lambda g, _: (
+        text in g.group.label.casefold()
+        or text in g.group.classification.app.casefold()
+        or text == g.group.classification.type
+    )

@@ -1,0 +1,81 @@
+"""Help, made from the list of actions: what it says is what the keys do."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+
+from smoothtask_tui import fmt
+from smoothtask_tui.actions import sections
+from smoothtask_tui.columns import MARK_LETTERS
+from smoothtask_tui.detaillines import MARK_WORDS, title
+from smoothtask_tui.line import BLANK, Line, Span, line
+from smoothtask_tui.widgets.drawn import Drawn
+
+KEY_CELLS = 16
+
+LEGEND: tuple[tuple[str, str], ...] = (
+    ("CPU%", "processor use: 100 % is one core; an application counts its parts"),
+    ("WAIT%", "threads that want to run and may not: 100 % is one thread waiting all the time"),
+    ("BY", "who decided: a rule, its behaviour, a pin, you (an override), a guardrail; - is nobody"),
+    ("FOR", "time in this class; ↑ or ↓ beside a class: another one is wanted, but held back"),
+    ("IN EFFECT", "what was changed for it in the kernel; all of it is undone at exit"),
+    ("PSI", "pressure: share of the time in which somebody waited: in the last tick, and over 10 s"),
+    ("LAT", "how late a sleeping process is woken, milliseconds: half, 99 of 100, the worst"),
+)
+
+
+def help_lines(width: int) -> list[Line]:
+    """The whole text for *width* cells."""
+    lines = [line(("  SmoothTask", "title"), " keeps the machine responsive: it calms what makes others wait.")]
+    lines.append(line(("  Every order can be undone with z. Esc leaves this help.", "dim")))
+    for name, actions in sections():
+        lines += [BLANK, title(name, width)]
+        for action in actions:
+            keys = " ".join(action.shown)
+            texts = list(fmt.wrap(action.help, max(10, width - KEY_CELLS - 4)))
+            for i, text in enumerate(texts):
+                lines.append(line("  ", (fmt.fit(keys if i == 0 else "", KEY_CELLS), "key"), " ", text))
+    lines += [BLANK, title("Reading the list", width)]
+    classes = [
+        Span(f"  {fmt.class_words(target)}", f"class{int(target)}") for target in sorted(fmt.CLASS_MARKS, reverse=True)
+    ]
+    lines.append(Line(tuple(classes)))
+    letters = ", ".join(f"{letter} {MARK_WORDS[mark].split(':')[0]}" for mark, letter in MARK_LETTERS.items())
+    for word, text in (*LEGEND, ("MRK", letters)):
+        for i, piece in enumerate(fmt.wrap(text, max(10, width - KEY_CELLS - 4))):
+            lines.append(line("  ", (fmt.fit(word if i == 0 else "", KEY_CELLS), "strong"), " ", piece))
+    return lines
+
+
+class HelpText(Drawn):
+    """The text, as high as it needs."""
+
+    def on_resize(self) -> None:
+        """Wrap again."""
+        lines = help_lines(self.size.width)
+        self.styles.height = len(lines)
+        self.show(lines)
+
+
+class HelpScreen(Screen[None]):
+    """Any of the keys that open it also leave it."""
+
+    BINDINGS = [  # noqa: RUF012 - Textual's way
+        Binding("escape,q,f1,h,question_mark,f10,enter,tab", "dismiss", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Text that scrolls."""
+        with VerticalScroll(id="help-text"):
+            yield HelpText()
+
+    def on_mount(self) -> None:
+        """Keys scroll at once."""
+        self.query_one(VerticalScroll).focus()
+
+    def action_scroll(self, step: int) -> None:
+        """One line on."""
+        self.query_one(VerticalScroll).scroll_relative(y=step, animate=False)

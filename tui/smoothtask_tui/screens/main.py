@@ -1,0 +1,226 @@
+"""The main screen: header, groups, details, status line, keys."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.screen import Screen
+
+from smoothtask.model.command import Explain
+from smoothtask_tui import menus, rows
+from smoothtask_tui.actions import APP, bindings
+from smoothtask_tui.line import Line, line
+from smoothtask_tui.messages import (
+    CursorMoved,
+    DetailWanted,
+    FilterTyped,
+    HeadingClicked,
+    MenuLeft,
+    Ordered,
+)
+from smoothtask_tui.scene import Scene
+from smoothtask_tui.widgets.detail import EVENT_ROLES, Detail, Events
+from smoothtask_tui.widgets.graph import GraphPanel
+from smoothtask_tui.widgets.grouplist import GroupList
+from smoothtask_tui.widgets.header import LOCAL_ZONE, Header
+from smoothtask_tui.widgets.statusline import KeyBar, StatusLine
+
+WIDE, TALL = 150, 34
+"""Cells from which details have a place of their own: beside the list, or below it."""
+EXPLAIN_EVERY_TICKS = 3
+EXPLAIN_DELAY_S = 0.15
+"""The cursor has come to rest: ask about its group."""
+
+
+class MainScreen(Screen[None]):
+    """Draws a scene; knows no engine."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(lambda a: a.section != APP),
+        # Textual's own screen would take these two.
+        Binding("tab", "app.plots", show=False),
+        Binding("escape", "leave", show=False),
+    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - Textual's way
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (TALL, "-tall"), (46, "-high")]  # noqa: RUF012
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__()
+        self.scene = scene
+        self._detail_wanted: bool | None = None
+        """None until a person decides: then open where there is room for it."""
+
+    def compose(self) -> ComposeResult:
+        """All parts at once; breakpoints show and place them."""
+        yield Header()
+        with Container(id="body"):
+            yield GroupList(id="groups")
+            with Vertical(id="side"):
+                yield GraphPanel(id="graphs")
+                yield Detail(id="detail")
+                yield Events(id="events")
+        yield StatusLine(id="status")
+        yield KeyBar(id="keys")
+
+    @property
+    def groups(self) -> GroupList:
+        """The list."""
+        return self.query_one("#groups", GroupList)
+
+    @property
+    def status(self) -> StatusLine:
+        """The line for answers, menus and the filter."""
+        return self.query_one("#status", StatusLine)
+
+    @property
+    def detail(self) -> Detail:
+        """The panel about the cursor's group."""
+        return self.query_one("#detail", Detail)
+
+    @property
+    def detail_open(self) -> bool:
+        """Whether details are shown."""
+        return self.has_class("-detail")
+
+    def on_mount(self) -> None:
+        """First paint, before any frame."""
+        self.groups.focus()
+        self.draw()
+
+    def on_resize(self) -> None:
+        """Once the breakpoints have placed everything."""
+        self._place_detail()
+        self.call_after_refresh(self.draw)
+
+    def on_screen_resume(self) -> None:
+        """Frames that came while another screen was on top."""
+        self.call_after_refresh(self.draw)
+
+    def toggle_detail(self, *, open_: bool | None = None) -> None:
+        """Open or close the details."""
+        self._detail_wanted = not self.detail_open if open_ is None else open_
+        self._place_detail()
+        self.call_after_refresh(self.draw)
+
+    def _place_detail(self) -> None:
+        width, height = self.app.size
+        roomy = width >= WIDE or height >= TALL
+        self.set_class(roomy if self._detail_wanted is None else self._detail_wanted, "-detail")
+
+    def draw(self, *, tick: bool = False) -> None:
+        """Everything from the scene. *tick*: a new frame has come."""
+        if not self.is_mounted:
+            return
+        scene = self.scene
+        self.query_one(Header).update_scene(scene)
+        self.groups.update_scene(scene, tick=tick)
+        if self.detail_open:
+            self.query_one("#graphs", GraphPanel).update_scene(scene)
+            self.query_one("#events", Events).update_scene(scene)
+        self.draw_cursor()
+        self.status.set_news(self._news(), self._right())
+        if tick and scene.frame is not None and scene.frame.seq % EXPLAIN_EVERY_TICKS == 0:
+            self._explain()
+
+    def draw_cursor(self) -> None:
+        """What depends on the cursor."""
+        if self.detail_open:
+            self.detail.update_scene(self.scene, self.groups.cursor)
+
+    def _explain(self) -> None:
+        """Ask for what the frame does not tell of the cursor's group."""
+        group = self.groups.cursor
+        if group is not None and self.detail_open and self.is_current and not self.scene.lost:
+            self.post_message(Ordered(Explain(group)))
+
+    def _news(self) -> Line:
+        frame = self.scene.frame
+        if frame is None or not frame.events:
+            return line((" ? help   / filter   F7 boost   F8 calm   c class   p pin", "dim"))
+        event = frame.events[-1]
+        clock = datetime.fromtimestamp(event.time, LOCAL_ZONE).strftime(" %H:%M:%S ")
+        return line((clock, "dim"), (event.text, EVENT_ROLES.get(event.kind, "text")))
+
+    def _right(self) -> Line:
+        depth = self.scene.frame.undo_depth if self.scene.frame is not None else 0
+        return line((f" z undo ({depth}) ", "accent")) if depth else line()
+
+    # --- looking -----------------------------------------------------------------------------------
+
+    def on_cursor_moved(self, message: CursorMoved) -> None:
+        """Details follow the cursor; what the frame does not know is asked for when it rests."""
+        self.draw_cursor()
+        self.set_timer(EXPLAIN_DELAY_S, lambda: self._explain() if self.groups.cursor == message.group else None)
+
+    def on_menu_left(self, _: MenuLeft) -> None:
+        """Keys go to the list again."""
+        self.groups.focus()
+
+    def action_cursor(self, step: int) -> None:
+        """The cursor up or down."""
+        self.groups.move(step)
+
+    def action_page(self, direction: int) -> None:
+        """A page up or down."""
+        self.groups.page(direction)
+
+    def action_detail(self) -> None:
+        """Open or close the details."""
+        self.toggle_detail()
+        self._explain()
+
+    def on_detail_wanted(self, _: DetailWanted) -> None:
+        """A double click opens them."""
+        self.toggle_detail(open_=True)
+
+    def action_filter(self) -> None:
+        """Type a filter; the list follows each letter."""
+        self.status.edit_filter(self.groups.view.filter)
+
+    def on_filter_typed(self, message: FilterTyped) -> None:
+        """Another letter."""
+        self.groups.set_view(replace(self.groups.view, filter=message.text))
+
+    def action_leave(self) -> None:
+        """Esc with no menu open clears the filter."""
+        self.groups.set_view(replace(self.groups.view, filter=""))
+
+    def action_fold(self, open_: bool | None) -> None:
+        """Fold or unfold the application under the cursor, from any of its parts."""
+        g = self.scene.group(self.groups.cursor)
+        if g is not None:
+            self.groups.hold()
+            top = g.group.parent or g.group.id
+            self.groups.set_view(rows.toggled(self.groups.view, top, open_=open_))
+            self.groups.choose(top)
+
+    def action_fold_all(self) -> None:
+        """Fold or unfold all."""
+        if self.scene.frame is not None:
+            g = self.scene.group(self.groups.cursor)
+            self.groups.set_view(rows.all_toggled(self.groups.view, self.scene.frame))
+            if g is not None and g.group.parent and self.groups.cursor is None:
+                self.groups.choose(g.group.parent)
+
+    def action_sort_menu(self) -> None:
+        """Choose a column."""
+        self.status.ask(menus.sort_menu(self.groups.view.sort))
+
+    def action_sort(self, name: str) -> None:
+        """Sort by `SortKey[name]`."""
+        self.sort(rows.SortKey[name])
+
+    def on_heading_clicked(self, message: HeadingClicked) -> None:
+        """The same by mouse."""
+        self.sort(message.sort)
+
+    def action_invert(self) -> None:
+        """Turn the order round."""
+        self.sort(self.groups.view.sort)
+
+    def sort(self, key: rows.SortKey) -> None:
+        """Sort by *key*; by the same again: turn the order round."""
+        self.groups.set_view(rows.sorted_by(self.groups.view, key))

@@ -1,0 +1,104 @@
+"""The groups screen with what a person can order: each key acts on the id that was under the cursor."""
+
+from collections.abc import Callable
+
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.command import Pause, SetOverride, Undo, Unpin
+from smoothtask.model.frame import GroupFrame, Mark, Mode
+from smoothtask_tui import menus, rows
+from smoothtask_tui.detaillines import reasons_text
+from smoothtask_tui.messages import Chosen, Ordered
+from smoothtask_tui.scene import Scene
+from smoothtask_tui.screens.main import MainScreen
+
+
+class GroupsScreen(MainScreen):
+    """Sends orders to the app as `Ordered`; never waits for an answer."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._stepped: dict[str, PriorityClass] = {}
+        """Classes asked for since the last frame: the second F7 goes on from the first."""
+
+    def draw(self, *, tick: bool = False) -> None:
+        """A new frame tells the classes as they are."""
+        if tick:
+            self._stepped.clear()
+        super().draw(tick=tick)
+
+    def _subject(self) -> GroupFrame | None:
+        g = self.scene.group(self.groups.cursor)
+        if g is None:
+            self.status.say("no application is under the cursor: choose one with ↑ ↓ first", good=False)
+        self.groups.hold()
+        return g
+
+    def _ask_about(self, menu: Callable[[GroupFrame], menus.Menu]) -> None:
+        g = self._subject()
+        if g is not None:
+            self.status.ask(menu(g))
+
+    def action_step(self, step: int) -> None:
+        """Boost or calm by one class, until it exits."""
+        g = self._subject()
+        if g is None:
+            return
+        now = self._stepped.get(g.group.id, g.decision.target)
+        target = rows.stepped(now, step)
+        if target is None:
+            self.status.say(f"{g.group.label} is {now.name} already: there is no class beyond", good=False)
+        else:
+            self._stepped[g.group.id] = target
+            self.post_message(Ordered(SetOverride(g.group.id, target)))
+
+    def action_class_menu(self) -> None:
+        """Give it a class until it exits."""
+        self._ask_about(menus.class_menu)
+
+    def action_override(self) -> None:
+        """Give it a class for a time."""
+        self._ask_about(menus.override_menu)
+
+    def action_label(self) -> None:
+        """Say what would have been right."""
+        self._ask_about(menus.label_menu)
+
+    def action_pin(self) -> None:
+        """Pin, or unpin what is pinned."""
+        g = self._subject()
+        if g is not None and Mark.PINNED in g.marks:
+            self.post_message(Ordered(Unpin(g.group.id)))
+        elif g is not None:
+            self.status.ask(menus.pin_menu(g))
+
+    def action_label_moment(self) -> None:
+        """Laggy or fine?"""
+        self.status.ask(menus.moment_menu())
+
+    def on_chosen(self, message: Chosen) -> None:
+        """Carry out a choice, unless its application has exited meanwhile."""
+        menu, outcome = message.menu, message.outcome
+        if isinstance(outcome, rows.SortKey):
+            self.sort(outcome)
+        elif menu.group is not None and self.scene.group(menu.group) is None:
+            said = f"{menu.label} has exited meanwhile: nothing was changed"
+            self.status.say(said, good=False)
+            self.notify(said, severity="warning", markup=False)
+        elif not isinstance(outcome, menus.Menu):
+            self.post_message(Ordered(outcome))
+
+    def action_undo(self) -> None:
+        """Take back the latest order."""
+        self.post_message(Ordered(Undo()))
+
+    def action_pause(self) -> None:
+        """Pause or resume everything."""
+        if self.scene.frame is not None:
+            self.post_message(Ordered(Pause(self.scene.frame.mode is not Mode.PAUSED)))
+
+    def action_copy(self) -> None:
+        """The reasons, to the terminal's clipboard."""
+        g = self._subject()
+        if g is not None:
+            self.app.copy_to_clipboard(reasons_text(g))
+            self.status.say(f"copied: why {g.group.label} is {g.decision.target.name}")
