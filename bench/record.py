@@ -14,11 +14,10 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "store"))
 
-import frames as make
 import numpy  # noqa: F401 - the daemon has it anyway
 from scenery import known
+from store import frames as make
 
 from smoothtask.model.decision import Reason, Stage
 from smoothtask.model.frame import Frame, GroupFrame

@@ -133,7 +133,8 @@ class Anonymiser:
 
     def name(self, name: str, group: AppGroup | None) -> str:
         """As it is when it is the name of an application that a rule knows."""
-        return name if group is not None and name.casefold() in _public_names(group) else self.hash(name)
+        public = group is not None and name.casefold() in _public_names(group)
+        return sanitise(name) if public else self.hash(name)
 
     def command(self, command: str) -> str:
         """A hash for each argument."""

@@ -10,6 +10,7 @@ from smoothtask.model.decision import Decision, Reason
 from smoothtask.model.frame import Frame, GroupFrame, Mark, ProcessFrame
 from smoothtask.model.group import AppGroup, Behaviour
 from smoothtask.model.system import Psi, SystemMetrics
+from smoothtask.model.text import sanitise
 from smoothtask.store.anonymise import Privacy
 
 Value = str | int | float | None
@@ -52,11 +53,11 @@ class RowBuilder:
     def snapshot(self, frame: Frame, snapshot_id: int, cause: str, complete: bool) -> Rows:
         """All rows of *frame*. Unless *complete*, groups that do nothing and stand as recorded have none."""
         rows = Rows()
-        rows.of["snapshot"].append(self._snapshot(frame, snapshot_id, cause, complete))
-        self._add_groups(rows, frame, snapshot_id, set(), complete)
         by_id = {g.group.id: g.group for g in frame.groups}
+        gone = self._forget(by_id)
+        rows.of["snapshot"].append(self._snapshot(frame, snapshot_id, cause, complete, gone))
+        self._add_groups(rows, frame, snapshot_id, set(), complete)
         rows.of["process"] += [self._process(rows, p, snapshot_id, by_id.get(p.group)) for p in frame.processes]
-        self._forget(by_id)
         return rows
 
     def rest(self, frame: Frame, snapshot_id: int, written: set[str]) -> Rows:
@@ -113,8 +114,8 @@ class RowBuilder:
                 None if group.parent is None else private.group_id(group.parent, None),
                 private.app(c),
                 private.label(group),
-                c.type,
-                as_json(sorted(c.tags)),
+                sanitise(c.type),
+                as_json(sorted(sanitise(tag) for tag in c.tags)),
                 c.process_type.value,
                 None if c.target is None else c.target.name,
                 c.certain,
@@ -123,7 +124,7 @@ class RowBuilder:
                 private.source(c.source),
                 private.evidence(c),
                 c.protected,
-                c.part,
+                None if c.part is None else sanitise(c.part),
                 group.starts_others,
                 group.root_pid,
                 group.uid,
@@ -184,7 +185,7 @@ class RowBuilder:
             p.rss_bytes,
         )
 
-    def _snapshot(self, frame: Frame, snapshot_id: int, cause: str, complete: bool) -> Row:
+    def _snapshot(self, frame: Frame, snapshot_id: int, cause: str, complete: bool, gone: list[int]) -> Row:
         c, cost = frame.contention, frame.cost
         spoken_of = [g.group for g in frame.groups if _is_named(g.group, c.reasons)]
         return (
@@ -195,6 +196,7 @@ class RowBuilder:
             frame.mono_s,
             cause,
             complete,
+            as_json(gone),
             len(frame.groups),
             frame.system.processes,
             frame.system.threads,
@@ -210,11 +212,12 @@ class RowBuilder:
             cost.interval_s,
         )
 
-    def _forget(self, living: Mapping[str, AppGroup]) -> None:
-        """Groups that exited, once they outnumber the living."""
-        if len(self._profiles) > 2 * len(living) + 100:
-            self._profiles = {g: p for g, p in self._profiles.items() if g in living}
-            self._standings = {g: s for g, s in self._standings.items() if g in living}
+    def _forget(self, living: Mapping[str, AppGroup]) -> list[int]:
+        """Drop groups that exited; returns their profiles."""
+        gone = [group for group in self._profiles if group not in living]
+        for group in gone:
+            self._standings.pop(group, None)
+        return [self._profiles.pop(group)[1] for group in gone]
 
 
 def _standing(profile: int, shown: GroupFrame) -> _Standing:
@@ -299,7 +302,7 @@ def _system(s: SystemMetrics) -> Row:
             )
         ),
         max((t.celsius for t in hot), default=None),
-        as_json([[t.label, t.celsius] for t in hot]),
+        as_json([[sanitise(t.label), t.celsius] for t in hot]),
     )
 
 

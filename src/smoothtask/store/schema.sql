@@ -77,6 +77,7 @@ CREATE TABLE snapshot (
   mono_s FLOAT NOT NULL,
   cause VARCHAR NOT NULL,
   complete BOOLEAN NOT NULL,
+  groups_gone VARCHAR NOT NULL,
   groups_total INTEGER NOT NULL,
   processes_total INTEGER NOT NULL,
   threads_total INTEGER NOT NULL,
@@ -130,7 +131,7 @@ CREATE INDEX ix_snapshot_session_id ON snapshot (session_id);
 
 CREATE INDEX ix_snapshot_time_s ON snapshot (time_s);
 
-INSERT INTO snapshot (id, session_id, seq, time_s, mono_s, cause, complete, groups_total, processes_total, threads_total, mode, mode_reason, cpu_mean_pct, cpu_max_pct, cpu_pct_by_core, load_1m, load_5m, load_15m, mem_total_bytes, mem_available_bytes, swap_total_bytes, swap_used_bytes, cpu_some_pct, io_some_pct, memory_some_pct, psi_cpu_some_avg10_pct, psi_cpu_some_avg60_pct, psi_cpu_full_avg10_pct, psi_cpu_full_avg60_pct, psi_io_some_avg10_pct, psi_io_some_avg60_pct, psi_io_full_avg10_pct, psi_io_full_avg60_pct, psi_memory_some_avg10_pct, psi_memory_some_avg60_pct, psi_memory_full_avg10_pct, psi_memory_full_avg60_pct, latency_p50_ms, latency_p95_ms, latency_p99_ms, latency_max_ms, latency_samples, latency_window_s, temperature_max_celsius, temperatures_celsius, contention_active, contention_since_s, contention_reasons, self_cpu_pct, self_tick_cpu_ms, self_rss_bytes, interval_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO snapshot (id, session_id, seq, time_s, mono_s, cause, complete, groups_gone, groups_total, processes_total, threads_total, mode, mode_reason, cpu_mean_pct, cpu_max_pct, cpu_pct_by_core, load_1m, load_5m, load_15m, mem_total_bytes, mem_available_bytes, swap_total_bytes, swap_used_bytes, cpu_some_pct, io_some_pct, memory_some_pct, psi_cpu_some_avg10_pct, psi_cpu_some_avg60_pct, psi_cpu_full_avg10_pct, psi_cpu_full_avg60_pct, psi_io_some_avg10_pct, psi_io_some_avg60_pct, psi_io_full_avg10_pct, psi_io_full_avg60_pct, psi_memory_some_avg10_pct, psi_memory_some_avg60_pct, psi_memory_full_avg10_pct, psi_memory_full_avg60_pct, latency_p50_ms, latency_p95_ms, latency_p99_ms, latency_max_ms, latency_samples, latency_window_s, temperature_max_celsius, temperatures_celsius, contention_active, contention_since_s, contention_reasons, self_cpu_pct, self_tick_cpu_ms, self_rss_bytes, interval_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 CREATE TABLE app_group (
   snapshot_id INTEGER NOT NULL,

@@ -51,6 +51,8 @@ class SnapshotRow(Base, table=True):
     """Why it was recorded: first, contention, change, sample (one in ten) or label."""
     complete: bool
     """Whether every group has a row; else the last row of a group that is missing still holds."""
+    groups_gone: str
+    """JSON list: `group_profile.id` of groups that exited since the snapshot before, in the same session."""
     groups_total: int
     processes_total: int
     threads_total: int

@@ -1,0 +1,158 @@
+"""Pins on disk: one JSON file, replaced whole. What cannot be understood is said and kept, never dropped."""
+
+import json
+import os
+import stat
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.decision import Pin
+from smoothtask.model.text import sanitise
+
+VERSION = 1
+LIMIT_BYTES = 1 << 20
+_UID_LIMIT = (1 << 32) - 2
+"""The last uid that is one (credentials(7)): −1 means none."""
+
+
+def _known_class(name: str) -> str:
+    if name not in PriorityClass.__members__:
+        raise ValueError(f"expected one of {', '.join(PriorityClass.__members__)}")
+    return name
+
+
+def _printable(text: str) -> str:
+    if sanitise(text, len(text)) != text:
+        raise ValueError("expected printable text")
+    return text
+
+
+class _Entry(BaseModel):
+    """One pin as the file has it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    app: Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_printable)]
+    target: Annotated[str, AfterValidator(_known_class)]
+    uid: Annotated[int, Field(ge=0, le=_UID_LIMIT)]
+    made_at: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _DamagedError(Exception):
+    """Nothing in the file can be used."""
+
+
+def load_pins(path: Path) -> tuple[tuple[Pin, ...], tuple[str, ...]]:
+    """The pins in *path*, and every problem with them (file, entry, what is wrong). No file: no pins.
+
+    When there are problems, the file is kept beside as `….damaged-TIME` and what is good in it is saved anew, so
+    that the next save loses nothing. Raises OSError when the file cannot be read, moved or written.
+    """
+    try:
+        text = _read(path)
+    except FileNotFoundError:
+        return (), ()
+    except _DamagedError as error:
+        return (), (f"{path}: {error}; {_set_aside(path)}",)
+    try:
+        pins, problems = _parse(text)
+    except _DamagedError as error:
+        return (), (f"{path}: {error}; {_set_aside(path)}",)
+    if not problems:
+        return pins, ()
+    kept = _set_aside(path)
+    save_pins(path, pins)
+    return pins, (*(f"{path}: {problem}" for problem in problems), f"{path}: {len(pins)} good pins go on; {kept}")
+
+
+def save_pins(path: Path, pins: Sequence[Pin]) -> None:
+    """Replace *path* (mode 0600) by *pins*; durable when this returns. Raises OSError, and then the old file stands."""
+    entries = [{"app": p.app, "target": p.target.name, "uid": p.uid, "made_at": p.made_at} for p in pins]
+    data = json.dumps({"version": VERSION, "pins": entries}, indent=1, allow_nan=False).encode()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data + b"\n")
+            file.flush()
+            os.fsync(fd)
+        draft.rename(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if path.is_symlink():
+            raise _DamagedError("expected a regular file, found a symbolic link") from error
+        raise
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            raise _DamagedError(f"expected a regular file of uid {os.geteuid()}")
+        if found.st_size > LIMIT_BYTES:
+            raise _DamagedError(f"longer than {LIMIT_BYTES} bytes")
+        return os.read(fd, LIMIT_BYTES)
+    finally:
+        os.close(fd)
+
+
+def _parse(data: bytes) -> tuple[tuple[Pin, ...], list[str]]:
+    """Pins and problems; raises _DamagedError when nothing can be made of *data*."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _DamagedError(f"not JSON ({sanitise(str(error))})") from error
+    if not isinstance(content, dict) or not isinstance(content.get("pins"), list):
+        raise _DamagedError("expected an object with a list `pins`")
+    if content.get("version") != VERSION:
+        raise _DamagedError(f"of version {sanitise(str(content.get('version')), 20)}, expected {VERSION}")
+    pins: dict[tuple[str, int], Pin] = {}
+    problems = []
+    for number, raw in enumerate(content["pins"], 1):
+        try:
+            entry = _Entry.model_validate(raw)
+        except ValidationError as error:
+            problems += [f"pin {number}: {_said(e)}" for e in error.errors(include_url=False)]
+            continue
+        if (entry.app, entry.uid) in pins:
+            problems.append(f"pin {number}: a second one for {entry.app} of uid {entry.uid}; the first holds")
+            continue
+        pin = Pin(entry.app, PriorityClass[entry.target], entry.uid, entry.made_at)
+        pins[entry.app, entry.uid] = pin
+    return tuple(pins.values()), problems
+
+
+def _said(error: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "entry"
+    return sanitise(f"{where}: {error['msg']}, found {error['input']!r}")
+
+
+def _set_aside(path: Path) -> str:
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    aside = path.with_name(f"{path.name}.damaged-{moment}")
+    number = 1
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{moment}-{number}")
+    path.rename(aside)
+    return f"the file is kept as {aside}"
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
