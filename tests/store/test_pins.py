@@ -1,0 +1,178 @@
+"""Pins survive: restarts, damage, and other people's editors."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.decision import Pin
+from smoothtask.store.pins import load_pins, save_pins
+
+FIREFOX = Pin("firefox", PriorityClass.INTERACTIVE, 0, 1_800_000_000.5)
+BUILD = Pin("exe:/home/al/ü b", PriorityClass.IDLE, 1000, 1_800_000_001.0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """In a folder that does not exist yet."""
+    return tmp_path / "state" / "pins.json"
+
+
+def aside(path: Path) -> list[Path]:
+    """The copies that were kept."""
+    return sorted(path.parent.glob("pins.json.damaged-*"))
+
+
+def test_no_file_is_no_pins(path: Path) -> None:
+    """And no problem."""
+    assert load_pins(path) == ((), ())
+
+
+def test_pins_come_back(path: Path) -> None:
+    """As they were, in a private file in a private folder, with no draft left."""
+    save_pins(path, [FIREFOX, BUILD])
+    assert load_pins(path) == ((FIREFOX, BUILD), ())
+    save_pins(path, [BUILD])
+    assert load_pins(path) == ((BUILD,), ())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_every_problem_is_said_and_the_good_pins_go_on(path: Path) -> None:
+    """With file and entry; the file is kept as it was, and what was good is saved anew."""
+    good = {"app": "firefox", "target": "INTERACTIVE", "uid": 0, "made_at": 1_800_000_000.5}
+    bad = [
+        {**good, "target": "REALTIME"},
+        {**good, "app": "a\x1b[31m", "uid": -1},
+        {**good, "app": "x", "made_at": "yesterday"},
+        {"app": "y", "target": "IDLE", "uid": 0, "made_at": 1.0, "mood": 1},
+        "nonsense",
+        {**good, "target": "IDLE"},
+        {**good, "app": "z", "uid": True},
+    ]
+    save_pins(path, [])
+    content = json.dumps({"version": 1, "pins": [good, *bad]}).encode()
+    path.write_bytes(content)
+    pins, problems = load_pins(path)
+    assert pins == (FIREFOX,)
+    said = "\n".join(problems)
+    assert "\x1b" not in said
+    assert all(p.startswith(str(path)) for p in problems)
+    for words in (
+        "pin 2: target: Value error, expected one of IDLE",
+        "pin 3: app:",
+        "pin 3: uid:",
+        "pin 4: made_at:",
+        "pin 5: mood:",
+        "pin 6: entry:",
+        "pin 7: a second one for firefox",
+        "pin 8: uid:",
+        "1 good pins go on",
+    ):
+        assert words in said
+    (kept,) = aside(path)
+    assert kept.read_bytes() == content
+    assert str(kept) in said
+    assert load_pins(path) == ((FIREFOX,), ())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00\xff" * 100,
+        b'{"version": 1, "pins": [',
+        b"[" * 100_000,
+        b"[]",
+        b'{"version": 1, "pins": {}}',
+        b'{"version": 2, "pins": []}',
+        b'{"pins": []}',
+        b" " * (1 << 20) + b"{}",
+    ],
+)
+def test_a_damaged_file_is_kept_and_said(path: Path, content: bytes) -> None:
+    """Never dropped, never raised; the next start has nothing more to say."""
+    save_pins(path, [FIREFOX])
+    path.write_bytes(content)
+    pins, problems = load_pins(path)
+    assert pins == ()
+    assert len(problems) == 1
+    (kept,) = aside(path)
+    assert kept.read_bytes() == content
+    assert str(kept) in problems[0]
+    assert load_pins(path) == ((), ())
+
+
+def test_two_damaged_files_are_both_kept(path: Path) -> None:
+    """Also within one second."""
+    save_pins(path, [])
+    for content in (b"one", b"two", b"three"):
+        path.write_bytes(content)
+        load_pins(path)
+    assert {f.read_bytes() for f in aside(path)} == {b"one", b"two", b"three"}
+
+
+@pytest.mark.parametrize("kind", ["symlink", "fifo", "folder"])
+def test_what_is_no_file_is_moved_aside(path: Path, kind: str) -> None:
+    """A link is not followed, a fifo not waited for."""
+    path.parent.mkdir()
+    secret = path.parent / "secret"
+    secret.write_text("keep me")
+    match kind:
+        case "symlink":
+            path.symlink_to(secret)
+        case "fifo":
+            os.mkfifo(path)
+        case _:
+            path.mkdir()
+    pins, problems = load_pins(path)
+    assert (pins, len(problems)) == ((), 1)
+    save_pins(path, [FIREFOX])
+    assert load_pins(path) == ((FIREFOX,), ())
+    assert secret.read_text() == "keep me"
+
+
+def test_a_save_that_fails_keeps_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full in the middle: pins are as before and no draft is left."""
+    save_pins(path, [FIREFOX])
+
+    def fail(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        save_pins(path, [BUILD])
+    monkeypatch.undo()
+    assert load_pins(path) == ((FIREFOX,), ())
+    assert list(path.parent.iterdir()) == [path]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["version", "pins", "app", "target", "uid", "made_at"]), inner, max_size=6
+            )
+        ),
+        max_leaves=12,
+    ).map(lambda value: json.dumps({"version": 1, "pins": [value]}).encode())
+)
+def test_no_content_breaks_the_start(path: Path, content: bytes) -> None:
+    """Whatever stands in the file: pins or problems, and a clean file afterwards."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    pins, problems = load_pins(path)
+    assert pins or problems
+    assert load_pins(path) == (pins, ())
+    for kept in aside(path):
+        kept.unlink()
