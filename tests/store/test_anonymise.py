@@ -110,6 +110,13 @@ def test_no_text_breaks_it(label: str, text: str) -> None:
         value.encode()
 
 
+def test_an_empty_name_changes_no_sentence() -> None:
+    """Neither does one that is part of other words."""
+    for name in ("", "as"):
+        of = group("proc:1-1", classification("exe:", label=name, evidence=""))
+        assert HIDDEN.sentence("has been last, alas", (of,)) == "has been last, alas"
+
+
 def test_a_salt_is_made_once_and_private(tmp_path: Path) -> None:
     """32 bytes, 0600, the same ever after; what was opened up is closed."""
     path = tmp_path / "salt"

@@ -73,9 +73,8 @@ def test_rows_are_flat_and_typed(full: Place, tmp_path: Path) -> None:
         (None, "laggy"),
     ]
     export(full.path, tmp_path, "parquet", tables=("process", "snapshot"))
-    types = dict(
-        zip(*(lambda s: (s.names, map(str, s.types)))(parquet.read_schema(tmp_path / "snapshot.parquet")), strict=True)
-    )
+    schema = parquet.read_schema(tmp_path / "snapshot.parquet")
+    types = {field.name: str(field.type) for field in schema}
     assert (types["cpu_mean_pct"], types["seq"], types["complete"], types["mode"]) == (
         "double",
         "int64",

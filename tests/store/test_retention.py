@@ -27,7 +27,7 @@ def steps(log: SnapshotLog, keep: Retention, now_s: float) -> int:
     state = log._state
     assert state is not None
     count = 1
-    while keeping.step(state.connection, keep, now_s, state.builder.session_id, lambda: float(count), 0.5):
+    while keeping.step(state.connection, keep, now_s, state.builder.session_id, lambda: 0.0, 0.5):
         count += 1
         assert count < 5000
     return count

@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from smoothtask.store import rows, schema
 from smoothtask.store.tables import Base
@@ -13,7 +16,9 @@ def test_committed_sql_is_what_the_tables_generate() -> None:
     assert schema.main([]) == 0
 
 
-def test_a_difference_is_found(monkeypatch, tmp_path, capsys) -> None:
+def test_a_difference_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A file that was edited by hand fails the check, and --write repairs it."""
     copy = tmp_path / "schema.sql"
     copy.write_text(schema.PATH.read_text().replace("pid INTEGER", "pid TEXT"))

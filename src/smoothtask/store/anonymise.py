@@ -196,9 +196,9 @@ class Anonymiser:
                 text = text.replace(known.evidence, self.evidence(known))
             if known.source is not None:
                 text = text.replace(str(known.source), self.source(known.source) or "")
-            if not is_known(known) and known.app in text:
+            if known.app and not is_known(known) and known.app in text:
                 text = text.replace(known.app, self.app(known))
-            if group.label in text and group.label.casefold() not in _public_names(group):
+            if group.label and group.label in text and group.label.casefold() not in _public_names(group):
                 text = re.sub(rf"(?<!\w){re.escape(group.label)}(?!\w)", self.hash(group.label), text)
         if "/" in text:
             text = _PATH.sub(lambda found: self.hash(found[0]), text)

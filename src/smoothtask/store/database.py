@@ -83,7 +83,7 @@ def _open(path: Path, schema: Schema, say: Callable[[str], None]) -> sqlite3.Con
             _create(connection, schema)
         elif (why := _outdated(connection, schema, path)) is not None:
             connection.close()
-            say(f"{path} is {why}: it is kept as {move_aside(path, f'version{VERSION}')}, and a new one is begun")
+            say(f"{path} is {why}: it is kept as {move_aside(path, 'outdated')}, and a new one is begun")
             _prepare(path)
             connection = _connect(path)
             _create(connection, schema)

@@ -148,7 +148,7 @@ class SnapshotLog:
         """
         if (group is None) != (target is None) or (group is None) == (verdict is None):
             raise ValueError("expected a group and a class, or a verdict")
-        state = self._ready()
+        state = self._state  # a person's word is tried even while recording rests
         if state is None:
             return None
         with self._guarded():
@@ -176,7 +176,7 @@ class SnapshotLog:
 
     def remove_label(self, label: int) -> bool:
         """Take back exactly that label; whether it was there and is gone from the disk."""
-        state = self._ready()
+        state = self._state
         if state is None:
             return False
         with self._guarded():
@@ -262,6 +262,7 @@ class SnapshotLog:
             state.connection.execute("COMMIT")
             state.begun_s = None
             self.problem = self._told = None
+            self._rest_until_s = float("-inf")
 
     def _prune(self, state: _State, now_s: float) -> None:
         """After a commit: forget a little of what is due."""

@@ -36,6 +36,8 @@ class Rows:
     of: dict[str, list[Row]] = field(default_factory=lambda: {table: [] for table in TABLES})
     groups: set[str] = field(default_factory=set)
     """Groups that have a row."""
+    gone: list[int] = field(default_factory=list)
+    """Profiles that hold no more: their group exited, or became another."""
 
 
 class RowBuilder:
@@ -54,9 +56,9 @@ class RowBuilder:
         """All rows of *frame*. Unless *complete*, groups that do nothing and stand as recorded have none."""
         rows = Rows()
         by_id = {g.group.id: g.group for g in frame.groups}
-        gone = self._forget(by_id)
-        rows.of["snapshot"].append(self._snapshot(frame, snapshot_id, cause, complete, gone))
+        self._forget(rows, by_id)
         self._add_groups(rows, frame, snapshot_id, set(), complete)
+        rows.of["snapshot"].append(self._snapshot(frame, snapshot_id, cause, complete, rows.gone))
         rows.of["process"] += [self._process(rows, p, snapshot_id, by_id.get(p.group)) for p in frame.processes]
         return rows
 
@@ -103,6 +105,8 @@ class RowBuilder:
         known = self._profiles.get(group.id)
         if known is not None and known[0] == now:
             return known[1]
+        if known is not None:
+            rows.gone.append(known[1])
         profile_id = next(self._ids["group_profile"])
         self._profiles[group.id] = (now, profile_id)
         c, private = group.classification, self.privacy
@@ -212,12 +216,11 @@ class RowBuilder:
             cost.interval_s,
         )
 
-    def _forget(self, living: Mapping[str, AppGroup]) -> list[int]:
-        """Drop groups that exited; returns their profiles."""
-        gone = [group for group in self._profiles if group not in living]
-        for group in gone:
+    def _forget(self, rows: Rows, living: Mapping[str, AppGroup]) -> None:
+        """Drop groups that exited."""
+        for group in [g for g in self._profiles if g not in living]:
+            rows.gone.append(self._profiles.pop(group)[1])
             self._standings.pop(group, None)
-        return [self._profiles.pop(group)[1] for group in gone]
 
 
 def _standing(profile: int, shown: GroupFrame) -> _Standing:

@@ -52,7 +52,7 @@ class SnapshotRow(Base, table=True):
     complete: bool
     """Whether every group has a row; else the last row of a group that is missing still holds."""
     groups_gone: str
-    """JSON list: `group_profile.id` of groups that exited since the snapshot before, in the same session."""
+    """JSON list: `group_profile.id` of groups that exited or changed since the snapshot before, in this session."""
     groups_total: int
     processes_total: int
     threads_total: int
