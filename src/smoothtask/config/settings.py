@@ -38,13 +38,13 @@ class Section(BaseModel):
 class Tick(Section):
     """How often the machine is looked at."""
 
-    interval_s: float = Field(1.0, ge=0.1, le=60)
+    interval_s: float = Field(default=1.0, ge=0.1, le=60)
     """Seconds between two looks while something runs or somebody watches."""
-    idle_interval_s: float = Field(5.0, ge=0.1, le=300)
+    idle_interval_s: float = Field(default=5.0, ge=0.1, le=300)
     """Seconds between two looks while nothing runs and nobody watches."""
-    busy_interval_s: float = Field(0.25, ge=0.05, le=60)
+    busy_interval_s: float = Field(default=0.25, ge=0.05, le=60)
     """Seconds between two looks while somebody waits and classes settle."""
-    self_budget_pct: float = Field(1.0, ge=0.05, le=100)
+    self_budget_pct: float = Field(default=1.0, ge=0.05, le=100)
     """Share of one core, in percent, that all this may cost on average; the interval is stretched to keep it."""
 
     @model_validator(mode="after")
@@ -63,33 +63,33 @@ class Contention(Section):
     """Share of time in which somebody waited for a disk."""
     memory_some_pct: Percent = 5.0
     """Share of time in which somebody waited for memory."""
-    latency_p99_ms: float = Field(20.0, gt=0, le=10_000)
+    latency_p99_ms: float = Field(default=20.0, gt=0, le=10_000)
     """Milliseconds by which the probe's wake-ups are late, 99th percentile."""
-    group_wait: float = Field(0.2, gt=0, le=100)
+    group_wait: float = Field(default=0.2, gt=0, le=100)
     """Threads of one group that does not hog, waiting for a CPU on average."""
-    hold_s: float = Field(5.0, ge=0, le=600)
+    hold_s: float = Field(default=5.0, ge=0, le=600)
     """Seconds for which contention lasts after its last sign."""
 
 
 class Hysteresis(Section):
     """How sure a change must be that is not certain by itself."""
 
-    snapshots: int = Field(3, ge=1, le=100)
+    snapshots: int = Field(default=3, ge=1, le=100)
     """Looks in a row that want the same class."""
-    min_class_s: float = Field(5.0, ge=0, le=600)
+    min_class_s: float = Field(default=5.0, ge=0, le=600)
     """Seconds for which a class is kept at least."""
 
 
 class Behaviour(Section):
     """When a process counts as a hog, and when as steady, whatever its name."""
 
-    hog_demand: float = Field(0.5, gt=0, le=64)
+    hog_demand: float = Field(default=0.5, gt=0, le=64)
     """Cores that a hog uses or waits for, at least."""
-    hog_burst_ms: float = Field(30.0, gt=0, le=10_000)
+    hog_burst_ms: float = Field(default=30.0, gt=0, le=10_000)
     """Milliseconds that a hog computes between two voluntary sleeps, at least."""
-    hog_window_s: float = Field(2.0, ge=0, le=600)
+    hog_window_s: float = Field(default=2.0, ge=0, le=600)
     """Seconds for which it must have done so."""
-    steady_vcsw: float = Field(5.0, gt=0, le=100_000)
+    steady_vcsw: float = Field(default=5.0, gt=0, le=100_000)
     """Voluntary sleeps a second of a steady process, at least."""
 
 
@@ -102,11 +102,11 @@ class ClassSettings(Section):
     """Nice of the whole session where autogroups are on (sched(7))."""
     io_class: Literal["best-effort", "idle"] | None = None
     """Class for disks (ioprio_set(2))."""
-    io_level: int = Field(4, ge=0, le=7)
+    io_level: int = Field(default=4, ge=0, le=7)
     """0 (first) to 7 (last) within best-effort."""
-    slice_ms: float | None = Field(None, ge=0.1, le=100)
+    slice_ms: float | None = Field(default=None, ge=0.1, le=100)
     """Milliseconds of the scheduler's time slice, honoured since Linux 6.12."""
-    cpu_weight: int = Field(100, ge=1, le=10_000)
+    cpu_weight: int = Field(default=100, ge=1, le=10_000)
     """cpu.weight of a cgroup of its own (cgroups(7))."""
 
     def effect(self) -> ClassEffect:
@@ -191,9 +191,9 @@ class Store(Section):
     """Whether snapshots and labels are kept at all."""
     path: AbsolutePath | None = None
     """The database; null: `snapshots.db` in the state directory."""
-    keep_days: float = Field(30.0, gt=0, le=3650)
+    keep_days: float = Field(default=30.0, gt=0, le=3650)
     """Days after which a snapshot is forgotten."""
-    keep_mb: float = Field(500.0, ge=10, le=1_000_000)
+    keep_mb: float = Field(default=500.0, ge=10, le=1_000_000)
     """Megabytes that the log may take; the oldest snapshots go first."""
     anonymise: bool = True
     """Whether command lines, paths and names are stored as salted hashes."""
@@ -226,9 +226,9 @@ class Probe(Section):
 
     enabled: bool = True
     """Whether it runs."""
-    period_ms: float = Field(20.0, ge=1, le=1000)
+    period_ms: float = Field(default=20.0, ge=1, le=1000)
     """Milliseconds between two wake-ups."""
-    window_s: float = Field(10.0, ge=1, le=600)
+    window_s: float = Field(default=10.0, ge=1, le=600)
     """Seconds that the percentiles cover."""
 
 

@@ -1,0 +1,331 @@
+"""The control socket in the engine's loop: many clients, none of which can make it wait."""
+
+import errno
+import grp
+import os
+import select
+import socket
+import stat
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smoothtask.control import protocol
+from smoothtask.control.peers import read_peer
+from smoothtask.control.protocol import Ask, Look, ProtocolError, Request
+from smoothtask.engine.host import EngineHost
+from smoothtask.model.command import Caller, Reply
+from smoothtask.model.frame import Frame
+
+CONNECTIONS = 64
+CONNECTIONS_PER_UID = 8
+"""Of everybody but root."""
+REQUESTS_PER_S = 200
+"""Of one uid, but for root."""
+BACKLOG_LIMIT = 256 * 1024
+"""Bytes of unread replies after which a client is not listened to until it reads."""
+REQUESTS_A_TURN = 4
+"""Requests of one connection that are carried out before the loop goes on to others."""
+ACCEPTS_A_TURN = 16
+CHUNK = 16 * 1024
+
+
+class SocketTakenError(Exception):
+    """The socket cannot be made: another daemon answers there, or it is not ours to replace."""
+
+
+@dataclass(slots=True)
+class _Peer:
+    """One connection."""
+
+    socket: socket.socket
+    caller: Caller
+    inbox: bytearray = field(default_factory=bytearray)
+    outbox: bytearray = field(default_factory=bytearray)
+    frame: bytes | None = None
+    """The newest frame, waiting for the outbox to be empty: older ones are never sent."""
+    subscribed: bool = False
+    closing: bool = False
+    """Goes as soon as the outbox is empty."""
+    events: int = select.EPOLLIN
+
+    @property
+    def has_line(self) -> bool:
+        return b"\n" in self.inbox
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether its requests are taken now."""
+        return not self.closing and len(self.outbox) < BACKLOG_LIMIT
+
+
+class ControlServer:
+    """Listens at *path* as soon as it is made; everything else happens in *host*'s loop.
+
+    *group*: only its members (and root) may connect. Raises SocketTakenError, OSError, KeyError (no such group).
+    """
+
+    def __init__(
+        self,
+        host: EngineHost,
+        path: Path,
+        group: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = path
+        self._host = host
+        self._clock = clock
+        self._peers: dict[int, _Peer] = {}
+        self._asked: Counter[int] = Counter()
+        self._asked_since_s = clock()
+        self._encoded: tuple[int, bytes] | None = None
+        self._listener = _listen(path, group)
+        self._inode = path.stat().st_ino
+        self._accepting = False
+        self._closed = False
+        self._accept_again()
+        host.on_frame(self._publish)
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._peers)
+
+    def close(self) -> None:
+        """Say goodbye and remove the socket; idempotent. For when the loop has ended, or is about to."""
+        if self._closed:
+            return
+        self._closed = True
+        self._listener.close()
+        for peer in self._peers.values():
+            peer.socket.close()
+        self._peers.clear()
+        with suppress(FileNotFoundError):
+            # Somebody may have put another one there.
+            if self.path.lstat().st_ino == self._inode:
+                self.path.unlink()
+
+    def _accept_again(self) -> None:
+        if not self._accepting:
+            self._host.add_reader(self._listener.fileno(), self._accept)
+            self._accepting = True
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                connection, _address = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
+                    raise
+                # No descriptors: the next frame tries again; until then the loop must not spin on it.
+                self._host.remove_reader(self._listener.fileno())
+                self._accepting = False
+                return
+            self._welcome(connection)
+
+    def _welcome(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        caller = read_peer(connection)
+        peer = _Peer(connection, caller, bytearray(), bytearray(protocol.encode_hello()))
+        refusal = self._refusal(caller)
+        if refusal is not None:
+            peer.outbox += protocol.encode_reply(None, Reply(False, refusal))
+            with suppress(OSError):
+                connection.send(peer.outbox)
+            connection.close()
+            return
+        fd = connection.fileno()
+        self._peers[fd] = peer
+        self._host.add_reader(fd, lambda: self._ready(peer), peer.events)
+        self._settle(peer)
+
+    def _refusal(self, caller: Caller) -> str | None:
+        if len(self._peers) >= CONNECTIONS:
+            return f"too many connections: {CONNECTIONS} at most"
+        same = sum(p.caller.uid == caller.uid for p in self._peers.values())
+        if caller.uid != 0 and same >= CONNECTIONS_PER_UID:
+            return f"too many connections: {CONNECTIONS_PER_UID} at most for one user"
+        return None
+
+    def _ready(self, peer: _Peer) -> None:
+        if peer.is_heard and not peer.has_line:
+            self._read(peer)
+        for _ in range(REQUESTS_A_TURN):
+            if not (peer.is_heard and peer.has_line):
+                break
+            line, _, rest = peer.inbox.partition(b"\n")
+            peer.inbox = rest
+            self._take(peer, bytes(line))
+        if peer.is_heard and not peer.has_line and len(peer.inbox) >= protocol.REQUEST_LIMIT:
+            self._dismiss(peer, f"expected at most {protocol.REQUEST_LIMIT} bytes a line")
+        self._settle(peer)
+
+    def _read(self, peer: _Peer) -> None:
+        """Take what has come."""
+        try:
+            data = peer.socket.recv(CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return
+        except ConnectionError:
+            data = b""  # it has gone
+        peer.inbox += data
+        peer.closing = not data  # it may still read what it asked for
+
+    def _take(self, peer: _Peer, line: bytes) -> None:
+        if len(line) >= protocol.REQUEST_LIMIT:
+            self._dismiss(peer, f"expected at most {protocol.REQUEST_LIMIT} bytes a line")
+            return
+        if not line.strip():
+            return
+        if self._is_flooding(peer.caller.uid):
+            self._dismiss(peer, f"too many requests: {REQUESTS_PER_S} a second at most")
+            return
+        try:
+            request = protocol.decode_request(line)
+        except ProtocolError as error:
+            if protocol.is_refusal(error):
+                peer.outbox += protocol.encode_reply(error.request, Reply(False, str(error)))
+            else:
+                self._dismiss(peer, str(error))
+            return
+        self._answer(peer, request)
+
+    def _answer(self, peer: _Peer, request: Request) -> None:
+        match request:
+            case Ask():
+                peer.outbox += protocol.encode_reply(request.id, self._carry_out(request, peer.caller))
+            case Look(op="subscribe"):
+                peer.outbox += protocol.encode_reply(request.id, Reply(True, "frames follow"))
+                if not peer.subscribed:
+                    peer.subscribed = True
+                    self._host.watch(+1)
+                    newest = self._host.latest()
+                    peer.frame = None if newest is None else self._encode(newest)
+            case Look():
+                newest = self._host.latest()
+                if newest is None:
+                    reply = Reply(False, "the first tick has not ended yet: try again in a second")
+                    peer.outbox += protocol.encode_reply(request.id, reply)
+                else:
+                    peer.outbox += protocol.numbered(self._encode(newest), request.id)
+
+    def _carry_out(self, request: Ask, caller: Caller) -> Reply:
+        try:
+            return self._host.handle(request.command, caller)
+        except OSError as error:
+            return Reply(False, f"failed: {error}")  # such as pins on a full disk
+
+    def _is_flooding(self, uid: int) -> bool:
+        now_s = self._clock()
+        if now_s - self._asked_since_s >= 1:
+            self._asked.clear()
+            self._asked_since_s = now_s
+        self._asked[uid] += 1
+        return uid != 0 and self._asked[uid] > REQUESTS_PER_S
+
+    def _dismiss(self, peer: _Peer, why: str) -> None:
+        peer.outbox += protocol.encode_reply(None, Reply(False, why))
+        peer.inbox.clear()
+        peer.closing = True
+
+    def _publish(self, frame: Frame) -> None:
+        """Offer *frame* to the subscribers, encoded once, and only if there is one."""
+        if self._closed:
+            return
+        self._accept_again()
+        subscribers = [p for p in self._peers.values() if p.subscribed]
+        if subscribers:
+            line = self._encode(frame)
+            for peer in subscribers:
+                peer.frame = line
+                self._settle(peer)
+
+    def _encode(self, frame: Frame) -> bytes:
+        if self._encoded is None or self._encoded[0] != frame.seq:
+            self._encoded = frame.seq, protocol.encode_frame(frame)
+        return self._encoded[1]
+
+    def _settle(self, peer: _Peer) -> None:
+        """Send what can be sent, then wait for what is needed next."""
+        try:
+            _flush(peer)
+        except OSError:
+            self._drop(peer)  # it has gone
+            return
+        if peer.closing and not peer.outbox:
+            self._drop(peer)
+            return
+        # A line that waits for its turn asks for "writable" too: that is so at once, and the loop turns in between.
+        wants_turn = peer.is_heard and peer.has_line
+        events = (select.EPOLLIN if peer.is_heard and not peer.has_line else 0) | (
+            select.EPOLLOUT if peer.outbox or wants_turn else 0
+        )
+        if events != peer.events:
+            self._host.modify_reader(peer.socket.fileno(), events)
+            peer.events = events
+
+    def _drop(self, peer: _Peer) -> None:
+        fd = peer.socket.fileno()
+        if self._peers.pop(fd, None) is None:
+            return
+        self._host.remove_reader(fd)
+        peer.socket.close()
+        if peer.subscribed:
+            self._host.watch(-1)
+
+
+def _flush(peer: _Peer) -> None:
+    """Send until the other end is full. Raises OSError when it has gone."""
+    while True:
+        if not peer.outbox:
+            if peer.frame is None or peer.closing:
+                return
+            peer.outbox, peer.frame = bytearray(peer.frame), None
+        try:
+            sent = peer.socket.send(peer.outbox)
+        except (BlockingIOError, InterruptedError):
+            return
+        del peer.outbox[:sent]
+
+
+def _listen(path: Path, group: str | None) -> socket.socket:
+    """A listening socket at *path* in the place of one that nobody answers any more."""
+    _clear(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        listener.bind(os.fspath(path))
+        if group is None:
+            path.chmod(0o666)  # who may do what is decided by the peer's uid
+        else:
+            os.chown(path, -1, grp.getgrnam(group).gr_gid)
+            path.chmod(0o660)
+        listener.listen(CONNECTIONS)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _clear(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise SocketTakenError(f"{path}: expected a socket or nothing")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()  # its daemon has gone
+            return
+        except FileNotFoundError:
+            return
+        except BlockingIOError:
+            pass  # one that is too busy to accept is alive
+    raise SocketTakenError(f"{path}: another daemon answers there")
