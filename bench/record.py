@@ -15,7 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import numpy as np  # noqa: F401 - the daemon has it anyway
+import numpy as np  # noqa: F401 - the daemon has these anyway
+import pydantic.main  # noqa: F401
 from scenery import known
 from store import frames as make
 
@@ -118,9 +119,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="smoothtask-record-") as name:
         folder = Path(name)
         measure("desktop", options, 12, folder)
-        print(f"memory: {(rss_bytes() - before) / MIB:.1f} MiB more than with the model and numpy alone")
+        print(f"memory: {(rss_bytes() - before) / MIB:.1f} MiB more than with numpy and pydantic alone")
         measure("busy", options, options.groups, folder)
-        print(f"memory: {(rss_bytes() - before) / MIB:.1f} MiB more than with the model and numpy alone")
+        print(f"memory: {(rss_bytes() - before) / MIB:.1f} MiB more than with numpy and pydantic alone")
         measure_retention(options, folder)
 
 

@@ -110,10 +110,16 @@ def test_the_log_forgets_by_itself(place: Place, is_sound: Callable[[], bool]) -
     assert is_sound()
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"max_age_days": 0.0}, {"max_age_days": 400.0}, {"max_bytes": MIB}, {"label_age_days": 1.0}]
-)
+def test_labels_stay_at_least_as_long_as_snapshots(place: Place) -> None:
+    """Also when snapshots are to be kept for ten years."""
+    log = place.log()
+    log.add_label(at(NOON, 1), 0, verdict="fine")
+    steps(log, Retention(max_age_days=3650), NOON + 3000 * DAY_S)
+    assert place.value("SELECT count(*) FROM label") == 1
+
+
+@pytest.mark.parametrize("wrong", [{"max_age_days": 0.0}, {"max_bytes": MIB}, {"label_age_days": float("nan")}])
 def test_limits_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
-    """Such as labels that go before their snapshots."""
-    with pytest.raises(ValueError, match="max_age_days"):
+    """Before anything is forgotten by them."""
+    with pytest.raises(ValueError, match="expected days above 0"):
         Retention(**wrong)  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ SAMPLE_EVERY = 10
 """Without contention and change, one frame in ten is recorded."""
 COMPLETE_EVERY = 100
 """One snapshot in a hundred has every group, so that a reader never has to look further back."""
-SESSION_SNAPSHOTS = 500
+SESSION_SNAPSHOTS = 250
 """What a session shares is forgotten only as a whole."""
 COMMIT_AFTER_S = 3.0
 """A crash loses what was recorded since the last commit: this and one tick."""

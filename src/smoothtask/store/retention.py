@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 MIB = 1 << 20
 DAY_S = 86400.0
-MIN_BYTES = 32 * MIB
-"""The session in use is never cut short, and may take 10 MiB."""
+MIN_BYTES = 10_000_000
+"""The session in use is forgotten only after its end: it may take 5 MiB on a very busy machine."""
 _BATCH = 1
 """Snapshots deleted between two looks at the clock: some 300 rows."""
 _ROWS = 300
@@ -24,11 +24,11 @@ class Retention:
     max_bytes: int = 500 * MIB
     """Of the database file; its -wal beside it adds a few MiB."""
     label_age_days: float = 365.0
-    """Labels and the snapshots they are about, whatever the size."""
+    """Labels and the snapshots they are about, whatever the size; never less than `max_age_days`."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.max_age_days <= self.label_age_days or self.max_bytes < MIN_BYTES:
-            raise ValueError(f"expected 0 < max_age_days ≤ label_age_days and max_bytes ≥ {MIN_BYTES >> 20} MiB")
+        if not (self.max_age_days > 0 and self.label_age_days > 0 and self.max_bytes >= MIN_BYTES):
+            raise ValueError(f"expected days above 0 and max_bytes ≥ {MIN_BYTES}, got {self}")
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
@@ -53,8 +53,9 @@ def step(
     """
     deadline = clock() + budget_s
     oldest_s = now_s - retention.max_age_days * DAY_S
+    oldest_label_s = now_s - max(retention.label_age_days, retention.max_age_days) * DAY_S
     connection.execute("BEGIN IMMEDIATE")
-    _forget_labels(connection, now_s - retention.label_age_days * DAY_S)
+    _forget_labels(connection, oldest_label_s)
     left = True
     while left and clock() < deadline:
         limit_s = float("inf") if used_bytes(connection) > retention.max_bytes else oldest_s

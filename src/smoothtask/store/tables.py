@@ -16,7 +16,7 @@ class Base(SQLModel):
 
 
 class RecordingSession(Base, table=True):
-    """A stretch of at most 500 snapshots by one process: what cannot change within it."""
+    """A stretch of at most 250 snapshots by one process: what cannot change within it."""
 
     __tablename__ = "session"
 
