@@ -59,7 +59,7 @@ class Dashboard(App[int]):
         self.run_worker(self._send_orders(), name="orders", exit_on_error=False)
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(number, self.close_engine)
+                asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
 
     async def run_async(self, *args: Any, **kwargs: Any) -> int | None:
         """As Textual's; and however it ends, the engine's thread is told to, so that nothing stays changed."""
@@ -77,6 +77,11 @@ class Dashboard(App[int]):
             self.post_message(LinkChanged(sentence))
 
         self.client.run(self._mailbox.put, say)
+
+    def _on_signal(self, number: int) -> None:
+        """The first one ends in good order; the same again has its usual effect."""
+        asyncio.get_running_loop().remove_signal_handler(number)
+        self.close_engine()
 
     def close_engine(self) -> None:
         """Begin to end: the engine restores what it changed, then its worker is done, then the app."""
@@ -136,6 +141,8 @@ class Dashboard(App[int]):
     def on_replied(self, message: Replied) -> None:
         """Say what was done and how to undo it, or why not."""
         command, reply = message.command, message.reply
+        if not self.main.is_running:  # the answer came while the app was being closed
+            return
         if isinstance(command, Explain):
             if reply.ok:
                 self.main.detail.explained(command.target, reply.data)

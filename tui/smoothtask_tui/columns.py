@@ -92,11 +92,13 @@ def _mechanism(row: Row, width: int) -> Span:
 
 def _trend(row: Row, width: int) -> Span:
     values = newest(row.trend, width)
-    return Span(graph.spark(values, graph.nice_top(values, 0.2)), f"class{int(row.target)}")
+    return Span(graph.spark(values, max(0.05, 1.15 * max(row.trend, default=0.0))), f"class{int(row.target)}")
 
 
 NAME = Column("APPLICATION", 16, _name, sort=SortKey.NAME)
 MECHANISM = Column("IN EFFECT", 24, _mechanism)
+NAME_COMFORT = 22
+"""Cells of names at which the mechanism gets what is left over."""
 
 # The order on the screen; the number says how early a column gets its place when there is too little.
 _COLUMNS: tuple[tuple[int, Column], ...] = (
@@ -129,10 +131,8 @@ def layout(width: int) -> Layout:
         else:
             break
     free = max(0, free + 1)  # no blank after the last column
-    for_name = min(free, 16 if MECHANISM not in chosen else min(18, free // 2))
-    for_mechanism = free - for_name if MECHANISM in chosen else 0
-    if MECHANISM not in chosen:
-        for_name = free
+    for_name = min(free, NAME_COMFORT - NAME.width) if MECHANISM in chosen else free
+    for_mechanism = free - for_name
     more = {NAME: for_name, MECHANISM: for_mechanism}
     return tuple((c, c.width + more.get(c, 0)) for _, c in _COLUMNS if c in chosen)
 

@@ -176,13 +176,24 @@ def frame_at(tick: int, standing: Standing | None = None, groups: int = 0, *, ob
 def wobble(key: str, tick: int) -> float:
     """0 … 1: smooth noise of its own for each key."""
     seed = zlib.crc32(key.encode()) % 1000
-    return 0.5 + 0.3 * math.sin(tick / 3.1 + seed) + 0.2 * math.sin(tick / 1.3 + seed * 7)
+    return 0.5 + 0.28 * math.sin(tick / 3.1 + seed) + 0.22 * math.sin(tick * 1.9 + seed * 7)
+
+
+_SERVICES = (
+    "plasmashell", "kded", "kdeconnectd", "xdg-desktop-portal", "gvfsd", "at-spi", "dbus-broker", "polkitd", "rtkit",
+    "upowerd", "udisksd", "colord", "fwupd", "smartd", "chronyd", "cron", "rsyslogd", "thermald", "bluetoothd",
+    "avahi-daemon", "ModemManager", "wpa_supplicant", "accounts-daemon", "systemd-udevd", "systemd-resolved",
+    "libvirtd", "tailscaled", "mosquitto", "ollama", "gpg-agent", "ssh-agent", "nginx", "redis", "grafana",
+)  # fmt: skip
+"""What else runs on a machine, mostly asleep."""
 
 
 def _extra(i: int) -> Actor:
-    return Actor(
-        f"unit:worker-{i}.service", f"worker-{i}", "service", NORMAL, Stage.DEFAULT, 0.004 * (i % 7), 8 + i, 1, 2
-    )
+    nth = i - len(CAST)
+    name = _SERVICES[nth] if nth < len(_SERVICES) else f"worker-{nth}"
+    noise = wobble(name, i)
+    cpu = 0.03 * noise * noise if i % 3 else 0.0
+    return Actor(f"unit:{name}.service", name, "service", NORMAL, Stage.DEFAULT, cpu, 4 + int(60 * noise), 1, 1 + i % 9)
 
 
 def _group_frame(a: Actor, tick: int, *, waiting: bool, standing: Standing, off: bool) -> GroupFrame:
@@ -264,7 +275,7 @@ def _file_line(rule: str) -> tuple[str, int]:
 
 def _metrics(a: Actor, tick: int, *, waiting: bool) -> GroupMetrics:
     noise = wobble(a.id, tick)
-    cpu = a.cpu * (0.6 + 0.8 * noise) if a.behaviour is not Behaviour.HOG else a.cpu * (0.9 + 0.15 * noise)
+    cpu = a.cpu * (0.2 + 1.6 * noise) if a.behaviour is not Behaviour.HOG else a.cpu * (0.8 + 0.3 * noise)
     hog = a.behaviour is Behaviour.HOG
     wait = cpu * (1.3 if hog else 0.55) if waiting else cpu * (0.5 if hog and a.only_in_build else 0.012)
     io = a.io_mib_s * MIB * 2 * noise
@@ -386,7 +397,8 @@ class DemoClient:
     def ask(self, command: Command) -> Reply:
         """Play along."""
         reply = self._carry_out(command)
-        self._wake.set()
+        if not isinstance(command, Explain):
+            self._wake.set()
         return reply
 
     def _carry_out(self, command: Command) -> Reply:

@@ -1,6 +1,7 @@
 """Everything known of one group, as lines (pure)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from smoothtask.model.decision import Reason
 from smoothtask.model.frame import GroupFrame, Mark, ProcessFrame
@@ -21,7 +22,11 @@ BEHAVIOUR_WORDS: dict[Behaviour, str] = {
     Behaviour.STEADY: "sleeps and wakes often",
     Behaviour.HOG: "runs or wants to run all the time",
 }
-INDENT = "           "
+INDENT = " " * 12
+SHOWN_PROCESSES = 4
+"""So many have a place even where facts must go."""
+GIVE_WAY = ("app", "where", "rule", "does", "io, mem", "is a")
+"""Facts in the order in which they go."""
 
 
 def title(text: str, width: int) -> Line:
@@ -30,23 +35,26 @@ def title(text: str, width: int) -> Line:
 
 
 def detail_lines(
-    g: GroupFrame | None, metrics: GroupMetrics | None, processes: Sequence[ProcessFrame], width: int
+    g: GroupFrame | None,
+    metrics: GroupMetrics | None,
+    processes: Sequence[ProcessFrame],
+    width: int,
+    height: int = 1000,
 ) -> list[Line]:
-    """The panel about *g*; *metrics* counts its parts too."""
+    """The panel about *g*; *metrics* counts its parts too. In a low panel lesser facts make room for processes."""
     if g is None or metrics is None:
         return [title("details", width), BLANK, line(("  no application under the cursor: press ↓", "dim"))]
     shape, letter, _ = fmt.CLASS_MARKS[g.decision.target]
     role = f"class{int(g.decision.target)}"
     head = title(fmt.fit(g.group.label, min(len(g.group.label), max(8, width - 6))), width)
     since = f" for {fmt.duration(g.decision.since_s)}, by {BY_WORDS[g.decision.decided_by].replace('-', 'default')}"
-    lines = [head, line(("  class    ", "dim"), (f"{shape} {letter} {g.decision.target.name}", role), (since, "text"))]
+    lines = [head, line(("  class     ", "dim"), (f"{shape} {letter} {g.decision.target.name}", role), (since, "text"))]
     if g.decision.wanted is not g.decision.target:
-        lines.append(line(("  wanted   ", "dim"), (f"{g.decision.wanted.name}, held back for now", "warn")))
+        lines.append(line(("  wanted    ", "dim"), (f"{g.decision.wanted.name}, held back for now", "warn")))
     for i, reason in enumerate(g.decision.reasons):
-        lines += _reason("  why      " if i == 0 else INDENT, reason, width)
-    for label, text in _facts(g, metrics):
-        lines += _wrapped(label, text, width)
-    lines += [BLANK, _process_heading(processes)]
+        lines += _reason("  why       " if i == 0 else INDENT, reason, width)
+    lines += _that_fit(_facts(g, metrics), width, height - len(lines) - 1 - min(len(processes), SHOWN_PROCESSES))
+    lines.append(_process_heading(processes))
     lines += [_process(p, width) for p in processes]
     return lines
 
@@ -67,7 +75,7 @@ def _facts(g: GroupFrame, m: GroupMetrics) -> Iterator[tuple[str, str]]:
     if g.marks:
         yield "marks", ", ".join(MARK_WORDS[m] for m in MARK_WORDS if m in g.marks)
     tags = ", ".join(sorted(c.tags - {c.type}))
-    yield "is a", f"{c.type} ({c.process_type.value}{'; ' + tags if tags else ''}), known by {c.evidence}"
+    yield "is a", f"{c.type} ({c.process_type.value}{'; ' + tags if tags else ''}): {c.evidence}"
     if c.source is not None:
         yield "rule", f"{c.source}  ({c.source.layer})"
     yield "does", f"{BEHAVIOUR_WORDS[g.group.behaviour]}, for {fmt.duration(g.group.behaviour_s)}"
@@ -94,6 +102,16 @@ def _facts(g: GroupFrame, m: GroupMetrics) -> Iterator[tuple[str, str]]:
     yield "where", where
 
 
+def _that_fit(facts: Iterable[tuple[str, str]], width: int, room: int) -> list[Line]:
+    """*facts* as lines, and a blank one at the end, without those that have to give way in *room* lines."""
+    shown = [(label, list(_wrapped(label, text, width))) for label, text in facts]
+    for label in GIVE_WAY:
+        if sum(len(lines) for _, lines in shown) + 1 <= room:
+            return [*chain.from_iterable(lines for _, lines in shown), BLANK]
+        shown = [fact for fact in shown if fact[0] != label]
+    return list(chain.from_iterable(lines for _, lines in shown))
+
+
 def _reason(lead: str, r: Reason, width: int) -> Iterator[Line]:
     texts = list(fmt.wrap(f"{r.text}", width - len(lead)))
     for i, text in enumerate(texts):
@@ -105,7 +123,7 @@ def _reason(lead: str, r: Reason, width: int) -> Iterator[Line]:
 
 def _wrapped(label: str, text: str, width: int) -> Iterator[Line]:
     for i, piece in enumerate(fmt.wrap(text, width - len(INDENT))):
-        yield line((f"  {label:9}" if i == 0 else INDENT, "dim"), piece)
+        yield line((f"  {label:10}" if i == 0 else INDENT, "dim"), piece)
 
 
 def _process_heading(processes: Sequence[ProcessFrame]) -> Line:

@@ -18,11 +18,14 @@ def spark(values: Sequence[float | None], top: float) -> str:
 
 
 def bar(share: float, width: int) -> tuple[str, str]:
-    """A horizontal bar of *width* cells as its full and its empty part; *share* is 0 … 1."""
-    eighths = round(min(1.0, max(0.0, share)) * width * 8)
-    full, rest = divmod(eighths, 8)
-    text = "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
-    return text, " " * (width - len(text))
+    """A horizontal bar of *width* cells as its full and its empty part; *share* is 0 … 1.
+
+    >>> bar(0.5, 5)
+    ('━━╸', '──')
+    """
+    full, half = divmod(round(min(1.0, max(0.0, share)) * width * 2), 2)
+    text = "━" * full + "╸" * half
+    return text, "─" * (width - len(text))
 
 
 def area(values: Sequence[float | None], height: int, top: float) -> list[str]:

@@ -1,6 +1,7 @@
 """The header: mode, contention, processors, memory, pressure, latency and our own cost (pure)."""
 
 from datetime import UTC, datetime, tzinfo
+from itertools import groupby
 
 from smoothtask.model.frame import Frame, Mode
 from smoothtask.model.system import SystemMetrics
@@ -74,7 +75,7 @@ def _processors(frame: Frame, width: int) -> Line:
     cores = s.cpu_pct
     mean = sum(cores) / len(cores) if cores else 0.0
     half = max(30, width // 2)
-    spans = [Span("  CPU ", "dim"), *_cores(cores, half - 16), Span(f" {mean:3.0f}%  ", _heat(mean, 70.0, 92.0))]
+    spans = [Span("  CPU ", "dim"), *_cores(cores, half - 14), Span(f" {mean:3.0f}%  ", _load(mean))]
     left = Line(tuple(spans))
     used = s.mem_total_bytes - s.mem_available_bytes
     share = used / s.mem_total_bytes if s.mem_total_bytes else 0.0
@@ -86,7 +87,7 @@ def _processors(frame: Frame, width: int) -> Line:
     right = line(
         ("MEM ", "dim"),
         (full, _heat(share * 100, 75.0, 90.0, "graph0")),
-        (empty, "faint!"),
+        (empty, "faint"),
         (numbers, "text"),
         (swap, "dim"),
         (load, "dim"),
@@ -98,14 +99,14 @@ def _processors(frame: Frame, width: int) -> Line:
 def _cores(cores: tuple[float, ...], room: int) -> list[Span]:
     """A horizontal bar a core where there is room, else one block a core, else only the busiest."""
     each = room // len(cores) - 1 if cores else 0
-    if each >= 5:
+    if each >= 4:
         spans = []
         for share in cores:
             full, empty = graph.bar(share / 100, each)
-            spans += [Span(full, _heat(share, 70.0, 92.0, "graph0")), Span(empty, "faint!"), Span(" ")]
+            spans += [Span(full, _load(share)), Span(empty, "faint"), Span(" ")]
         return spans[:-1]
     shown = cores if len(cores) <= room else tuple(sorted(cores, reverse=True)[: max(1, room)])
-    return [Span(graph.spark([share], 100.0), _heat(share, 70.0, 92.0, "graph0")) for share in shown]
+    return [Span(graph.spark([share], 100.0), _load(share)) for share in shown]
 
 
 def _pressure(scene: Scene, frame: Frame, width: int) -> Line:
@@ -124,8 +125,8 @@ def _pressure(scene: Scene, frame: Frame, width: int) -> Line:
         average = f"{psi.some.avg10_pct:.1f}" if psi else "-"
         text = f" {now:.1f}%  10s {average}% " if wide else f" {now:.0f}% 10s {average} "
         points = newest(scene.history.series(key), max(0, room - len(name) - len(text) - 1))
-        role = _heat(now, WARM_PSI, HOT_PSI)
-        spans += [Span(name, "dim"), Span(text, role), Span(graph.spark(points, 60.0), _graph(role)), Span(" ")]
+        spans += [Span(name, "dim"), Span(text, _heat(now, WARM_PSI, HOT_PSI))]
+        spans += [*_spark(points, 60.0, WARM_PSI, HOT_PSI), Span(" ")]
     return Line(tuple(spans))
 
 
@@ -144,8 +145,8 @@ def _latency(scene: Scene, frame: Frame, width: int) -> Line:
         Span(f"max {fmt.milliseconds(latency.max_ms)} ms ", "text"),
     ]
     room = width - sum(len(s.text) for s in spans) - own.cells - 2
-    points = newest(scene.history.series("p99_ms"), max(0, min(room, 120)))
-    spans.append(Span(graph.spark(points, 30.0), _graph(role)))
+    points = newest(scene.history.series("p99_ms"), max(0, room))
+    spans += _spark(points, 30.0, WARM_MS, HOT_MS)
     return spread(Line(tuple(spans)), own, width)
 
 
@@ -155,7 +156,7 @@ def _compact(frame: Frame) -> Line:
     used = s.mem_total_bytes - s.mem_available_bytes
     spans = [
         Span("  CPU ", "dim"),
-        Span(f"{mean:.0f}%", _heat(mean, 70.0, 92.0)),
+        Span(f"{mean:.0f}%", _load(mean)),
         Span("  MEM ", "dim"),
         Span(f"{fmt.quantity(used)}/{fmt.quantity(s.mem_total_bytes)}"),
         Span("  PSI ", "dim"),
@@ -195,5 +196,13 @@ def _heat(value: float, warm: float, hot: float, calm: str = "text") -> str:
     return "bad" if value >= hot else "warn" if value >= warm else calm
 
 
-def _graph(role: str) -> str:
-    return "graph0" if role == "text" else role
+def _load(pct: float) -> str:
+    """A busy processor is no fault: it stands out, but does not alarm."""
+    return "graph1" if pct >= 92.0 else "graph0"
+
+
+def _spark(values: list[float | None], top: float, warm: float, hot: float) -> list[Span]:
+    """A sparkline whose blocks are coloured by their own value."""
+    roles = (_heat(v or 0.0, warm, hot, "graph0") for v in values)
+    pairs = zip(roles, graph.spark(values, top), strict=True)
+    return [Span("".join(c for _, c in run), role) for role, run in groupby(pairs, key=lambda p: p[0])]

@@ -53,7 +53,10 @@ class History:
     trends: dict[str, deque[float]] = field(default_factory=dict)
 
     def add(self, frame: Frame) -> None:
-        """Take in *frame*; groups that are gone are forgotten."""
+        """Take in *frame*; groups that are gone are forgotten. One of the same time takes its place."""
+        again = bool(self.points) and self.points[-1].time == frame.time
+        if again:
+            self.points.pop()
         self.points.append(point(frame))
         while self.points and self.points[0].time < frame.time - SPAN_S:
             self.points.popleft()
@@ -65,7 +68,10 @@ class History:
         for gone in self.trends.keys() - use.keys():
             del self.trends[gone]
         for group, cpu in use.items():
-            self.trends.setdefault(group, deque(maxlen=TREND_POINTS)).append(cpu)
+            trend = self.trends.setdefault(group, deque(maxlen=TREND_POINTS))
+            if again and trend:
+                trend.pop()
+            trend.append(cpu)
 
     def series(self, name: str) -> list[float | None]:
         """One field of every point."""

@@ -118,7 +118,7 @@ def sort_menu(current: SortKey) -> Menu:
 
 def _time_menu(g: GroupFrame, target: PriorityClass, word: str) -> Menu:
     choices = [Choice(key, label, SetOverride(g.group.id, target, seconds)) for key, label, seconds in TIMES]
-    return _about(g, f"{word} for", choices)
+    return _about(g, f"how long {word}:", choices)
 
 
 def _about(g: GroupFrame, title: str, choices: list[Choice]) -> Menu:

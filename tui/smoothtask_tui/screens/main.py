@@ -50,35 +50,26 @@ class MainScreen(Screen[None]):
     def __init__(self, scene: Scene) -> None:
         super().__init__()
         self.scene = scene
+        self.header = Header()
+        self.groups = GroupList(id="groups")
+        self.graphs = GraphPanel(id="graphs")
+        self.detail = Detail(id="detail")
+        self.events = Events(id="events")
+        self.status = StatusLine(id="status")
         self._detail_wanted: bool | None = None
         """None until a person decides: then open where there is room for it."""
 
     def compose(self) -> ComposeResult:
         """All parts at once; breakpoints show and place them."""
-        yield Header()
+        yield self.header
         with Container(id="body"):
-            yield GroupList(id="groups")
+            yield self.groups
             with Vertical(id="side"):
-                yield GraphPanel(id="graphs")
-                yield Detail(id="detail")
-                yield Events(id="events")
-        yield StatusLine(id="status")
+                yield self.graphs
+                yield self.detail
+                yield self.events
+        yield self.status
         yield KeyBar(id="keys")
-
-    @property
-    def groups(self) -> GroupList:
-        """The list."""
-        return self.query_one("#groups", GroupList)
-
-    @property
-    def status(self) -> StatusLine:
-        """The line for answers, menus and the filter."""
-        return self.query_one("#status", StatusLine)
-
-    @property
-    def detail(self) -> Detail:
-        """The panel about the cursor's group."""
-        return self.query_one("#detail", Detail)
 
     @property
     def detail_open(self) -> bool:
@@ -112,14 +103,14 @@ class MainScreen(Screen[None]):
 
     def draw(self, *, tick: bool = False) -> None:
         """Everything from the scene. *tick*: a new frame has come."""
-        if not self.is_mounted:
+        if not self.is_running:
             return
         scene = self.scene
-        self.query_one(Header).update_scene(scene)
+        self.header.update_scene(scene)
         self.groups.update_scene(scene, tick=tick)
         if self.detail_open:
-            self.query_one("#graphs", GraphPanel).update_scene(scene)
-            self.query_one("#events", Events).update_scene(scene)
+            self.graphs.update_scene(scene)
+            self.events.update_scene(scene)
         self.draw_cursor()
         self.status.set_news(self._news(), self._right())
         if tick and scene.frame is not None and scene.frame.seq % EXPLAIN_EVERY_TICKS == 0:

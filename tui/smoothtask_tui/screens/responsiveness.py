@@ -13,6 +13,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widget import Widget
 
+from smoothtask_tui.graph import nice_top
 from smoothtask_tui.history import Point
 from smoothtask_tui.line import line
 from smoothtask_tui.palette import DARK, PALETTES, Palette
@@ -55,6 +56,7 @@ def draw_plot(
 
     plt = cast("Any", plotext)
     plt.clear_figure()
+    plt.limitsize(False, False)  # else the size of the real terminal is the limit
     plt.plotsize(*size)
     plt.canvas_color(rgb(palette.ground))
     plt.axes_color(rgb(palette.ground))
@@ -63,14 +65,16 @@ def draw_plot(
     now = points[-1].time
     times = [p.time - now for p in points]
     highest = max((v for _, values, _ in series for v in values if v is not None), default=1.0)
-    top = max(highest * 1.05, 1.0)
+    top = nice_top([highest], 5.0)
+    below = -top * 0.12  # contention has a strip of its own under the curves
     for start, end in spells(points, now):
-        plt.plot([start, end], [top, top], color=rgb(palette.bad), marker="▲")
+        plt.plot([start, end], [below, below], color=rgb(palette.bad), marker="▲")
     for name, values, colour in series:
         known = [(t, v) for t, v in zip(times, values, strict=True) if v is not None]
         if known:
             plt.plot([t for t, _ in known], [v for _, v in known], color=rgb(colour), marker="braille", label=name)
-    plt.ylim(0, top)
+    plt.ylim(below, top)
+    plt.yticks([top * i / 4 for i in range(5)], [f"{top * i / 4:g}" for i in range(5)])
     span = max(30.0, -times[0])
     plt.xlim(-span, 0)
     ticks = [-span * i / 4 for i in range(5)]
@@ -132,9 +136,7 @@ class ResponsivenessScreen(Screen[None]):
     def on_mount(self) -> None:
         """Only this timer draws plots."""
         self.set_interval(REDRAW_S, self.query_one(Plots).refresh)
-        self.query_one("#keys", Drawn).show(
-            [line(("g", "key"), "Back ", ("Esc", "key"), "Back ", ("F1", "key"), "Help")]
-        )
+        self.query_one("#keys", Drawn).show([line(("Esc", "key"), " Back  ", ("F1", "key"), " Help")])
         self.draw()
 
     def draw(self, *, tick: bool = False) -> None:

@@ -32,7 +32,7 @@ class Detail(Drawn):
         if g is not None and scene.frame is not None:
             parts = [p.group.metrics for p in scene.frame.groups if p.group.parent == group]
             metrics = total([g.group.metrics, *parts])
-        lines = detail_lines(g, metrics, self._processes(scene, group), self.size.width)
+        lines = detail_lines(g, metrics, self._processes(scene, group), *self.size)
         self.show(lines, dimmed=bool(scene.lost))
 
     def explained(self, group: str, data: Mapping[str, Any]) -> None:

@@ -50,6 +50,7 @@ class GroupList(Drawn):
     def hold(self) -> None:
         """Keep the order for a few ticks: a person is looking at it."""
         self.hold_left = HOLD_TICKS
+        self._draw()
 
     def move(self, step: int) -> None:
         """The cursor *step* rows on, or to the end in that direction."""
@@ -133,7 +134,7 @@ class GroupList(Drawn):
         shown, total_ = len(self.listing.rows), self.listing.total
         view = self.view
         counted = f"{shown} of {total_}" if view.filter else f"{total_}"
-        left = line((" Groups ", "accent!"), (f" {counted} ", "dim"), ("  Plots g ", "faint"), ground="panel")
+        left = line((" Groups ", "accent!"), (f" {counted} ", "dim"), ("  Plots ", "dim"), ("g", "key"), ground="panel")
         spans = [Span(f"sort {view.sort}{'▲' if view.reverse else '▼'}", "dim")]
         if self.hold_left:
             spans.insert(0, Span(f"order held {self.hold_left}  ", "warn"))

@@ -1,0 +1,103 @@
+"""Makes screenshots/*.svg and *.png from the made-up machine: `python tools/screenshots.py [FOLDER]`."""
+
+import asyncio
+import html
+import re
+import sys
+from pathlib import Path
+
+import cairosvg
+from smoothtask_tui import demo
+from smoothtask_tui.app import Dashboard
+from smoothtask_tui.palette import CONTRAST, DARK, LIGHT
+
+HISTORY = 480
+"""Ticks that the graphs already know."""
+NOW = demo.CYCLE_TICKS * 3 + demo.WAITING.start + 9
+"""A build has begun nine ticks ago, and somebody waits for it."""
+
+SHOTS: tuple[tuple[str, tuple[int, int], str, tuple[str, ...]], ...] = (
+    ("dashboard-80x24", (80, 24), DARK.name, ("down", "down")),
+    ("dashboard-120x40", (120, 40), DARK.name, ("down", "down")),
+    ("dashboard-200x60", (200, 60), DARK.name, ("down",)),
+    ("class-menu-120x40", (120, 40), DARK.name, ("down", "down", "down", "down", "c")),
+    ("responsiveness-120x40", (120, 40), DARK.name, ("g",)),
+    ("help-120x40", (120, 40), DARK.name, ("f1",)),
+    ("light-120x40", (120, 40), LIGHT.name, ("down", "down")),
+    ("contrast-120x40", (120, 40), CONTRAST.name, ("down", "down")),
+)
+"""Name, columns × rows, theme, keys pressed."""
+
+
+BRAILLE = re.compile(
+    r'<text class="([^"]*)" x="([\d.]+)" y="([\d.]+)" textLength="([\d.]+)"[^>]*>([^<]*[⠀-⣿][^<]*)</text>'
+)
+TEXT = re.compile(r'<text([^>]*)x="([\d.]+)"(?=[^>]*textLength="([\d.]+)")([^>]*)>([^<]+)</text>')
+LINE_HEIGHT, RISE = 24.4, 18.5
+"""Of a line in Textual's SVG: its height, and how far its top is above the baseline."""
+
+
+def draw_braille(svg: str) -> str:
+    """*svg* with braille characters drawn as dots: few monospaced fonts have them."""
+    return BRAILLE.sub(_dots, svg)
+
+
+def place_each(svg: str) -> str:
+    """*svg* with a place for each character: CairoSVG does not stretch text to its `textLength`."""
+    return TEXT.sub(_placed, svg)
+
+
+def _placed(found: re.Match[str]) -> str:
+    text = html.unescape(found[5])
+    cell = float(found[3]) / len(text)
+    places = " ".join(f"{float(found[2]) + cell * i:.1f}" for i in range(len(text)))
+    return f'<text{found[1]}x="{places}"{found[4]}>{html.escape(text)}</text>'
+
+
+def _dots(found: re.Match[str]) -> str:
+    style, text = found[1], found[5].replace("&#160;", " ")
+    x, top = float(found[2]), float(found[3]) - RISE
+    cell = float(found[4]) / len(text)
+    circles = []
+    for i, character in enumerate(text):
+        bits = ord(character) - 0x2800 if "\u2800" <= character <= "\u28ff" else 0
+        for bit in range(8):
+            if bits >> bit & 1:
+                # Dots 1-3 and 4-6 go down the two columns; 7 and 8 are the last row.
+                column, row = (bit - 6, 3) if bit >= 6 else divmod(bit, 3)
+                cx, cy = x + cell * (i + 0.28 + 0.46 * column), top + LINE_HEIGHT * (row + 0.5) / 4
+                circles.append(f'<circle class="{style}" cx="{cx:.1f}" cy="{cy:.1f}" r="2.2"/>')
+    return "".join(circles)
+
+
+async def take(size: tuple[int, int], groups: int, theme: str, keys: tuple[str, ...]) -> str:
+    """One picture as SVG."""
+    client = demo.DemoClient(start=NOW, groups=groups, interval_s=3600.0)
+    app = Dashboard(client)
+    for tick in range(NOW - HISTORY, NOW):
+        app.scene.history.add(demo.frame_at(tick, groups=groups))
+    async with app.run_test(size=size) as pilot:
+        app.theme = theme
+        while app.scene.frame is None:
+            await pilot.pause(0.05)
+        await pilot.press(*keys)
+        await pilot.pause(0.5)
+        return app.export_screenshot(title="smoothtask top")
+
+
+def main() -> int:
+    """Every picture, as SVG and PNG."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / "screenshots"
+    folder.mkdir(exist_ok=True)
+    for name, size, theme, keys in SHOTS:
+        # The font that Textual names is fetched from the net; this one is everywhere.
+        svg = asyncio.run(take(size, size[1], theme, keys)).replace("Fira Code", "DejaVu Sans Mono")
+        svg = draw_braille(svg)
+        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+        cairosvg.svg2png(bytestring=place_each(svg).encode(), write_to=str(folder / f"{name}.png"), scale=1.0)
+        print(folder / f"{name}.png")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
