@@ -101,7 +101,7 @@ def test_details_tell_the_chain_of_reasons_with_file_and_line():
 
 @settings(max_examples=100)
 @given(
-    st.text(alphabet=st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), max_size=300),
+    st.text(alphabet=PRINTABLE, max_size=300),
     st.integers(60, 150),
 )
 def test_details_of_hostile_names_stay_in_their_panel(name, width):

@@ -98,7 +98,7 @@ class Dashboard(App[int]):
         if event.state is WorkerState.ERROR:
             self.failure = f"the engine stopped: {type(worker.error).__name__}: {worker.error}"
         if self.closing:
-            self.exit(1 if self.failure else 0)
+            self.exit(return_code=1 if self.failure else 0)
         else:
             self.failure = self.failure or "the engine has ended"
             self.post_message(LinkChanged(f"{self.failure} (q leaves)"))
@@ -179,7 +179,7 @@ class Dashboard(App[int]):
     async def action_quit(self) -> None:
         """End; a second time while ending changes nothing: what was changed is undone first."""
         if self.failure:
-            self.exit(1)
+            self.exit(return_code=1)
         else:
             self.close_engine()
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
+from rich.cells import cell_len
+
 from smoothtask.model.decision import Reason
 from smoothtask.model.frame import GroupFrame, Mark, ProcessFrame
 from smoothtask.model.group import Behaviour, GroupMetrics
@@ -31,7 +33,8 @@ GIVE_WAY = ("app", "where", "rule", "does", "io, mem", "is a")
 
 def title(text: str, width: int) -> Line:
     """The heading of a panel: a rule across its width."""
-    return line(("── ", "faint"), (text, "title"), (" " + "─" * max(0, width - len(text) - 4), "faint"))
+    shown = fmt.shorten(text, max(8, width - 6))
+    return line(("── ", "faint"), (shown, "title"), (" " + "─" * max(0, width - cell_len(shown) - 4), "faint"))
 
 
 def detail_lines(
@@ -46,9 +49,11 @@ def detail_lines(
         return [title("details", width), BLANK, line(("  no application under the cursor: press ↓", "dim"))]
     shape, letter, _ = fmt.CLASS_MARKS[g.decision.target]
     role = f"class{int(g.decision.target)}"
-    head = title(fmt.fit(g.group.label, min(len(g.group.label), max(8, width - 6))), width)
     since = f" for {fmt.duration(g.decision.since_s)}, by {BY_WORDS[g.decision.decided_by].replace('-', 'default')}"
-    lines = [head, line(("  class     ", "dim"), (f"{shape} {letter} {g.decision.target.name}", role), (since, "text"))]
+    lines = [
+        title(g.group.label, width),
+        line(("  class     ", "dim"), (f"{shape} {letter} {g.decision.target.name}", role), (since, "text")),
+    ]
     if g.decision.wanted is not g.decision.target:
         lines.append(line(("  wanted    ", "dim"), (f"{g.decision.wanted.name}, held back for now", "warn")))
     for i, reason in enumerate(g.decision.reasons):

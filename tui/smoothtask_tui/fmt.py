@@ -86,6 +86,11 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     return " " * (width - cells) + text if right else text + " " * (width - cells)
 
 
+def shorten(text: str, width: int) -> str:
+    """*text* in at most *width* cells."""
+    return text if cell_len(text) <= width else fit(text, width)
+
+
 def wrap(text: str, width: int, indent: str = "") -> Iterator[str]:
     """*text* broken at blanks into lines of at most *width* cells; later lines begin with *indent*."""
     width = max(width, 8 + len(indent))

@@ -5,15 +5,23 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import Screen
 
+from smoothtask.model.classes import PriorityClass
 from smoothtask_tui import fmt
 from smoothtask_tui.actions import sections
 from smoothtask_tui.columns import MARK_LETTERS
 from smoothtask_tui.detaillines import MARK_WORDS, title
-from smoothtask_tui.line import BLANK, Line, Span, line
+from smoothtask_tui.line import BLANK, Line, line
 from smoothtask_tui.widgets.drawn import Drawn
 
 KEY_CELLS = 16
 
+CLASS_HELP: dict[PriorityClass, str] = {
+    PriorityClass.LATENCY_CRITICAL: "every late wake-up is noticed: games, calls, audio",
+    PriorityClass.INTERACTIVE: "a person looks at it or types into it",
+    PriorityClass.NORMAL: "left as it is",
+    PriorityClass.BACKGROUND: "may take longer: builds, encoders, updates",
+    PriorityClass.IDLE: "when nobody else wants to run: indexers, backups",
+}
 LEGEND: tuple[tuple[str, str], ...] = (
     ("CPU%", "processor use: 100 % is one core; an application counts its parts"),
     ("WAIT%", "threads that want to run and may not: 100 % is one thread waiting all the time"),
@@ -37,10 +45,10 @@ def help_lines(width: int) -> list[Line]:
             for i, text in enumerate(texts):
                 lines.append(line("  ", (fmt.fit(keys if i == 0 else "", KEY_CELLS), "key"), " ", text))
     lines += [BLANK, title("Reading the list", width)]
-    classes = [
-        Span(f"  {fmt.class_words(target)}", f"class{int(target)}") for target in sorted(fmt.CLASS_MARKS, reverse=True)
-    ]
-    lines.append(Line(tuple(classes)))
+    for target in sorted(fmt.CLASS_MARKS, reverse=True):
+        for i, piece in enumerate(fmt.wrap(CLASS_HELP[target], max(10, width - KEY_CELLS - 4))):
+            shown = fmt.fit(fmt.class_words(target) if i == 0 else "", KEY_CELLS)
+            lines.append(line("  ", (shown, f"class{int(target)}"), " ", piece))
     letters = ", ".join(f"{letter} {MARK_WORDS[mark].split(':')[0]}" for mark, letter in MARK_LETTERS.items())
     for word, text in (*LEGEND, ("MRK", letters)):
         for i, piece in enumerate(fmt.wrap(text, max(10, width - KEY_CELLS - 4))):

@@ -154,7 +154,7 @@ def menu_line(menu: Menu, width: int) -> Line:
     if used > width:  # keys and the first letters are enough
         spans = [Span(f" {c.key}:{c.label[:5]}", "key" if c.current else "text") for c in menu.choices]
         used = Line(tuple(spans)).cells + len(menu.title) + 3
-    name = fmt.fit(menu.label, min(len(menu.label), max(0, width - used - 1)))
+    name = fmt.shorten(menu.label, max(0, width - used - 1))
     title = f" {menu.title} {name} ".replace("  ", " ")
     return Line((Span(title, "accent!"), *spans), "bar")
 
