@@ -1,0 +1,58 @@
+# `make help` says what there is. Everything sets up what it needs first; a second time that costs milliseconds.
+
+PYTHON ?= python3
+PREFIX ?= /opt/smoothtask
+ARGS ?=
+export PYTHON PREFIX
+
+BIN := .venv/bin
+BENCHES := $(filter-out bench/harness.py,$(wildcard bench/*.py))
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup setup-dev test lint format pytest bench screenshots bpf install uninstall clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: setup ## open the dashboard on this machine (ARGS="…" go to `smoothtask top`)
+	@sh tools/run.sh $(ARGS)
+
+setup: ## .venv with what the program needs
+	@sh tools/setup.sh run
+
+setup-dev: ## .venv with what the tests need too
+	@sh tools/setup.sh dev
+
+test: lint pytest ## everything that must pass
+
+lint: setup-dev ## style, types, who imports whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup-dev ## put the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+pytest: setup-dev ## the tests alone (ARGS="tests/policy -x")
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: setup-dev ## every figure that is promised, measured here (BENCHES=bench/x.py for one)
+	@status=0; for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
+
+screenshots: setup-dev ## make the pictures in screenshots/ again
+	$(BIN)/python tools/screenshots.py
+
+bpf: setup-dev ## compile the BPF object that is kept in the tree
+	$(MAKE) -B -C src/smoothtask/kernel/bpf
+
+install: ## install for good, with its service (as root: sudo make install)
+	@sh tools/install.sh install
+
+uninstall: ## put every priority back and take it away (as root; KEEP_DATA=1 keeps records and pins)
+	@sh tools/install.sh uninstall
+
+clean: ## remove what was made here, .venv too
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
