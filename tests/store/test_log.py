@@ -247,8 +247,8 @@ def test_a_full_disk_stops_recording_with_one_sentence(small_disk: Path) -> None
     assert place.rows("PRAGMA integrity_check") == [("ok",)]
 
 
-def test_a_page_limit_is_a_full_disk_too(place: Place) -> None:
-    """SQLITE_FULL without root: recording rests, a label is refused, nothing is raised."""
+def test_a_page_limit_is_a_full_disk_too(place: Place, is_sound: Callable[[], bool]) -> None:
+    """SQLITE_FULL without root: recording rests, a label is refused; what was rolled back is written again."""
     log = place.log()
     log.offer(frame(1))
     log.flush()
@@ -264,7 +264,10 @@ def test_a_page_limit_is_a_full_disk_too(place: Place) -> None:
     log._state.connection.execute("PRAGMA max_page_count = 1000000").fetchone()
     assert log.add_label(frame(100, *crowd), 0, verdict="laggy") is not None
     assert log.problem is None
-    assert log.offer(frame(101, contention=BUSY))
+    assert log.offer(frame(101, *crowd, contention=BUSY))
+    log.flush()
+    assert place.value("SELECT count(*) FROM app_group WHERE snapshot_id = (SELECT max(id) FROM snapshot)") == 200
+    assert is_sound()
 
 
 def test_a_locked_database_rests_recording(place: Place) -> None:
@@ -274,6 +277,8 @@ def test_a_locked_database_rests_recording(place: Place) -> None:
     log.flush()
     other = sqlite3.connect(place.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
+    assert log._state is not None
+    assert log._state.connection.execute("PRAGMA busy_timeout").fetchone() == (0,)
     assert not log.offer(frame(2, contention=BUSY))
     assert len(place.problems) == 1
     assert "locked" in place.problems[0]

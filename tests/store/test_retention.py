@@ -59,6 +59,8 @@ def test_old_snapshots_go_and_their_labels_keep_the_others(
     steps(log, keep, NOON + 366 * DAY_S)
     assert place.rows("SELECT id FROM label WHERE id = ?", label) == []
     assert place.value(COUNTED) == 0
+    assert log.offer(at(NOON + 366 * DAY_S, 61))
+    log.flush()
     assert is_sound()
 
 
@@ -75,7 +77,7 @@ def test_the_file_stays_within_its_size_and_shrinks(place: Place, is_sound: Call
     before = keeping.used_bytes(state.connection)
     keep = Retention()
     object.__setattr__(keep, "max_bytes", before // 2)
-    assert steps(log, keep, NOON + 1500) > 10
+    assert 10 < steps(log, keep, NOON + 1500) < 200
     state.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     assert before * 0.4 < place.path.stat().st_size < before * 0.55
     assert place.value("SELECT max(seq) FROM snapshot") == 1499
@@ -97,7 +99,7 @@ def test_a_step_does_little(place: Place) -> None:
 
 
 def test_the_log_forgets_by_itself(place: Place, is_sound: Callable[[], bool]) -> None:
-    """After its commits, until nothing is due; and looks again ten minutes later."""
+    """After its commits, until nothing is due; and looks again a minute later."""
     log = place.log()
     for n in range(1, 21):
         log.offer(at(NOON, n))

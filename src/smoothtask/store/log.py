@@ -31,7 +31,7 @@ COMMIT_AFTER_S = 3.0
 """A crash loses what was recorded since the last commit: this and one tick."""
 REST_S = 60.0
 """How long recording rests after a problem that may pass."""
-PRUNE_EVERY_S = 600.0
+PRUNE_EVERY_S = 60.0
 
 _PASSING = {
     sqlite3.SQLITE_FULL: "the disk is full",

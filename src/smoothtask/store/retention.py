@@ -99,6 +99,7 @@ def _forget_session(connection: sqlite3.Connection, current: int) -> bool:
 
 def _shrink(connection: sqlite3.Connection) -> bool:
     """Give a few free pages back to the file system; whether more are left."""
-    connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+    # A script: `execute` would take one of its steps, and a step frees one page.
+    connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     return bool(free > _PAGES)
