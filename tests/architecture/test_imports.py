@@ -1,0 +1,37 @@
+"""Who may import whom, and what the daemon must not load: seen in fresh processes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {
+    "textual", "rich", "plotext", "catboost", "onnxruntime", "sqlmodel", "sqlalchemy", "pyarrow", "asyncio",
+    "smoothtask_tui", "smoothtask_trainer",
+}  # fmt: skip
+
+
+def loaded_by(module: str) -> set[str]:
+    """Top-level names of all modules in a fresh process that imports *module*."""
+    code = f"import sys, {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["smoothtask.daemon", "smoothtask.cli"])
+def test_daemon_and_command_line_load_nothing_heavy(module: str) -> None:
+    assert loaded_by(module) & HEAVY == set()
+
+
+def test_the_check_sees_what_is_loaded() -> None:
+    assert "textual" in loaded_by("smoothtask_tui.app")
+
+
+def test_imports_keep_to_the_contracts() -> None:
+    """The layers in pyproject.toml; the same command that `make lint` runs."""
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([program, "--no-cache"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
