@@ -264,7 +264,7 @@ class Settings(Section):
     probe: Probe = Probe()
     tasks: Tasks = Tasks()
     control: Control = Control()
-    protected_apps: tuple[AppName, ...] = Field((), max_length=1000)
+    protected_apps: tuple[AppName, ...] = Field(default=(), max_length=1000)
     """Applications that are never touched, besides those the rules protect: `firefox`, `exe:/usr/bin/foo`."""
 
     @model_validator(mode="before")

@@ -147,7 +147,7 @@ def decode_request(line: bytes) -> Request:
     if request is not None and (type(request) is not int or abs(request) >= 1 << 53):
         raise ProtocolError("expected a whole number as id")
     op = said.get("op")
-    if op in {"frame", "subscribe"}:
+    if op in ("frame", "subscribe"):  # a tuple: op may be anything
         if len(said) > 1:
             raise _RefusedError(request, f"{op} takes nothing else")
         return Look(request, op)

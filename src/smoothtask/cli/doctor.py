@@ -1,0 +1,358 @@
+"""What works on this machine: each source and mechanism, what it costs to be without it, and what to do.
+
+Files are read below a root path, so a made-up tree is as good as a machine; what needs the running kernel
+(loading the BPF program, system calls) is asked only when that root is `/`.
+"""
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from smoothtask.config.located import ConfigError
+from smoothtask.config.paths import Paths
+from smoothtask.config.settings import load_settings
+from smoothtask.model.text import sanitise
+
+OTHER_DAEMONS = ("ananicy", "ananicy-cpp", "gamemoded", "system76-schedu", "uresourced")
+"""By comm, which the kernel cuts to 15 bytes."""
+LOW_SPACE_BYTES = 200 * 1024 * 1024
+CONNECTOR = "exec and exit events"
+
+
+class State(StrEnum):
+    """How a thing is."""
+
+    WORKS = "works"
+    ABSENT = "absent"
+    REFUSED = "refused"
+    NOTE = "note"
+    """Neither good nor bad, but worth knowing."""
+    WRONG = "wrong"
+    """To be mended before a daemon starts."""
+
+
+class Finding(NamedTuple):
+    """One thing looked at."""
+
+    name: str
+    state: State
+    detail: str
+    without: str = ""
+    """What it costs to be without."""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the checks look at."""
+
+    root: Path
+    uid: int
+    release: str
+    """`uname -r`."""
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the running kernel may be asked."""
+        return self.root == Path("/")
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """(6, 12); (0, 0) for a release that cannot be read."""
+        match = re.match(r"(\d+)\.(\d+)", self.release)
+        return (int(match[1]), int(match[2])) if match else (0, 0)
+
+    def path(self, name: str) -> Path:
+        """*name* below the root."""
+        return self.root / name.lstrip("/")
+
+    def read(self, name: str) -> str | None:
+        """The text of a file; `None` when it is missing or may not be read."""
+        try:
+            return self.path(name).read_text(errors="replace").strip()
+        except OSError:
+            return None
+
+
+def examine(paths: Paths, root: Path = Path("/")) -> list[Finding]:
+    """Everything, in the order people read it."""
+    machine = Machine(root, os.geteuid(), os.uname().release)
+    findings = [check(machine) for check in CHECKS]
+    return [*findings, *_pressure(machine), *_disks(machine), *_other_daemons(machine), *_places(paths)]
+
+
+def lines(findings: list[Finding]) -> list[str]:
+    """For people."""
+    said = []
+    for f in findings:
+        said.append(f"{f.state:<8} {f.name}: {sanitise(f.detail, 400)}")
+        if f.state in {State.ABSENT, State.REFUSED} and f.without:
+            said.append(f"{'':9}without it: {f.without}")
+        if f.state not in {State.WORKS, State.NOTE} and f.remedy:
+            said.append(f"{'':9}to do: {f.remedy}")
+    return said
+
+
+def _root(m: Machine) -> Finding:
+    if m.uid == 0:
+        return Finding("root", State.WORKS, "running as root")
+    return Finding(
+        "root", State.REFUSED, f"running as uid {m.uid}", "SmoothTask can only observe", "run it through sudo"
+    )
+
+
+def _btf(m: Machine) -> Finding:
+    if m.path("/sys/kernel/btf/vmlinux").exists():
+        return Finding("kernel type information (BTF)", State.WORKS, "/sys/kernel/btf/vmlinux")
+    return Finding(
+        "kernel type information (BTF)",
+        State.ABSENT,
+        "no /sys/kernel/btf/vmlinux",
+        "the BPF iterator cannot be loaded",
+        "use a kernel built with CONFIG_DEBUG_INFO_BTF",
+    )
+
+
+def _libbpf(m: Machine) -> Finding:
+    patterns = ("usr/lib/*/libbpf.so.1", "usr/lib64/libbpf.so.1", "usr/lib/libbpf.so.1", "lib/*/libbpf.so.1")
+    found = next((p for pattern in patterns for p in m.root.glob(pattern)), None)
+    if found is not None:
+        return Finding("libbpf", State.WORKS, str(found))
+    return Finding("libbpf", State.ABSENT, "no libbpf.so.1", "the BPF iterator cannot be loaded", "apt install libbpf1")
+
+
+def _iterator(m: Machine) -> Finding:
+    name, without = "BPF task iterator", "processes are read from /proc, which costs about twenty times as much"
+    if not m.is_real:
+        return Finding(name, State.NOTE, "not tried")
+    from smoothtask.kernel.tasks_bpf import BpfTasks, TasksUnavailable  # noqa: PLC0415 (loads libbpf)
+
+    try:
+        BpfTasks().close()
+    except (TasksUnavailable, OSError) as error:
+        state = State.REFUSED if m.uid else State.ABSENT
+        return Finding(name, state, str(error), without, "run as root on Linux 5.8 or later with BTF and libbpf1")
+    return Finding(name, State.WORKS, "loaded and closed again")
+
+
+def _events(m: Machine) -> Finding:
+    without = "a new program waits for the next tick, up to 5 s on an idle machine"
+    if not m.is_real:
+        return Finding(CONNECTOR, State.NOTE, "not tried")
+    from smoothtask.kernel.netlink import EventsUnavailable, ProcEvents  # noqa: PLC0415 (slow to import)
+
+    try:
+        ProcEvents().close()
+    except (EventsUnavailable, OSError) as error:
+        state = State.REFUSED if m.uid else State.ABSENT
+        return Finding(CONNECTOR, state, str(error), without, "run as root outside containers (CONFIG_PROC_EVENTS)")
+    return Finding(CONNECTOR, State.WORKS, "proc connector")
+
+
+def _slices(m: Machine) -> Finding:
+    name, without = "scheduler slices", "wake-ups of favourites gain nothing; nice still works"
+    if not m.is_real:
+        return Finding(name, State.NOTE, "not tried")
+    from smoothtask.kernel.sched import SchedUnavailable, slices_supported  # noqa: PLC0415 (asks the kernel)
+
+    try:
+        if slices_supported():
+            return Finding(name, State.WORKS, "sched_setattr(2) keeps a slice")
+    except (SchedUnavailable, OSError) as error:
+        return Finding(name, State.REFUSED, str(error), without)
+    return Finding(name, State.ABSENT, f"Linux {m.release} ignores them", without, "use Linux 6.12 or later")
+
+
+def _autogroup(m: Machine) -> Finding:
+    value = m.read("/proc/sys/kernel/sched_autogroup_enabled")
+    without = "sessions do not get a fair share each; nice works between them instead"
+    if value == "1":
+        return Finding("autogroup", State.WORKS, "on: nice counts within a session only")
+    detail = "off" if value == "0" else "this kernel has none"
+    return Finding("autogroup", State.ABSENT, detail, without)
+
+
+def _cgroups(m: Machine) -> Finding:
+    controllers = m.read("/sys/fs/cgroup/cgroup.controllers")
+    without = "weights of whole units cannot be set; nice is used"
+    if controllers is None:
+        hybrid = m.path("/sys/fs/cgroup/unified/cgroup.controllers").exists()
+        detail = "cgroup v1 with v2 beside it" if hybrid else "no cgroup v2"
+        return Finding("cgroup v2", State.ABSENT, detail, without, "boot with systemd.unified_cgroup_hierarchy=1")
+    missing = {"cpu", "io", "memory"} - set(controllers.split())
+    if missing:
+        return Finding("cgroup v2", State.ABSENT, f"without {', '.join(sorted(missing))}", without)
+    return Finding("cgroup v2", State.WORKS, controllers)
+
+
+def _systemd(m: Machine) -> Finding:
+    if m.path("/run/systemd/system").is_dir():
+        return Finding("systemd", State.WORKS, "it runs this machine")
+    return Finding("systemd", State.ABSENT, "another init", "applications are told apart by their sessions only")
+
+
+def _dbus(m: Machine) -> Finding:
+    return _socket_finding(m, "system D-Bus", ("/run/dbus/system_bus_socket",), "sessions and units cannot be asked")
+
+
+def _audio(m: Machine) -> Finding:
+    patterns = ("run/user/*/pipewire-0", "run/user/*/pulse/native")
+    found = [f"/{p.relative_to(m.root)}" for pattern in patterns for p in _glob(m.root, pattern)]
+    if found:
+        return Finding("audio server", State.WORKS, ", ".join(found[:4]))
+    return Finding("audio server", State.ABSENT, "no PipeWire or PulseAudio socket", "who plays sound is unknown")
+
+
+def _session(m: Machine) -> Finding:
+    if next(_glob(m.root, "run/user/*/wayland-*"), None) is not None:
+        return Finding("graphical session", State.WORKS, "Wayland")
+    if next(_glob(m.root, "tmp/.X11-unix/X*"), None) is not None:
+        return Finding("graphical session", State.WORKS, "X11")
+    return Finding("graphical session", State.ABSENT, "neither Wayland nor X11", "focus is unknown; behaviour decides")
+
+
+def _input(m: Machine) -> Finding:
+    devices = list(_glob(m.root, "dev/input/event*"))
+    without = "when a person is active is unknown"
+    if not devices:
+        return Finding("input devices", State.ABSENT, "no /dev/input/event*", without)
+    readable = [d for d in devices if os.access(d, os.R_OK)]
+    if not readable:
+        return Finding("input devices", State.REFUSED, "none may be read", without, "run as root, or in group input")
+    return Finding("input devices", State.WORKS, f"{len(readable)} of {len(devices)} may be read")
+
+
+CHECKS: tuple[Callable[[Machine], Finding], ...] = (
+    _root,
+    _btf,
+    _libbpf,
+    _iterator,
+    _events,
+    _slices,
+    _autogroup,
+    _cgroups,
+    _systemd,
+    _dbus,
+    _session,
+    _input,
+    _audio,
+)
+
+
+def _socket_finding(m: Machine, name: str, paths: tuple[str, ...], without: str) -> Finding:
+    found = next((p for p in paths if m.path(p).is_socket()), None)
+    if found is None:
+        return Finding(name, State.ABSENT, f"no {paths[0]}", without)
+    if m.is_real and not _answers(found):
+        return Finding(name, State.REFUSED, f"nobody answers at {found}", without)
+    return Finding(name, State.WORKS, found)
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def _pressure(m: Machine) -> Iterator[Finding]:
+    for resource in ("cpu", "io", "memory"):
+        name = f"pressure of {resource} (PSI)"
+        if m.read(f"/proc/pressure/{resource}"):
+            yield Finding(name, State.WORKS, f"/proc/pressure/{resource}")
+        else:
+            yield Finding(
+                name,
+                State.ABSENT,
+                f"/proc/pressure/{resource} cannot be read",
+                "contention is seen by run-queue waits and the probe only",
+                "boot with psi=1",
+            )
+    if m.is_real:
+        yield _triggers()
+
+
+def _triggers() -> Finding:
+    from smoothtask.kernel.psi import PsiTriggers  # noqa: PLC0415 (asks the kernel)
+
+    triggers = PsiTriggers()
+    try:
+        works, reasons = ", ".join(triggers.filenos), "; ".join(triggers.unavailable.values())
+    finally:
+        triggers.close()
+    if works:
+        return Finding("pressure triggers", State.WORKS, works)
+    return Finding("pressure triggers", State.REFUSED, reasons, "contention waits for the next tick")
+
+
+def _disks(m: Machine) -> Iterator[Finding]:
+    """Which disks' schedulers honour IO priorities: bfq does, mq-deadline knows classes, others ignore them."""
+    for file in sorted(_glob(m.root, "sys/block/*/queue/scheduler")):
+        disk = file.parts[-3]
+        match = re.search(r"\[(\S+)\]", m.read(f"/sys/block/{disk}/queue/scheduler") or "")
+        if match is None or disk.startswith(("loop", "ram", "zram", "dm-")):
+            continue
+        name = f"IO priorities on {disk}"
+        if match[1] in {"bfq", "mq-deadline"}:
+            yield Finding(name, State.WORKS, f"scheduler {match[1]}")
+        else:
+            yield Finding(
+                name,
+                State.ABSENT,
+                f"scheduler {match[1]} ignores them",
+                "a background copy is not slowed down on this disk",
+                f"echo bfq > /sys/block/{disk}/queue/scheduler (where bfq is available)",
+            )
+
+
+def _other_daemons(m: Machine) -> Iterator[Finding]:
+    found = {}
+    for file in _glob(m.root, "proc/[0-9]*/comm"):
+        comm = m.read(str(file.relative_to(m.root)))
+        if comm in OTHER_DAEMONS:
+            found[comm] = file.parent.name
+    for comm, pid in sorted(found.items()):
+        yield Finding(
+            "another priority daemon", State.NOTE, f"{comm} runs (pid {pid}): what it sets is left to it", "", ""
+        )
+    state = m.read("/sys/kernel/sched_ext/state")
+    if state == "enabled":
+        ops = m.read("/sys/kernel/sched_ext/root/ops") or "unknown"
+        yield Finding("sched_ext scheduler", State.NOTE, f"{ops} schedules: nice may mean something else to it")
+
+
+def _places(paths: Paths) -> Iterator[Finding]:
+    try:
+        load_settings(paths.config_file, required=paths.config_required)
+    except ConfigError as error:
+        said = "; ".join(map(str, error.problems))
+        yield Finding("configuration", State.WRONG, said, "", "`smoothtask config check` lists every error")
+    else:
+        there = "fine" if paths.config_file.exists() else "missing, so the defaults hold"
+        yield Finding("configuration", State.WORKS, f"{paths.config_file}: {there}")
+    place = paths.state_dir
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    free_bytes = shutil.disk_usage(place).free
+    detail = f"{free_bytes // (1024 * 1024)} MiB free for {paths.state_dir}"
+    if free_bytes < LOW_SPACE_BYTES:
+        yield Finding("space", State.ABSENT, detail, "recording stops", "make room, or set store.keep_mb lower")
+    else:
+        yield Finding("space", State.WORKS, detail)
+
+
+def _glob(root: Path, pattern: str) -> Iterator[Path]:
+    """`Path.glob` that passes over what may not be read or has gone."""
+    try:
+        yield from root.glob(pattern)
+    except OSError:
+        return

@@ -1,0 +1,18 @@
+"""Exit statuses, and what they say."""
+
+OK = 0
+FAILED = 1
+USAGE = 2
+NO_DAEMON = 3
+REFUSED = 4
+CONFIG = 78
+"""EX_CONFIG of sysexits.h: systemd's RestartPreventExitStatus can tell it apart."""
+
+MEANINGS = {
+    OK: "done",
+    FAILED: "failed, or not found",
+    USAGE: "the command line is wrong",
+    NO_DAEMON: "no daemon is running",
+    REFUSED: "not permitted",
+    CONFIG: "the configuration is wrong",
+}

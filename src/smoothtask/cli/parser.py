@@ -1,0 +1,142 @@
+"""What may stand on the command line."""
+
+import argparse
+import re
+
+from smoothtask.cli.exits import MEANINGS
+
+CLASSES = ("LATENCY_CRITICAL", "INTERACTIVE", "NORMAL", "BACKGROUND", "IDLE")
+"""`model.classes.PriorityClass`, by name; a test compares them."""
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_TARGET = "a pid, a name such as firefox, or a group id"
+
+
+def class_name(text: str) -> str:
+    """`latency-critical` → `LATENCY_CRITICAL`. Raises ArgumentTypeError."""
+    name = text.upper().replace("-", "_")
+    if name not in CLASSES:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(CLASSES)}, got {text!r}")
+    return name
+
+
+def duration_s(text: str) -> float:
+    """`90`, `90s`, `10m`, `2h` or `1d` → seconds. Raises ArgumentTypeError."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", text, re.ASCII)
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 10m or 2h, got {text!r}")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+class _Version(argparse.Action):
+    """--version, without reading the package's metadata until it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        print(f"smoothtask {version('smoothtask')}")
+        parser.exit()
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    places = _places()
+    parser = argparse.ArgumentParser(
+        prog="smoothtask",
+        description="Keeps a Linux machine responsive at 100 % CPU.",
+        parents=[places],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="exit status:\n" + "\n".join(f"  {code:<4}{meaning}" for code, meaning in MEANINGS.items()),
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.add_argument("--daemon", action="store_true", help="the same as the command daemon")
+    parser.add_argument("--observe", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    parser.add_argument("--foreground", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    verbs = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    json = argparse.ArgumentParser(add_help=False)
+    json.add_argument("--json", action="store_true", help="print JSON")
+
+    def verb(name: str, text: str, *, prints: bool = True) -> argparse.ArgumentParser:
+        parents = [places, json] if prints else [places]
+        return verbs.add_parser(name, help=text, description=text, parents=parents, allow_abbrev=False)
+
+    top = verb("top", "the dashboard; attaches to a running daemon, or runs the engine itself", prints=False)
+    _add_observe(top)
+    daemon = verb("daemon", "manage the machine without a dashboard", prints=False)
+    _add_observe(daemon)
+    daemon.add_argument("--foreground", action="store_true", help="stay in the foreground (this is the default)")
+
+    verb("status", "how the machine is, and what SmoothTask does")
+    groups = verb("groups", "the applications, their classes and why")
+    groups.add_argument("--all", action="store_true", help="the quiet ones too")
+    verb("explain", "everything known about one application").add_argument("target", help=_TARGET)
+    pin = verb("pin", "give an application a class for good")
+    pin.add_argument("target", metavar="GROUP", help=_TARGET)
+    _add_class(pin)
+    verb("unpin", "take a pin away").add_argument("target", metavar="GROUP", help=f"{_TARGET}, or an app key")
+    override = verb("override", "give one running application a class, until it exits")
+    override.add_argument("target", metavar="GROUP", help=_TARGET)
+    override.add_argument("class_name", metavar="CLASS", type=_class_or_off, help=f"{', '.join(CLASSES)}, or off")
+    override.add_argument("--for", dest="seconds", metavar="TIME", type=duration_s, help="such as 90s, 10m or 2h")
+    label = verb("label", "say what class an application should have had, or how the machine felt")
+    label.add_argument("target", metavar="GROUP|laggy|fine", help=_TARGET)
+    label.add_argument("class_name", metavar="CLASS", type=class_name, nargs="?", help=", ".join(CLASSES))
+    verb("undo", "take back your latest pin, unpin, override or label")
+    verb("pause", "undo every change and apply nothing")
+    verb("resume", "go on after pause")
+    verb("reload", "read configuration and rules again")
+    verb("restore", "put back what a daemon that died has changed")
+    verb("doctor", "what works here, what does not, and what to do about it")
+    _add_config(verbs, places, json)
+    _add_export(verb("export", "write the snapshot log to files"))
+    completion = verb("completion", "print a completion script", prints=False)
+    completion.add_argument("shell", choices=("bash", "zsh"))
+    return parser
+
+
+def _places() -> argparse.ArgumentParser:
+    """The flags that may stand before or after the command."""
+    places = argparse.ArgumentParser(add_help=False)
+    group = places.add_argument_group("places")
+    for flag, metavar, text in (
+        ("--config", "FILE", "the configuration (or SMOOTHTASK_CONFIG)"),
+        ("--runtime-dir", "DIR", "socket, lock and ledger (or SMOOTHTASK_RUNTIME_DIR)"),
+        ("--state-dir", "DIR", "pins and snapshots (or SMOOTHTASK_STATE_DIR)"),
+    ):
+        # Without a default, so that the command's parser does not overwrite what stood before the command.
+        group.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    return places
+
+
+def _add_observe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--observe", action="store_true", default=argparse.SUPPRESS, help="decide and show, apply nothing"
+    )
+
+
+def _add_class(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("class_name", metavar="CLASS", type=class_name, help=", ".join(CLASSES))
+
+
+def _class_or_off(text: str) -> str | None:
+    return None if text == "off" else class_name(text)
+
+
+def _add_config(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    places: argparse.ArgumentParser,
+    json: argparse.ArgumentParser,
+) -> None:
+    config = verbs.add_parser("config", help="check or show the configuration", allow_abbrev=False)
+    what = config.add_subparsers(dest="what", metavar="check|show", required=True)
+    for name, text in (("check", "say every error of the configuration"), ("show", "print the settings in force")):
+        what.add_parser(name, help=text, description=text, parents=[places, json], allow_abbrev=False)
+
+
+def _add_export(export: argparse.ArgumentParser) -> None:
+    export.add_argument("directory", metavar="DIR", help="where the files go, one for each table")
+    export.add_argument("--format", choices=("parquet", "csv", "jsonl"), default="parquet")
+    export.add_argument("--table", dest="tables", action="append", metavar="TABLE", help="only this one; repeatable")
+    export.add_argument("--last", metavar="TIME", type=duration_s, help="only snapshots of the last 10m, 2h, 7d, …")
+    export.add_argument("--force", action="store_true", help="replace files that exist")

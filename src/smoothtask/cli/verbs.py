@@ -1,0 +1,301 @@
+"""What each command does; each returns an exit status."""
+# ruff: noqa: PLC0415 - late imports: no command pays for another's libraries
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from smoothtask.cli import show
+from smoothtask.cli.exits import CONFIG, FAILED, OK, REFUSED
+from smoothtask.config.paths import Paths, find_paths
+from smoothtask.config.settings import Settings, load_settings
+from smoothtask.control import client
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.command import (
+    Command,
+    Explain,
+    LabelGroup,
+    LabelMoment,
+    Pause,
+    PinApp,
+    Reload,
+    Reply,
+    SetOverride,
+    Undo,
+    Unpin,
+)
+from smoothtask.model.text import sanitise
+
+Options = argparse.Namespace
+
+
+class CannotError(Exception):
+    """A command that cannot be carried out; the text is a sentence for a person."""
+
+
+def paths_of(options: Options) -> Paths:
+    """Flags, else environment, else defaults."""
+    flag = vars(options).get
+    return find_paths(flag("config"), flag("runtime_dir"), flag("state_dir"))
+
+
+def settings_of(paths: Paths) -> Settings:
+    """Raises ConfigError."""
+    return load_settings(paths.config_file, required=paths.config_required)
+
+
+def _top(options: Options) -> int:
+    paths = paths_of(options)
+    try:
+        socket = client.find_daemon(paths.sockets)
+    except client.NoDaemonError:
+        return _top_here(options, paths)
+    from smoothtask_tui.app import run_dashboard
+
+    return run_dashboard(client.RemoteEngine(socket))
+
+
+def _top_here(options: Options, paths: Paths) -> int:
+    """The dashboard around an engine in this process, which others may reach through the socket."""
+    from smoothtask_tui.app import run_dashboard
+
+    from smoothtask import daemon
+    from smoothtask.control.local import LocalEngine
+    from smoothtask.control.server import ControlServer, SocketTakenError
+
+    settings = settings_of(paths)
+    paths.prepare()
+    try:
+        host = daemon.build(settings, paths, observe=getattr(options, "observe", False))
+        server = ControlServer(host, paths.socket, settings.control.group)
+    except (daemon.AlreadyRunning, SocketTakenError) as error:
+        raise CannotError(str(error)) from error
+    return run_dashboard(LocalEngine(host, on_close=server.close))
+
+
+def _daemon(options: Options) -> int:
+    from smoothtask import daemon
+
+    paths = paths_of(options)
+    settings = settings_of(paths)
+    paths.prepare()
+    try:
+        return daemon.run_daemon(settings, paths, observe=getattr(options, "observe", False))
+    except daemon.AlreadyRunning as error:
+        raise CannotError(str(error)) from error
+
+
+def _status(options: Options) -> int:
+    socket = client.find_daemon(paths_of(options).sockets)
+    frame = client.newest_frame(socket)
+    if options.json:
+        # Groups and processes: `smoothtask groups --json`.
+        data = _frame_data(frame)
+        _print_json({k: v for k, v in data.items() if k not in {"groups", "processes"}})
+    else:
+        print(*show.status_lines(frame, f"daemon at {socket}"), sep="\n")
+    return OK
+
+
+def _groups(options: Options) -> int:
+    frame = client.newest_frame(client.find_daemon(paths_of(options).sockets))
+    if options.json:
+        _print_json(_frame_data(frame)["groups"])
+        return OK
+    groups = show.in_order(frame.groups)
+    shown = groups if options.all else [g for g in groups if show.is_busy(g)]
+    show.print_table(show.GROUP_HEAD, show.group_rows(shown))
+    if len(shown) < len(groups):
+        print(f"({len(groups) - len(shown)} quiet ones: --all shows them)")
+    return OK
+
+
+def _explain(options: Options) -> int:
+    reply = _ask(options, Explain(options.target))
+    if options.json or not reply.ok:
+        return _say(options, reply)
+    print(*show.explain_lines(reply.data), sep="\n")
+    rows = show.process_rows(reply.data)
+    if rows:
+        print()
+        show.print_table(show.PROCESS_HEAD, rows)
+    return OK
+
+
+def _label(options: Options) -> Command:
+    if options.target in {"laggy", "fine"} and options.class_name is None:
+        return LabelMoment(options.target)
+    if options.class_name is None:
+        raise CannotError("label: expected GROUP CLASS, or laggy, or fine")
+    return LabelGroup(options.target, PriorityClass[options.class_name])
+
+
+def _override(options: Options) -> Command:
+    target = None if options.class_name is None else PriorityClass[options.class_name]
+    return SetOverride(options.target, target, options.seconds)
+
+
+COMMANDS: dict[str, Callable[[Options], Command]] = {
+    "pin": lambda o: PinApp(o.target, PriorityClass[o.class_name]),
+    "unpin": lambda o: Unpin(o.target),
+    "override": _override,
+    "label": _label,
+    "undo": lambda _: Undo(),
+    "pause": lambda _: Pause(True),
+    "resume": lambda _: Pause(False),
+    "reload": lambda _: Reload(),
+}
+"""Commands that are one question to the engine."""
+
+
+def _order(options: Options) -> int:
+    return _say(options, _ask(options, COMMANDS[options.command](options)))
+
+
+def _restore(options: Options) -> int:
+    from smoothtask import daemon
+
+    paths = paths_of(options)
+    try:
+        said = daemon.restore_all(paths)
+    except daemon.AlreadyRunning as error:
+        raise CannotError(f"{error}; `smoothtask pause` makes it undo its changes") from error
+    if options.json:
+        _print_json({"ok": True, "said": said})
+    else:
+        print(*(sanitise(line, 1000) for line in said), sep="\n")
+    return OK
+
+
+def _doctor(options: Options) -> int:
+    from smoothtask.cli import doctor
+
+    findings = doctor.examine(paths_of(options))
+    if options.json:
+        _print_json([f._asdict() for f in findings])
+    else:
+        print(*doctor.lines(findings), sep="\n")
+    return FAILED if any(f.state is doctor.State.WRONG for f in findings) else OK
+
+
+def _config(options: Options) -> int:
+    from smoothtask.config.located import ConfigError
+
+    paths = paths_of(options)
+    file = paths.config_file
+    try:
+        settings = settings_of(paths)
+    except ConfigError as error:
+        if not options.json:
+            raise
+        _print_json({"ok": False, "problems": [_problem_data(p) for p in error.problems]})
+        return CONFIG
+    if options.what == "show":
+        return _config_show(options, settings, f"{file}" if file.exists() else f"{file} is missing: all defaults")
+    if options.json:
+        _print_json({"ok": True, "problems": []})
+    else:
+        print(f"{file}: fine" if file.exists() else f"{file}: missing, so the defaults hold")
+    return OK
+
+
+def _config_show(options: Options, settings: Settings, where: str) -> int:
+    if options.json:
+        _print_json(settings.model_dump(mode="json"))
+        return OK
+    import yaml
+
+    print(f"# {where}")
+    print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
+    return OK
+
+
+def _export(options: Options) -> int:
+    from pathlib import Path
+
+    from smoothtask.store import export as exporting
+    from smoothtask.store.reading import StoreError
+
+    paths = paths_of(options)
+    configured = settings_of(paths).store.path
+    try:
+        written = exporting.export(
+            Path(configured) if configured else paths.database,
+            Path(options.directory),
+            options.format,
+            tables=options.tables or exporting.TABLES,
+            since=None if options.last is None else time.time() - options.last,
+            force=options.force,
+        )
+    except StoreError as error:
+        raise CannotError(str(error)) from error
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise CannotError(f"{error.filename or options.directory}: {error.strerror or error}") from error
+    if options.json:
+        _print_json({str(path): rows for path, rows in written.items()})
+    else:
+        print(*(f"{path}: {rows} rows" for path, rows in written.items()), sep="\n")
+    return OK
+
+
+def _completion(options: Options) -> int:
+    import shtab
+
+    from smoothtask.cli.parser import make_parser
+
+    print(shtab.complete(make_parser(), options.shell))
+    return OK
+
+
+VERBS: dict[str, Callable[[Options], int]] = {
+    "top": _top,
+    "daemon": _daemon,
+    "status": _status,
+    "groups": _groups,
+    "explain": _explain,
+    **dict.fromkeys(COMMANDS, _order),
+    "restore": _restore,
+    "doctor": _doctor,
+    "config": _config,
+    "export": _export,
+    "completion": _completion,
+}
+
+
+def _ask(options: Options, command: Command) -> Reply:
+    return client.request(client.find_daemon(paths_of(options).sockets), command)
+
+
+def _say(options: Options, reply: Reply) -> int:
+    if options.json:
+        _print_json({"ok": reply.ok, "message": reply.message, "data": reply.data})
+    else:
+        print(sanitise(reply.message, 4096), file=sys.stdout if reply.ok else sys.stderr)
+    if reply.ok:
+        return OK
+    return REFUSED if reply.data.get("refused") else FAILED
+
+
+def _frame_data(frame: Any) -> dict[str, Any]:
+    from smoothtask.control.protocol import encode_frame
+
+    data: dict[str, Any] = json.loads(encode_frame(frame))["frame"]
+    for shown in data["groups"]:
+        decision = shown["decision"]
+        for name in ("target", "wanted"):
+            decision[name] = PriorityClass(decision[name]).name
+    return data
+
+
+def _problem_data(problem: Any) -> dict[str, Any]:
+    return {"file": problem.file, "line": problem.line, "field": problem.field, "message": problem.message}
+
+
+def _print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    print()

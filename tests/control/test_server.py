@@ -1,0 +1,304 @@
+"""Many clients, some slow and some hostile, in front of one loop that must never wait."""
+
+import contextlib
+import json
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from control.conftest import Raw
+from control.hosts import FakeHost, frame
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smoothtask.control import server as serving
+from smoothtask.control.protocol import PROTOCOL, REQUEST_LIMIT, decode_answer, encode_frame
+from smoothtask.control.server import ControlServer, SocketTakenError
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.command import Caller, Explain, PinApp, Reply, Undo
+
+Connect = Callable[[], Raw]
+NOBODY = 65534
+
+
+def test_a_command_is_carried_out_for_the_caller_that_the_kernel_names(connect: Connect, host: FakeHost) -> None:
+    raw = connect()
+    raw.say(b'{"id": 5, "op": "pin", "group": "g", "target": "IDLE"}\n')
+    hello, answer = map(json.loads, raw.lines())
+    assert (hello["hello"], hello["protocol"], hello["pid"]) == ("smoothtask", PROTOCOL, os.getpid())
+    assert answer == {"id": 5, "ok": True, "message": "did pin"}
+    assert host.asked == [(PinApp("g", PriorityClass.IDLE), Caller(os.getuid(), os.getpid()))]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_another_user_is_that_user(host: FakeHost) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        server = ControlServer(host, Path(folder) / "control.sock")
+        read_end, write_end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                os.setgroups([])
+                os.setresgid(NOBODY, NOBODY, NOBODY)
+                os.setresuid(NOBODY, NOBODY, NOBODY)
+                os.write(write_end, ask_once(server.path))
+            os._exit(0)
+        os.close(write_end)
+        while not host.asked:
+            assert host.turn(5.0)
+        host.settle()
+        os.waitpid(child, 0)
+        with open(read_end, "rb") as answer:
+            assert json.load(answer)["message"] == "did undo"
+        server.close()
+    assert host.asked == [(Undo(), Caller(NOBODY, child))]
+
+
+def ask_once(path: Path) -> bytes:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(os.fspath(path))
+        with client.makefile("rwb") as file:
+            file.readline()
+            file.write(b'{"op": "undo"}\n')
+            file.flush()
+            return file.readline()
+
+
+def test_a_subscriber_gets_the_newest_frame_at_once_and_then_each(connect: Connect, host: FakeHost) -> None:
+    host.publish(frame(1))
+    raw = connect()
+    assert host.watchers == 0
+    raw.say(b'{"op": "subscribe"}\n{"op": "subscribe"}\n')
+    assert host.watchers == 1
+    host.publish(frame(2))
+    seen = [a.frame.seq for a in map(decode_answer, raw.lines()) if a.frame]
+    assert seen in ([1, 2], [1, 1, 2], [2])
+    assert seen[-1] == 2
+    raw.socket.close()
+    host.settle()
+    assert host.watchers == 0
+
+
+def test_a_frame_is_encoded_once_for_all_and_never_for_nobody(
+    connect: Connect, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = []
+    monkeypatch.setattr(serving.protocol, "encode_frame", lambda f: encoded.append(f.seq) or encode_frame(f))
+    clients = [connect() for _ in range(3)]
+    host.publish(frame(1))
+    assert encoded == []
+    for raw in clients:
+        raw.say(b'{"op": "subscribe"}\n')
+    host.publish(frame(2))
+    assert encoded == [1, 2]
+    assert all(decode_answer(raw.lines()[-1]).frame == frame(2) for raw in clients)
+
+
+def test_the_newest_frame_on_request(connect: Connect, host: FakeHost) -> None:
+    raw = connect()
+    raw.say(b'{"id": 1, "op": "frame"}\n')
+    assert json.loads(raw.lines()[-1])["ok"] is False
+    host.publish(frame(4))
+    raw.say(b'{"id": 2, "op": "frame"}\n')
+    answer = decode_answer(raw.lines()[-1])
+    assert (answer.id, answer.frame) == (2, frame(4))
+    assert host.watchers == 0
+
+
+def test_a_slow_subscriber_misses_frames_but_gets_the_newest_whole(connect: Connect, host: FakeHost) -> None:
+    slow, quick = connect(), connect()
+    for raw in (slow, quick):
+        raw.say(b'{"op": "subscribe"}\n')
+    size = len(encode_frame(frame(1, groups=200, processes=200)))
+    seen = []
+    for seq in range(1, 101):
+        host.publish(frame(seq, groups=200, processes=200))
+        seen += [a.frame.seq for a in map(decode_answer, quick.lines()) if a.frame]
+    assert seen == list(range(1, 101))
+    late = [a.frame.seq for a in map(decode_answer, slow.lines()) if a.frame]
+    assert late[-1] == 100
+    assert len(late) * size < 10 * size + 2_000_000, "what it did not read was not kept for it"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"hello?\n", "not JSON"),
+        (b"\xff\x00\xfe\n", "not JSON"),
+        (b"[1]\n", "expected a JSON object"),
+        (b"x" * REQUEST_LIMIT, "bytes a line"),
+        (b'{"op": "explain", "target": "' + b"x" * REQUEST_LIMIT + b'"}\n', "bytes a line"),
+    ],
+    ids=["words", "bytes", "list", "endless line", "long line"],
+)
+def test_who_does_not_speak_the_language_is_told_and_shown_out(
+    connect: Connect, server: ControlServer, data: bytes, said: str
+) -> None:
+    raw = connect()
+    raw.say(data)
+    lines = raw.lines()
+    assert lines[-1] == b"", "the server hung up"
+    answer = json.loads(lines[-2])
+    assert (answer["id"], answer["ok"]) == (None, False)
+    assert said in answer["message"]
+    assert server.connections == 0
+
+
+def test_an_unknown_request_is_refused_and_the_connection_goes_on(connect: Connect) -> None:
+    raw = connect()
+    raw.say(b'{"id": 1, "op": "fly"}\n\n{"id": 2, "op": "undo"}\n')
+    _hello, refusal, answer = map(json.loads, raw.lines())
+    assert (refusal["id"], refusal["ok"]) == (1, False)
+    assert answer == {"id": 2, "ok": True, "message": "did undo"}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.one_of(st.binary(max_size=300), st.just(b'{"op":"undo"}\n'), st.just(b"\n")), max_size=6))
+def test_any_bytes_in_any_pieces_leave_the_server_well(
+    host: FakeHost, server: ControlServer, pieces: list[bytes]
+) -> None:
+    raw = Raw(host, server.path)
+    try:
+        for piece in pieces:
+            raw.say(piece)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # shown out half-way
+    raw.socket.close()
+    host.settle()
+    assert server.connections == 0
+    well = Raw(host, server.path)
+    well.say(b'{"op":"undo"}\n')
+    assert json.loads(well.lines()[-1])["ok"] is True
+    well.socket.close()
+    host.settle()
+
+
+def test_many_requests_at_once_are_taken_in_turns(connect: Connect, host: FakeHost, server: ControlServer) -> None:
+    raw = connect()
+    many = 100
+    raw.socket.send(b'{"op":"undo"}\n' * many)
+    host.turn()
+    assert 0 < len(host.asked) <= serving.REQUESTS_A_TURN
+    assert len(raw.lines()) == many + 1
+    assert len(host.asked) == many
+
+
+def test_who_asks_and_never_reads_is_not_listened_to(connect: Connect, host: FakeHost) -> None:
+    host.answer = lambda *_: Reply(True, "long", {"x": "y" * 100_000})
+    raw = connect()
+    for _ in range(50):
+        raw.socket.send(b'{"op":"explain","target":"x"}\n')
+    host.settle()
+    assert 3 <= len(host.asked) < 10
+    assert len(raw.lines()) == 51, "everything comes once it reads"
+
+
+def test_a_flood_is_shown_out(
+    connect: Connect, host: FakeHost, server: ControlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "read_peer", lambda _socket: Caller(NOBODY, 7))
+    monkeypatch.setattr(server, "_clock", lambda: 1.0)
+    raw = connect()
+    raw.socket.send(b'{"op":"undo"}\n' * (serving.REQUESTS_PER_S + 1))
+    lines = raw.lines()
+    assert lines[-1] == b""
+    assert b"too many requests" in lines[-2]
+    assert len(host.asked) == serving.REQUESTS_PER_S
+
+
+def test_a_reply_reaches_who_shuts_its_side(connect: Connect) -> None:
+    """As `echo … | nc -U` does."""
+    raw = connect()
+    raw.socket.send(b'{"op":"undo"}\n')
+    raw.socket.shutdown(socket.SHUT_WR)
+    lines = raw.lines()
+    assert json.loads(lines[1])["ok"] is True
+    assert lines[-1] == b""
+
+
+def test_connections_are_counted(connect: Connect, server: ControlServer, host: FakeHost) -> None:
+    clients = [connect() for _ in range(100)]
+    assert server.connections == serving.CONNECTIONS
+    refused = clients[-1].lines()
+    assert b"too many connections" in refused[1]
+    assert refused[-1] == b""
+    clients[0].socket.close()
+    host.settle()
+    assert json.loads(connect().lines()[0])["hello"] == "smoothtask"
+
+
+def test_one_user_gets_a_few_connections(
+    connect: Connect, server: ControlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "read_peer", lambda _socket: Caller(NOBODY, 7))
+    clients = [connect() for _ in range(serving.CONNECTIONS_PER_UID + 1)]
+    assert server.connections == serving.CONNECTIONS_PER_UID
+    assert b"at most for one user" in clients[-1].lines()[1]
+
+
+def test_no_descriptors_left_means_waiting_not_spinning(
+    host: FakeHost, server: ControlServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Exhausted:
+        def accept(self) -> None:
+            raise OSError(24, "Too many open files")
+
+        def fileno(self) -> int:
+            return real.fileno()
+
+    real = server._listener
+    monkeypatch.setattr(server, "_listener", Exhausted())
+    waiting = connect()
+    assert not host.turn(0.02), "nothing more to do until the next frame"
+    monkeypatch.setattr(server, "_listener", real)
+    host.publish(frame(1))
+    assert json.loads(waiting.lines()[0])["hello"] == "smoothtask"
+
+
+def test_a_full_disk_is_an_answer(connect: Connect, host: FakeHost) -> None:
+    def full(*_: object) -> Reply:
+        raise OSError(28, "No space left on device")
+
+    host.answer = full
+    raw = connect()
+    raw.say(b'{"op":"explain","target":"1"}\n')
+    assert "No space left" in json.loads(raw.lines()[-1])["message"]
+    assert host.asked[0][0] == Explain("1")
+
+
+def test_the_socket_is_everybodys_and_goes_with_the_server(host: FakeHost, path: Path) -> None:
+    server = ControlServer(host, path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666
+    server.close()
+    server.close()
+    assert not path.exists()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give the socket to a group")
+def test_a_group_can_be_required(host: FakeHost, path: Path) -> None:
+    server = ControlServer(host, path, group="nogroup")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    server.close()
+    with pytest.raises(KeyError):
+        ControlServer(host, path, group="no-such-group")
+
+
+def test_a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not(host: FakeHost, path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(os.fspath(path))
+    server = ControlServer(host, path)
+    with pytest.raises(SocketTakenError, match="another daemon answers"):
+        ControlServer(FakeHost(), path)
+    path.unlink()
+    path.write_text("mine")
+    server.close()
+    assert path.read_text() == "mine", "somebody else's file is not removed"
+    with pytest.raises(SocketTakenError, match="expected a socket"):
+        ControlServer(host, path)
