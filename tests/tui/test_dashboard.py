@@ -174,6 +174,24 @@ async def test_esc_and_meaningless_keys_leave_a_menu_without_an_order():
         assert d.app.is_running
 
 
+async def test_keys_typed_quickly_reach_the_menu_that_the_first_opened():
+    """All in the queue at once, as from a fast typist or a slow ssh: no letter of the filter acts on the list."""
+    from textual.events import Key
+
+    async with dashboard() as d:
+        for key in ("slash", "c", "a", "z", "escape", "c", "5", "z", "o", "4", "1", "down", "q"):
+            character = {"slash": "/"}.get(key, key if len(key) == 1 else None)
+            d.app.post_message(Key(key, character))
+        await d.until(lambda: d.app.closing)
+        assert d.client.asked[:3] == [
+            SetOverride("a", PriorityClass.IDLE),
+            Undo(),
+            SetOverride("a", PriorityClass.BACKGROUND, 600.0),
+        ]
+        assert d.cursor == "b"
+        assert d.app.main.groups.view.filter == ""
+
+
 async def test_pin_again_unpins():
     pinned = replace(A, marks=frozenset({Mark.PINNED}))
     async with dashboard(pinned, B) as d:
@@ -315,7 +333,7 @@ async def test_pasting_into_the_filter():
 
     async with dashboard() as d:
         await d.press("slash")
-        d.app.main.status.post_message(Paste("bet\x1b\n"))
+        d.app.post_message(Paste("bet\x1b\n"))
         await d.pilot.pause()
         assert d.rows == ["b"]
 

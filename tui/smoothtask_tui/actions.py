@@ -110,10 +110,16 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 
-def bindings(wanted: Callable[[Action], bool]) -> list[BindingType]:
-    """The bindings of the actions that are *wanted*: a screen's, or the app's own."""
+def bindings(wanted: Callable[[Action], bool], *, at_once: bool = False) -> list[BindingType]:
+    """The bindings of the actions that are *wanted*: a screen's, or the app's own.
+
+    *at_once*: carried out before the next key is looked at. Other keys go round through the queue of the
+    focused widget first, so that of `/a` typed quickly the `a` could act before the filter is open.
+    """
     return [
-        Binding(a.keys, a.call or a.id, a.help, show=False, priority=a.priority, id=a.id) for a in ACTIONS if wanted(a)
+        Binding(a.keys, a.call or a.id, a.help, show=False, priority=at_once or a.priority, id=a.id)
+        for a in ACTIONS
+        if wanted(a)
     ]
 
 

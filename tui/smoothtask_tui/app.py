@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
@@ -102,6 +103,18 @@ class Dashboard(App[int]):
         else:
             self.failure = self.failure or "the engine has ended"
             self.post_message(LinkChanged(f"{self.failure} (q leaves)"))
+
+    async def on_event(self, event: events.Event) -> None:
+        """An open menu takes keys here, in the order they were typed: none may slip through to the list."""
+        status = self.main.status
+        if self.screen_stack and self.screen is self.main and status.is_open:
+            if isinstance(event, events.Key) and event.key != "ctrl+c":
+                status.take(event)
+                return
+            if isinstance(event, events.Paste):
+                status.paste(event.text)
+                return
+        await super().on_event(event)
 
     # --- frames and answers ------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from textual.message import Message
 
 from smoothtask.model.command import Command, Reply
-from smoothtask_tui.menus import Menu, Outcome
 from smoothtask_tui.rows import SortKey
 
 
@@ -53,25 +52,4 @@ class HeadingClicked(Message):
 
     def __init__(self, sort: SortKey) -> None:
         self.sort = sort
-        super().__init__()
-
-
-class Chosen(Message):
-    """One choice of the menu in the status line."""
-
-    def __init__(self, menu: Menu, outcome: Outcome) -> None:
-        self.menu = menu
-        self.outcome = outcome
-        super().__init__()
-
-
-class MenuLeft(Message):
-    """The menu or the filter line is closed."""
-
-
-class FilterTyped(Message):
-    """The filter's text changed."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
         super().__init__()

@@ -16,9 +16,7 @@ from smoothtask_tui.line import Line, line
 from smoothtask_tui.messages import (
     CursorMoved,
     DetailWanted,
-    FilterTyped,
     HeadingClicked,
-    MenuLeft,
     Ordered,
 )
 from smoothtask_tui.scene import Scene
@@ -39,10 +37,9 @@ class MainScreen(Screen[None]):
     """Draws a scene; knows no engine."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(lambda a: a.section != APP),
-        # Textual's own screen would take these two.
-        Binding("tab", "app.plots", show=False),
-        Binding("escape", "leave", show=False),
+        *bindings(lambda a: a.section != APP, at_once=True),
+        # Textual's own screen would take it.
+        Binding("tab", "app.plots", show=False, priority=True),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - Textual's way
     VERTICAL_BREAKPOINTS = [(0, "-short"), (TALL, "-tall"), (46, "-high")]  # noqa: RUF012
@@ -55,7 +52,7 @@ class MainScreen(Screen[None]):
         self.graphs = GraphPanel(id="graphs")
         self.detail = Detail(id="detail")
         self.events = Events(id="events")
-        self.status = StatusLine(id="status")
+        self.status = StatusLine(self.chosen, self.filter_by)
         self._detail_wanted: bool | None = None
         """None until a person decides: then open where there is room for it."""
 
@@ -85,6 +82,10 @@ class MainScreen(Screen[None]):
         """Once the breakpoints have placed everything."""
         self._place_detail()
         self.call_after_refresh(self.draw)
+
+    def on_screen_suspend(self) -> None:
+        """Nothing stays open unseen."""
+        self.status.leave()
 
     def on_screen_resume(self) -> None:
         """Frames that came while another screen was on top."""
@@ -146,10 +147,6 @@ class MainScreen(Screen[None]):
         self.draw_cursor()
         self.set_timer(EXPLAIN_DELAY_S, lambda: self._explain() if self.groups.cursor == message.group else None)
 
-    def on_menu_left(self, _: MenuLeft) -> None:
-        """Keys go to the list again."""
-        self.groups.focus()
-
     def action_cursor(self, step: int) -> None:
         """The cursor up or down."""
         self.groups.move(step)
@@ -171,13 +168,13 @@ class MainScreen(Screen[None]):
         """Type a filter; the list follows each letter."""
         self.status.edit_filter(self.groups.view.filter)
 
-    def on_filter_typed(self, message: FilterTyped) -> None:
-        """Another letter."""
-        self.groups.set_view(replace(self.groups.view, filter=message.text))
+    def filter_by(self, text: str) -> None:
+        """Show what matches."""
+        self.groups.set_view(replace(self.groups.view, filter=text))
 
     def action_leave(self) -> None:
         """Esc with no menu open clears the filter."""
-        self.groups.set_view(replace(self.groups.view, filter=""))
+        self.filter_by("")
 
     def action_fold(self, open_: bool | None) -> None:
         """Fold or unfold the application under the cursor, from any of its parts."""
@@ -199,6 +196,11 @@ class MainScreen(Screen[None]):
     def action_sort_menu(self) -> None:
         """Choose a column."""
         self.status.ask(menus.sort_menu(self.groups.view.sort))
+
+    def chosen(self, menu: menus.Menu, outcome: menus.Outcome) -> None:  # noqa: ARG002 - orders need the menu
+        """A choice in the status line; orders are the subclass's."""
+        if isinstance(outcome, rows.SortKey):
+            self.sort(outcome)
 
     def action_sort(self, name: str) -> None:
         """Sort by `SortKey[name]`."""

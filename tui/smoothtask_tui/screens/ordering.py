@@ -7,7 +7,7 @@ from smoothtask.model.command import Pause, SetOverride, Undo, Unpin
 from smoothtask.model.frame import GroupFrame, Mark, Mode
 from smoothtask_tui import menus, rows
 from smoothtask_tui.detaillines import reasons_text
-from smoothtask_tui.messages import Chosen, Ordered
+from smoothtask_tui.messages import Ordered
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.screens.main import MainScreen
 
@@ -75,16 +75,14 @@ class GroupsScreen(MainScreen):
         """Laggy or fine?"""
         self.status.ask(menus.moment_menu())
 
-    def on_chosen(self, message: Chosen) -> None:
+    def chosen(self, menu: menus.Menu, outcome: menus.Outcome) -> None:
         """Carry out a choice, unless its application has exited meanwhile."""
-        menu, outcome = message.menu, message.outcome
-        if isinstance(outcome, rows.SortKey):
-            self.sort(outcome)
-        elif menu.group is not None and self.scene.group(menu.group) is None:
+        super().chosen(menu, outcome)
+        if menu.group is not None and self.scene.group(menu.group) is None:
             said = f"{menu.label} has exited meanwhile: nothing was changed"
             self.status.say(said, good=False)
             self.notify(said, severity="warning", markup=False)
-        elif not isinstance(outcome, menus.Menu):
+        elif not isinstance(outcome, menus.Menu | rows.SortKey):
             self.post_message(Ordered(outcome))
 
     def action_undo(self) -> None:

@@ -1,12 +1,13 @@
 """The last two lines: what happened or what is asked, and the keys."""
 
+from collections.abc import Callable
+
 from textual import events
 
 from smoothtask_tui import fmt
 from smoothtask_tui.actions import ACTIONS, Action
 from smoothtask_tui.line import Line, Span, line, spread
-from smoothtask_tui.menus import Menu
-from smoothtask_tui.messages import Chosen, FilterTyped, MenuLeft
+from smoothtask_tui.menus import Menu, Outcome
 from smoothtask_tui.widgets.drawn import Drawn
 
 FILTER_LIMIT = 200
@@ -17,10 +18,11 @@ SAID_S = 10.0
 class StatusLine(Drawn):
     """One line that says things, and takes keys while a menu or the filter is open (the list keeps moving)."""
 
-    can_focus = True
-
-    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id, ground="panel")
+    def __init__(self, chosen: Callable[[Menu, Outcome], None], typed: Callable[[str], None]) -> None:
+        """*chosen* and *typed* are called at once, not by message: what is typed next must find them done."""
+        super().__init__(id="status", ground="panel")
+        self._chosen = chosen
+        self._typed = typed
         self.menu: Menu | None = None
         self.filter: str | None = None
         """What is being typed; None when the filter line is closed."""
@@ -48,42 +50,30 @@ class StatusLine(Drawn):
     def ask(self, menu: Menu) -> None:
         """Open *menu*."""
         self.menu, self.filter = menu, None
-        self.focus()
         self.redraw()
 
     def edit_filter(self, text: str) -> None:
         """Open the filter line with *text* in it."""
         self.menu, self.filter, self._before = None, text, text
-        self.focus()
         self.redraw()
 
     def leave(self) -> None:
         """Close what is open."""
         if self.is_open:
             self.menu = self.filter = None
-            self.post_message(MenuLeft())
             self.redraw()
 
-    def on_key(self, event: events.Key) -> None:
-        """Keys of the menu or the filter line; none of them reaches the list."""
-        if not self.is_open:
-            return
-        event.stop()
-        event.prevent_default()
+    def take(self, event: events.Key) -> None:
+        """A key while it is open: the app brings it here before anything else sees it."""
         if self.menu is not None:
             self._menu_key(self.menu, event)
         else:
             self._filter_key(event)
 
-    def on_paste(self, event: events.Paste) -> None:
+    def paste(self, text: str) -> None:
         """Text for the filter."""
         if self.filter is not None:
-            event.stop()
-            self._type(self.filter + "".join(c for c in event.text if c.isprintable()))
-
-    def on_blur(self) -> None:
-        """Another screen or widget took the keys: nothing stays open unseen."""
-        self.leave()
+            self._type(self.filter + "".join(c for c in text if c.isprintable()))
 
     def _menu_key(self, menu: Menu, event: events.Key) -> None:
         choice = menu.choice(event.character or "") or menu.choice(event.key)
@@ -93,7 +83,7 @@ class StatusLine(Drawn):
             self.ask(choice.outcome)
         else:
             self.leave()
-            self.post_message(Chosen(menu, choice.outcome))
+            self._chosen(menu, choice.outcome)
 
     def _filter_key(self, event: events.Key) -> None:
         text = self.filter or ""
@@ -115,7 +105,7 @@ class StatusLine(Drawn):
 
     def _type(self, text: str) -> None:
         self.filter = text[:FILTER_LIMIT]
-        self.post_message(FilterTyped(self.filter))
+        self._typed(self.filter)
         self.redraw()
 
     def _forget_said(self) -> None:
