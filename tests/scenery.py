@@ -46,9 +46,7 @@ def classification(app: str = "name:prog", **more: Any) -> Classification:
 
 def known(app: str, **more: Any) -> Classification:
     """What a rule knows."""
-    return classification(
-        app, **{"source": RuleSource("vendor", "apps.yaml", 7), "evidence": f"name {app}", **more}
-    )
+    return classification(app, **{"source": RuleSource("vendor", "apps.yaml", 7), "evidence": f"name {app}", **more})
 
 
 def metrics(cpu: float = 0.0, wait: float = 0.0, vcsw: float = 1.0) -> GroupMetrics:

@@ -63,9 +63,7 @@ def split_hogs(
     for group, processes in members.items():
         listed = list(processes)
         hogs = [(key, name) for key, name, behaviour, _ in listed if behaviour is Behaviour.HOG]
-        if hogs and any(
-            b is Behaviour.STEADY or (starts and b is not Behaviour.HOG) for _, _, b, starts in listed
-        ):
+        if hogs and any(b is Behaviour.STEADY or (starts and b is not Behaviour.HOG) for _, _, b, starts in listed):
             apart.update((key, f"{group}/hog:{_slug(name)}") for key, name in hogs)
     return apart
 

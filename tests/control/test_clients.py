@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from control.hosts import FakeHost, frame
@@ -98,11 +99,10 @@ def impostor(path: Path) -> Iterator[Callable[[bytes], None]]:
 
     def serve(data: bytes) -> None:
         connection, _ = listener.accept()
-        with connection:
+        with connection, contextlib.suppress(ConnectionError):
             connection.sendall(data)
-            with contextlib.suppress(ConnectionResetError):
-                while connection.recv(1 << 16):
-                    pass
+            while connection.recv(1 << 16):
+                pass
 
     def start(data: bytes) -> None:
         threads.append(threading.Thread(target=serve, args=(data,)))
@@ -125,6 +125,15 @@ def impostor(path: Path) -> Iterator[Callable[[bytes], None]]:
 def test_another_language_is_said(impostor: Callable[[bytes], None], path: Path, data: bytes, said: str) -> None:
     impostor(data)
     with pytest.raises(DaemonError, match=said):
+        client.request(path, Undo())
+
+
+def test_a_strangers_daemon_is_not_trusted(impostor: Callable[[bytes], None], path: Path, monkeypatch: Any) -> None:
+    me = os.getuid()
+    monkeypatch.setattr(client.os, "geteuid", lambda: me + 1000)
+    monkeypatch.setattr(client, "read_peer", lambda _: Caller(me + 2000, 7))
+    impostor(b"")
+    with pytest.raises(DaemonRefusedError, match="not trusted"):
         client.request(path, Undo())
 
 

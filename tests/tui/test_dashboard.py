@@ -600,3 +600,13 @@ async def test_hostile_names_on_every_screen(size):
             assert not [c for c in d.screen_text if unicodedata.category(c) in {"Cc", "Cf", "Cs"} and c != "\n"]
         assert "[/nope]" in d.screen_text or size == (60, 15)
         await d.press("tab", "escape", "f1", "escape")
+
+
+def test_the_dashboard_imports_nothing_heavy():
+    """plotext comes with the plots; the store and the model runtime never."""
+    import subprocess
+    import sys
+
+    code = "import smoothtask_tui.app, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"plotext", "sqlmodel", "onnxruntime", "catboost"} & set(loaded)

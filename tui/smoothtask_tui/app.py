@@ -107,7 +107,8 @@ class Dashboard(App[int]):
     async def on_event(self, event: events.Event) -> None:
         """An open menu takes keys here, in the order they were typed: none may slip through to the list."""
         status = self.main.status
-        if self.screen_stack and self.screen is self.main and status.is_open:
+        # A forwarded event comes back from a widget: it was typed before the menu was opened.
+        if self.screen_stack and self.screen is self.main and status.is_open and not event.is_forwarded:
             if isinstance(event, events.Key) and event.key != "ctrl+c":
                 status.take(event)
                 return

@@ -47,7 +47,13 @@ def settings_of(paths: Paths) -> Settings:
     return load_settings(paths.config_file, required=paths.config_required)
 
 
+def _is_on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def _top(options: Options) -> int:
+    if not _is_on_terminal():
+        raise CannotError("top needs a terminal: `smoothtask status` prints, `smoothtask --daemon` needs none")
     paths = paths_of(options)
     try:
         socket = client.find_daemon(paths.sockets)

@@ -23,9 +23,7 @@ class TaskSource(Protocol):
         ...
 
 
-def open_tasks(
-    prefer: Literal["auto", "bpf", "procfs"] = "auto", root: str = "/proc"
-) -> tuple[TaskSource, str]:
+def open_tasks(prefer: Literal["auto", "bpf", "procfs"] = "auto", root: str = "/proc") -> tuple[TaskSource, str]:
     """The best source that works, and a sentence on which and why.
 
     Raise TasksUnavailable only when *prefer* is `bpf` and it cannot be had.

@@ -1,5 +1,6 @@
 """A daemon's clients: `RemoteEngine` follows it, `request` asks it once."""
 
+import os
 import socket
 import threading
 import time
@@ -31,7 +32,7 @@ class NoDaemonError(DaemonError):
 
 
 class DaemonRefusedError(DaemonError):
-    """The socket is there, but may not be used by this user."""
+    """The socket is there, but this user may not use it, or should not trust it."""
 
 
 class Connection:
@@ -59,6 +60,8 @@ class Connection:
         except OSError as error:
             raise DaemonError(f"{self.path}: {error}") from error
         self.peer: Caller = read_peer(self._socket)
+        if os.geteuid() not in {0, self.peer.uid} and self.peer.uid != 0:
+            raise DaemonRefusedError(f"{self.path}: not trusted: uid {self.peer.uid} answers there")
         greeting = self.receive(CONNECT_TIMEOUT_S)
         if greeting.hello != "smoothtask":
             raise DaemonError(f"{self.path}: something else answers there")

@@ -114,8 +114,7 @@ class Commands:
     def _explain(self, found: GroupFrame) -> Reply:
         group, decision = found.group, found.decision
         reasons = [
-            {"stage": r.stage.value, "rule": r.rule, "text": r.text, "source": r.source}
-            for r in decision.reasons
+            {"stage": r.stage.value, "rule": r.rule, "text": r.text, "source": r.source} for r in decision.reasons
         ]
         data: dict[str, Any] = {
             "group": group.id,

@@ -14,6 +14,7 @@ from smoothtask.engine.frames import class_events, group_frames, process_frames
 from smoothtask.engine.groups import GroupBuilder
 from smoothtask.engine.people import People
 from smoothtask.engine.world import World
+from smoothtask.model.change import Acted
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision
 from smoothtask.model.frame import Event, Frame, Mark, Mode, SelfCost
@@ -27,15 +28,6 @@ SECOND_NS = 1_000_000_000
 EVENTS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Acted:
-    """What the actuator says of one plan."""
-
-    mechanisms: dict[str, str] = field(default_factory=dict)
-    user_owned: frozenset[str] = frozenset()
-    events: tuple[str, ...] = ()
-
-
 class Hands(Protocol):
     """The actuator as the engine sees it: real, dry-run, or replayed."""
 
@@ -45,8 +37,9 @@ class Hands(Protocol):
         groups: Sequence[AppGroup],
         table: TaskTable,
         row_groups: Sequence[str],
+        complete: bool,
     ) -> Acted:
-        """Bring the system in line with *decisions*."""
+        """Bring the system in line with *decisions*. *complete*: the table holds every task, not just a few."""
         ...
 
     def forget(self, left: Iterable[ProcKey]) -> None:
@@ -112,7 +105,7 @@ class Engine:
         )
         self.people.forget_groups(frozenset(g.id for g in groups), now_s)
         decisions = self._decide(groups, contention, now_s)
-        self._acted = self._act(decisions, groups, sample.tasks, row_groups)
+        self._acted = self._act(decisions, groups, sample.tasks, row_groups, complete=True)
         self.sample = sample
         self.frame = self._frame(sample, groups, row_groups, contention, decisions, cpu_before, interval_s)
         self.record(self.frame)
@@ -137,9 +130,8 @@ class Engine:
         if all(d.target is PriorityClass.NORMAL for d in decisions):
             return
         table = self.sampler.peek(now_ns, frozenset(p.identity.key for p in placed))
-        self._act(
-            decisions, groups, table, [self.world.group_of_pid(p) for p in table.processes["pid"].tolist()]
-        )
+        row_groups = [self.world.group_of_pid(pid) for pid in table.processes["pid"].tolist()]
+        self._act(decisions, groups, table, row_groups, complete=False)
 
     def pause(self, on: bool) -> tuple[str, ...]:
         """Undo everything and stand still, or go on; says what could not be undone."""
@@ -160,9 +152,7 @@ class Engine:
     def _groups(self, sample: Sample) -> tuple[tuple[AppGroup, ...], list[str]]:
         processes = sample.tasks.processes
         now_ticks = self._now_ticks()
-        ages = (now_ticks - processes["start_ticks"].astype(np.int64)).astype(np.float32) / np.float32(
-            USER_HZ
-        )
+        ages = (now_ticks - processes["start_ticks"].astype(np.int64)).astype(np.float32) / np.float32(USER_HZ)
         self._behaviour = observe(
             self._behaviour,
             process_codes(processes),
@@ -175,13 +165,9 @@ class Engine:
         groups = self._builder.build(self.world, processes, sample.rates, self._behaviour, now_ticks)
         return groups, self.world.row_groups(processes)
 
-    def _decide(
-        self, groups: tuple[AppGroup, ...], contention: Contention, now_s: float
-    ) -> tuple[Decision, ...]:
+    def _decide(self, groups: tuple[AppGroup, ...], contention: Contention, now_s: float) -> tuple[Decision, ...]:
         before = {g: s.target for g, s in self._policy.standings.items()}
-        decisions, self._policy = decide(
-            groups, contention, self.people.orders, self._policy, now_s, self.parameters
-        )
+        decisions, self._policy = decide(groups, contention, self.people.orders, self._policy, now_s, self.parameters)
         labels = {g.id: g.label for g in groups}
         changes = class_events(decisions, before, labels, self.clock.wall_s())
         if changes:
@@ -195,10 +181,11 @@ class Engine:
         groups: tuple[AppGroup, ...],
         table: TaskTable,
         row_groups: list[str],
+        complete: bool,
     ) -> Acted:
         if self.mode is Mode.PAUSED:
             return Acted()
-        acted = self.hands.act(decisions, groups, table, row_groups)
+        acted = self.hands.act(decisions, groups, table, row_groups, complete)
         for text in acted.events:
             self.say("conflict", text)
         return acted
@@ -229,9 +216,7 @@ class Engine:
             system=sample.system,
             contention=contention,
             groups=group_frames(groups, decisions, self._acted.mechanisms, self.people.pins, marked),
-            processes=process_frames(
-                sample.tasks.processes, sample.rates, row_groups, classes, self.world.by_pid
-            ),
+            processes=process_frames(sample.tasks.processes, sample.rates, row_groups, classes, self.world.by_pid),
             events=tuple(self._events),
             cost=self._cost(cpu_before, sample.elapsed_s, interval_s),
             sources=self.sources,

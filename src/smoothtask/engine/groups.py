@@ -138,9 +138,7 @@ def _speaker(members: list[Placed], root: Placed) -> Placed:
         known = [
             m
             for m in members
-            if m.classification.source is not None
-            and not m.classification.starts_others
-            and not m.classification.part
+            if m.classification.source is not None and not m.classification.starts_others and not m.classification.part
         ]
         if known:
             return min(known, key=_start)

@@ -189,9 +189,7 @@ class Loop:
             del self._fresh[pid]
         self._executed.difference_update(ready[:ADMIT_AT_MOST])
         keys = [
-            ProcKey(pid, start)
-            for pid in ready[:ADMIT_AT_MOST]
-            if (start := self.wakers.start_ticks(pid)) is not None
+            ProcKey(pid, start) for pid in ready[:ADMIT_AT_MOST] if (start := self.wakers.start_ticks(pid)) is not None
         ]
         self.engine.admit(keys)
 

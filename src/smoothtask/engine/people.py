@@ -116,9 +116,7 @@ class People:
             return Reply(False, "labels need recording, which is off or stopped (see `smoothtask doctor`)")
         self.labelled[group.group.id] = row
         self._remember(caller, f"label of {group.group.label}", lambda: self._unlabel(group.group.id, row))
-        return Reply(
-            True, f"labelled: {group.group.label} should be {command.target.name}; undo takes it back"
-        )
+        return Reply(True, f"labelled: {group.group.label} should be {command.target.name}; undo takes it back")
 
     def label_moment(self, command: LabelMoment, frame: Frame, caller: Caller) -> Reply:
         """Record how the machine felt."""

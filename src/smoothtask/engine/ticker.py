@@ -39,9 +39,7 @@ class Budget:
     def after(self, spent_cpu_s: float, elapsed_s: float, budget_pct: float) -> "Budget":
         """The budget after *elapsed_s* in which *spent_cpu_s* were used."""
         rate = budget_pct / 100
-        return Budget(
-            max(-BURST_S * rate, min(BURST_S * rate, self.saved_s + elapsed_s * rate - spent_cpu_s))
-        )
+        return Budget(max(-BURST_S * rate, min(BURST_S * rate, self.saved_s + elapsed_s * rate - spent_cpu_s)))
 
 
 def next_interval(settings: TickSettings, now: Situation, budget: Budget, tick_cpu_s: float) -> float:

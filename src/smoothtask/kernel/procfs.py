@@ -230,9 +230,7 @@ class ProcfsTasks:
                     parts = [_slurp(f"{folder}/{part}") for part in ("stat", "schedstat", "status")]
                 except (FileNotFoundError, ProcessLookupError):
                     continue
-                threads[tid] = _thread_row(
-                    known.pid, tid, parse_stat(parts[0]), parts[1], parse_status(parts[2])
-                )
+                threads[tid] = _thread_row(known.pid, tid, parse_stat(parts[0]), parts[1], parse_status(parts[2]))
         return threads
 
     def _read_io(self, known: _Known) -> tuple[int, int]:

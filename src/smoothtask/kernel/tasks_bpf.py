@@ -156,13 +156,9 @@ def _check_machine() -> None:
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
         raise TasksUnavailable("this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)")
     if os.readlink("/proc/self/ns/pid") != FIRST_PID_NAMESPACE:
-        raise TasksUnavailable(
-            "BPF counts pids of the first pid namespace, and this is another (a container)"
-        )
+        raise TasksUnavailable("BPF counts pids of the first pid namespace, and this is another (a container)")
     if platform.machine() not in {"x86_64", "aarch64"}:
-        raise TasksUnavailable(
-            f"the BPF object was tried on x86_64 and aarch64 only, not on {platform.machine()}"
-        )
+        raise TasksUnavailable(f"the BPF object was tried on x86_64 and aarch64 only, not on {platform.machine()}")
 
 
 def _load_error(code: int) -> str:

@@ -1,6 +1,6 @@
 """One change to the system, and the record that undoes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -38,7 +38,10 @@ Value = SchedAttr | IoPrio | int
 
 
 class Target(NamedTuple):
-    """A thread of a process, each with its start time; for AUTOGROUP the pid stands for its session."""
+    """A thread of a process, each with its start time.
+
+    For AUTOGROUP the pid is one of its processes, `tid` the autogroup's number and `tid_start_ticks` 0.
+    """
 
     pid: int
     start_ticks: int
@@ -78,3 +81,15 @@ class Outcome:
     change: Change
     status: Status
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What became of one tick's decisions."""
+
+    mechanisms: dict[str, str] = field(default_factory=dict)
+    """Group → what is in effect there, in words."""
+    user_owned: frozenset[str] = frozenset()
+    """Groups in which a person or another tool has set priorities: those are left alone."""
+    events: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()

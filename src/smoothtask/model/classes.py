@@ -41,11 +41,10 @@ class ClassEffect:
 NICE_FLOOR = -10
 """No thread is ever raised above this (a guardrail)."""
 NICE_CEILING = 19
-MILLISECOND_NS = 1_000_000
 
 DEFAULT_EFFECTS: dict[PriorityClass, ClassEffect] = {
-    PriorityClass.LATENCY_CRITICAL: ClassEffect(-7, -7, IoClass.BEST_EFFORT, 1, MILLISECOND_NS, 300),
-    PriorityClass.INTERACTIVE: ClassEffect(-4, -4, IoClass.BEST_EFFORT, 2, MILLISECOND_NS, 150),
+    PriorityClass.LATENCY_CRITICAL: ClassEffect(-7, -7, IoClass.BEST_EFFORT, 1, 400_000, 300),
+    PriorityClass.INTERACTIVE: ClassEffect(-4, -4, IoClass.BEST_EFFORT, 2, 700_000, 150),
     PriorityClass.NORMAL: ClassEffect(None, None, None, 4, None, 100),
     PriorityClass.BACKGROUND: ClassEffect(5, 5, IoClass.BEST_EFFORT, 6, None, 50),
     PriorityClass.IDLE: ClassEffect(19, 19, IoClass.IDLE, 7, None, 25),

@@ -34,9 +34,7 @@ def assess(
     if signs:
         reasons = signs
     elif active:
-        reasons = (
-            (f"held for {limits.hold_s:g} s after: {'; '.join(state.reasons)}",) if state.reasons else ()
-        )
+        reasons = (f"held for {limits.hold_s:g} s after: {'; '.join(state.reasons)}",) if state.reasons else ()
         reasons = reasons if not state.reasons[0].startswith("held") else state.reasons
     else:
         reasons = ()

@@ -80,9 +80,7 @@ def decide(
 def _applications_with_waiters(groups: Sequence[AppGroup]) -> frozenset[str]:
     """Applications in which somebody sleeps and wakes, or waits for a person's next line."""
     return frozenset(
-        g.parent or g.id
-        for g in groups
-        if g.behaviour is Behaviour.STEADY or (g.starts_others and not g.parent)
+        g.parent or g.id for g in groups if g.behaviour is Behaviour.STEADY or (g.starts_others and not g.parent)
     )
 
 

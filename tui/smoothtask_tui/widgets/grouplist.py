@@ -140,7 +140,10 @@ class GroupList(Drawn):
             spans.insert(0, Span(f"order held {self.hold_left}  ", "warn"))
         if view.filter:
             spans.insert(0, Span(f"filter {view.filter[:30]}  ", "accent"))
-        return spread(left, Line((*spans, Span(" "))), width)
+        right = Line((*spans, Span(" ")))
+        if left.cells + right.cells >= width:
+            left = Line(left.spans[:2], left.ground)
+        return spread(left, right, width)
 
     def on_resize(self) -> None:
         """Lay the columns out again."""

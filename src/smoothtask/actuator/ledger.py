@@ -1,0 +1,219 @@
+"""What we changed, and what it was before: on disk before the first write, so that a crash loses nothing.
+
+One line a record: CRC-32 of the rest in hex, a space, JSON. The file is appended to, and written anew when most
+of it is history. A torn or damaged line is skipped and said; a ledger of another boot is history.
+"""
+
+import contextlib
+import json
+import os
+import stat
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from smoothtask.model.change import IoPrio, Knob, SchedAttr, Target, Value
+
+VERSION = 1
+COMPACT_ABOVE = 2000
+LINE_LIMIT = 4096
+
+
+class LedgerError(Exception):
+    """The ledger cannot be kept, so nothing may be changed; the message says why."""
+
+
+class Key(NamedTuple):
+    """Which value an entry is about."""
+
+    knob: Knob
+    tid: int
+    tid_start_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value that is ours at the moment."""
+
+    knob: Knob
+    target: Target
+    old: Value
+    new: Value
+    group: str
+    why: str
+    sid: int
+    """Session of the process: children that inherited the value are looked for there."""
+    at_ticks: int
+    """When, in clock ticks since boot: what started before cannot have inherited it."""
+
+    @property
+    def key(self) -> Key:
+        """What it is about."""
+        return Key(self.knob, self.target.tid, self.target.tid_start_ticks)
+
+
+class Ledger:
+    """The entries in force, and their file (none for a dry run)."""
+
+    def __init__(self, path: Path | None, boot_id: str) -> None:
+        self.entries: dict[Key, Entry] = {}
+        self.notes: list[str] = []
+        self._path = path
+        self._boot_id = boot_id
+        self._fd: int | None = None
+        self._lines = 0
+
+    @classmethod
+    def open(cls, path: Path, boot_id: str) -> "Ledger":
+        """Read what a predecessor left at *path* and go on from there.
+
+        Raises LedgerError when the file is not a regular one of ours, or cannot be read or written.
+        """
+        ledger = cls(path, boot_id)
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            ledger._fd = os.open(path, flags, 0o600)
+            found = os.fstat(ledger._fd)
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+                raise LedgerError(f"{path}: expected a regular file of uid {os.geteuid()}")
+            with open(path, "rb") as file:
+                ledger._replay(file.read())
+            ledger._rewrite()
+        except OSError as error:
+            raise LedgerError(f"{path}: {error.strerror}") from error
+        return ledger
+
+    def record(self, entries: Sequence[Entry]) -> None:
+        """Make *entries* durable. Raises LedgerError when that fails: then nothing may be written."""
+        self._append(_line({"set": _encode(e)}) for e in entries)
+        self.entries.update((e.key, e) for e in entries)
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Forget values that are put back, gone, or somebody else's."""
+        known = [k for k in keys if k in self.entries]
+        for key in known:
+            del self.entries[key]
+        # A line that is lost here costs nothing: the value is not ours any more, and restoring finds that out.
+        with contextlib.suppress(LedgerError):
+            self._append(_line({"drop": [k.knob, k.tid, k.tid_start_ticks]}) for k in known)
+        if self._lines > COMPACT_ABOVE and self._lines > 4 * len(self.entries):
+            with contextlib.suppress(OSError):
+                self._rewrite()
+
+    def close(self) -> None:
+        """Close the file; an empty ledger's is removed."""
+        if self._fd is None or self._path is None:
+            return
+        os.close(self._fd)
+        self._fd = None
+        if not self.entries:
+            self._path.unlink(missing_ok=True)
+
+    def _append(self, lines: Iterable[bytes]) -> None:
+        if self._fd is None:
+            return
+        data = list(lines)
+        if not data:
+            return
+        before = os.fstat(self._fd).st_size
+        try:
+            _write_all(self._fd, b"".join(data))
+            os.fdatasync(self._fd)
+        except OSError as error:
+            os.ftruncate(self._fd, before)  # half a line would be read as damage
+            raise LedgerError(f"{self._path}: {error.strerror}") from error
+        self._lines += len(data)
+
+    def _rewrite(self) -> None:
+        """Write the entries in force to a new file and put it in the old one's place."""
+        if self._fd is None or self._path is None:
+            return
+        temporary = self._path.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            lines = [_line({"version": VERSION, "boot": self._boot_id})]
+            lines += [_line({"set": _encode(e)}) for e in self.entries.values()]
+            _write_all(fd, b"".join(lines))
+            os.fdatasync(fd)
+            temporary.rename(self._path)
+        except OSError:
+            os.close(fd)
+            temporary.unlink(missing_ok=True)
+            raise
+        os.close(self._fd)
+        self._fd, self._lines = fd, len(lines)
+
+    def _replay(self, data: bytes) -> None:
+        records = list(_records(data, self.notes))
+        header = records[0] if records else {}
+        if header.get("boot") != self._boot_id or header.get("version") != VERSION:
+            if records:
+                self.notes.append("the ledger is of another boot or version: nothing of it is in force")
+            return
+        for record in records[1:]:
+            try:
+                if "set" in record:
+                    entry = _decode(record["set"])
+                    self.entries[entry.key] = entry
+                elif "drop" in record:
+                    knob, tid, start = record["drop"]
+                    self.entries.pop(Key(Knob(knob), tid, start), None)
+            except (KeyError, TypeError, ValueError) as error:
+                self.notes.append(f"a record of the ledger makes no sense: {error!r}")
+
+
+def _records(data: bytes, notes: list[str]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(data.splitlines(), 1):
+        crc, _, body = line.partition(b" ")
+        try:
+            if len(line) > LINE_LIMIT or int(crc, 16) != zlib.crc32(body):
+                raise ValueError("checksum")
+            record = json.loads(body)
+        except ValueError:
+            notes.append(f"line {number} of the ledger is torn or damaged")
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    body = json.dumps(record, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def _encode(e: Entry) -> list[Any]:
+    return [e.knob, e.target, e.old, e.new, e.group[:200], e.why[:200], e.sid, e.at_ticks]
+
+
+def _decode(fields: list[Any]) -> Entry:
+    knob, target, old, new, group, why, sid, at_ticks = fields
+    return Entry(
+        Knob(knob),
+        Target(*map(int, target)),
+        _value(Knob(knob), old),
+        _value(Knob(knob), new),
+        str(group),
+        str(why),
+        int(sid),
+        int(at_ticks),
+    )
+
+
+def _value(knob: Knob, raw: Any) -> Value:
+    match knob:
+        case Knob.SCHED:
+            policy, nice, slice_ns, reset = raw
+            return SchedAttr(int(policy), int(nice), int(slice_ns), bool(reset))
+        case Knob.IOPRIO:
+            return IoPrio(*map(int, raw))
+        case Knob.AUTOGROUP:
+            return int(raw)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,125 @@
+"""Which engine `top`, `daemon` and `restore` end up with."""
+
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import smoothtask_tui.app
+from control.hosts import FakeHost
+
+import smoothtask
+from smoothtask.cli import main, verbs
+from smoothtask.control.client import RemoteEngine, request
+from smoothtask.control.local import LocalEngine
+from smoothtask.control.server import ControlServer
+from smoothtask.model.client import EngineClient
+from smoothtask.model.command import Reply, Undo
+
+
+class AlreadyRunning(Exception):  # noqa: N818 - the name it has in smoothtask.daemon
+    """Another one holds the lock."""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SMOOTHTASK_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("SMOOTHTASK_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("SMOOTHTASK_CONFIG", str(tmp_path / "c.yaml"))
+    (tmp_path / "c.yaml").write_text("mode: dry-run\n")
+    monkeypatch.setattr(verbs, "_is_on_terminal", lambda: True)
+    return tmp_path
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.SimpleNamespace]:
+    """In the place of smoothtask.daemon."""
+    host = FakeHost()
+    built: list[tuple[Any, ...]] = []
+
+    def build(settings: Any, paths: Any, *, observe: bool) -> FakeHost:
+        built.append((settings.mode, paths.runtime_dir, observe))
+        return host
+
+    made = types.SimpleNamespace(AlreadyRunning=AlreadyRunning, build=build, built=built, host=host)
+    monkeypatch.setitem(sys.modules, "smoothtask.daemon", made)
+    monkeypatch.setattr(smoothtask, "daemon", made, raising=False)
+    yield made
+    host.close()
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch, place: Path) -> list[tuple[EngineClient, Reply]]:
+    """What the dashboard was given, and what the engine answered it."""
+    seen = []
+
+    def run_dashboard(engine: EngineClient) -> int:
+        worker = threading.Thread(target=engine.run, args=(lambda _: None, lambda _: None))
+        worker.start()
+        seen.append((engine, request(place / "run/control.sock", Undo())))
+        engine.close()
+        worker.join(10)
+        assert not worker.is_alive()
+        return 0
+
+    monkeypatch.setattr(smoothtask_tui.app, "run_dashboard", run_dashboard)
+    return seen
+
+
+def test_top_hosts_the_engine_and_its_socket(place: Path, daemon: Any, shown: list[tuple[Any, Reply]]) -> None:
+    assert main(["top", "--observe"]) == 0
+    [(engine, reply)] = shown
+    assert isinstance(engine, LocalEngine)
+    assert reply == Reply(True, "did undo"), "others reach it through the socket"
+    assert daemon.built == [("dry-run", place / "run", True)]
+    assert not (place / "run/control.sock").exists()
+
+
+def test_top_attaches_to_a_daemon(place: Path, daemon: Any, shown: list[tuple[Any, Reply]]) -> None:
+    (place / "run").mkdir()
+    server = ControlServer(daemon.host, place / "run/control.sock")
+    thread = threading.Thread(target=daemon.host.run)
+    thread.start()
+    try:
+        assert main(["top"]) == 0
+    finally:
+        daemon.host.stop()
+        thread.join(10)
+        server.close()
+    assert isinstance(shown[0][0], RemoteEngine)
+    assert daemon.built == []
+
+
+def test_top_needs_a_terminal(place: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(verbs, "_is_on_terminal", lambda: False)
+    assert main(["top"]) == 1
+    assert "needs a terminal" in capsys.readouterr().err
+
+
+def test_a_second_daemon_is_told(place: Path, daemon: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise AlreadyRunning("pid 812 manages this machine already")
+
+    daemon.run_daemon = daemon.restore_all = refuse
+    for command in (["--daemon"], ["restore"]):
+        assert main(command) == 1
+        assert "pid 812 manages this machine already" in capsys.readouterr().err
+
+
+def test_daemon_and_restore(place: Path, daemon: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.run_daemon = lambda settings, paths, observe: 7 if observe else 0
+    assert main(["--daemon", "--observe"]) == 7
+    assert main(["daemon"]) == 0
+    daemon.restore_all = lambda paths: [f"nothing in {paths.ledger}", "evil \x1b[31m"]
+    assert main(["restore"]) == 0
+    assert capsys.readouterr().out == f"nothing in {place}/run/ledger\nevil \ufffd[31m\n"
+
+
+def test_a_wrong_configuration_starts_nothing(place: Path, daemon: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "c.yaml").write_text("mode: turbo\n")
+    assert main(["top"]) == main(["--daemon"]) == 78
+    assert "c.yaml:1: mode" in capsys.readouterr().err
+    assert daemon.built == []
