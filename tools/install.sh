@@ -45,7 +45,8 @@ install_all() {
 uninstall_all() {
     [ -e "$mark" ] || fail "nothing of ours in $prefix"
     if [ -e $unit ] && with_systemd; then systemctl disable --now smoothtask.service; fi
-    "$prefix/bin/smoothtask" restore
+    "$prefix/bin/smoothtask" restore || [ "${FORCE:-}" = 1 ] ||
+        fail "not everything could be put back, so nothing is removed (FORCE=1 removes it all the same)"
     rm -f $unit
     if with_systemd; then systemctl daemon-reload; fi
     if [ "$(readlink $link)" = "$prefix/bin/smoothtask" ]; then rm -f $link; fi
