@@ -57,6 +57,12 @@ def test_a_frame_comes_back_as_it_was(sent: Frame) -> None:
     assert protocol.decode_answer(protocol.numbered(line, 7)) == protocol.Answer(id=7, frame=sent)
 
 
+def test_a_name_that_is_no_utf8_does_not_stop_frames() -> None:
+    sent = dataclasses.replace(frame(), sources={"rules": "/etc/\udcff.yaml"})
+    got = protocol.decode_answer(protocol.encode_frame(sent)).frame
+    assert got == dataclasses.replace(sent, sources={"rules": "/etc/?.yaml"})
+
+
 def test_sets_and_enums_come_back_as_themselves() -> None:
     got = protocol.decode_answer(protocol.encode_frame(frame())).frame
     assert got is not None

@@ -24,6 +24,8 @@ AppName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/", max_length=4096)]
 
 NS_PER_MS = 1_000_000
+LONGEST_INTERVAL_S = 30
+"""The service's watchdog hears from the daemon once a tick, and waits a minute."""
 IO_CLASSES = {"best-effort": IoClass.BEST_EFFORT, "idle": IoClass.IDLE}
 
 
@@ -38,11 +40,11 @@ class Section(BaseModel):
 class Tick(Section):
     """How often the machine is looked at."""
 
-    interval_s: float = Field(default=1.0, ge=0.1, le=60)
+    interval_s: float = Field(default=1.0, ge=0.1, le=LONGEST_INTERVAL_S)
     """Seconds between two looks while something runs or somebody watches."""
-    idle_interval_s: float = Field(default=5.0, ge=0.1, le=300)
+    idle_interval_s: float = Field(default=5.0, ge=0.1, le=LONGEST_INTERVAL_S)
     """Seconds between two looks while nothing runs and nobody watches."""
-    busy_interval_s: float = Field(default=0.25, ge=0.05, le=60)
+    busy_interval_s: float = Field(default=0.25, ge=0.05, le=LONGEST_INTERVAL_S)
     """Seconds between two looks while somebody waits and classes settle."""
     self_budget_pct: float = Field(default=1.0, ge=0.05, le=100)
     """Share of one core, in percent, that all this may cost on average; the interval is stretched to keep it."""

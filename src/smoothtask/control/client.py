@@ -17,8 +17,8 @@ from smoothtask.model.frame import Frame
 
 ASK_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
-SILENCE_LIMIT_S = 330.0
-"""The longest interval between two frames that can be configured, and some."""
+SILENCE_LIMIT_S = 60.0
+"""Twice the longest interval between two frames that can be configured."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 

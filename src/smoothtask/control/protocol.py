@@ -1,5 +1,6 @@
 """The control socket's language: one JSON value a line, described in docs/control.md (pure)."""
 
+import json
 import os
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
@@ -105,7 +106,13 @@ def encode_hello() -> bytes:
 
 def encode_frame(frame: Frame) -> bytes:
     """A frame for subscribers."""
-    return b'{"frame":' + _frames().dump_json(frame) + b"}\n"
+    try:
+        data = _frames().dump_json(frame)
+    except PydanticSerializationError:
+        # A path that is not UTF-8 slipped in: what cannot be said becomes a question mark.
+        plain = _frames().dump_python(frame, mode="json")
+        data = json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace")
+    return b'{"frame":' + data + b"}\n"
 
 
 def numbered(frame_line: bytes, request: int | None) -> bytes:
