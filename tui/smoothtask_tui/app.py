@@ -10,6 +10,7 @@ from typing import Any
 
 from textual import events
 from textual.app import App, SystemCommand
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
@@ -23,6 +24,7 @@ from smoothtask_tui.scene import Scene
 from smoothtask_tui.screens.help import HelpScreen
 from smoothtask_tui.screens.ordering import GroupsScreen
 from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
+from smoothtask_tui.terminal import TerminalDriver
 
 
 class Dashboard(App[int]):
@@ -34,8 +36,10 @@ class Dashboard(App[int]):
     COMMAND_PALETTE_BINDING = "ctrl+p"
     NOTIFICATION_TIMEOUT = 6.0
 
-    def __init__(self, client: EngineClient, observe_reason: str = "") -> None:
-        super().__init__()
+    def __init__(
+        self, client: EngineClient, observe_reason: str = "", driver_class: type[Driver] | None = None
+    ) -> None:
+        super().__init__(driver_class)
         self.client = client
         self.scene = Scene(description=client.description, observe_reason=observe_reason)
         self.main = GroupsScreen(self.scene)
@@ -200,7 +204,7 @@ class Dashboard(App[int]):
 
 def run_dashboard(client: EngineClient, *, observe_reason: str = "") -> int:
     """Show the dashboard until the person quits; the exit status: 1 when the engine failed."""
-    app = Dashboard(client, observe_reason)
+    app = Dashboard(client, observe_reason, driver_class=TerminalDriver)
     app.run()
     if app.failure:
         print(app.failure, file=sys.stderr)
