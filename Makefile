@@ -6,7 +6,7 @@ ARGS ?=
 export PYTHON PREFIX
 
 BIN := .venv/bin
-BENCHES := $(filter-out bench/harness.py,$(wildcard bench/*.py))
+BENCHES := $(filter-out bench/harness.py bench/frame_loop.py,$(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev test lint format pytest bench screenshots bpf install uninstall clean
