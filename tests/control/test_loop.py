@@ -1,0 +1,63 @@
+"""The socket in the engine's real loop."""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from control.hosts import frame
+from control.test_clients import Follower, eventually
+
+from smoothtask.control.client import RemoteEngine
+from smoothtask.control.local import LocalEngine
+from smoothtask.control.server import ControlServer
+from smoothtask.engine.loop import Loop
+from smoothtask.engine.ticker import TickSettings
+from smoothtask.model.command import Caller, Command, Pause, Reply
+from smoothtask.model.frame import Frame
+
+
+class Counting:
+    """In the place of the engine: frames with rising numbers."""
+
+    frame: Frame | None = None
+    changed_class_s = 0.0
+
+    def tick(self, executed: frozenset[int], interval_s: float) -> Frame:
+        seq = 1 if self.frame is None else self.frame.seq + 1
+        self.frame = replace(frame(seq, groups=50, processes=50), mono_s=time.monotonic())
+        return self.frame
+
+
+class Agreeing:
+    """In the place of the commands."""
+
+    def handle(self, command: Command, caller: Caller) -> Reply:
+        return Reply(True, f"{command.op} in {threading.current_thread().name}")
+
+    def changes_decisions(self, command: Command) -> bool:
+        return isinstance(command, Pause)
+
+
+def test_a_local_and_two_remote_engines_share_the_loop(tmp_path: Path) -> None:
+    parts: Any = {"engine": Counting(), "commands": Agreeing()}
+    loop = Loop(**parts, settings=TickSettings(interval_s=0.05, idle_interval_s=5, busy_interval_s=0.05))
+    server = ControlServer(loop, tmp_path / "control.sock")
+    local = Follower(LocalEngine(loop, on_close=server.close))
+    remotes = [Follower(RemoteEngine(server.path)) for _ in range(2)]
+    try:
+        for follower in (local, *remotes):
+            eventually(lambda f=follower: len(f.frames) >= 3)
+            assert follower.engine.ask(Pause(True)) == Reply(True, f"pause in {local.thread.name}")
+            numbers = [f.seq for f in follower.frames]
+            assert numbers == sorted(set(numbers))
+        remotes.pop().end()
+        eventually(lambda: loop._watchers == 2)
+    finally:
+        local.end()
+        assert not server.path.exists()
+        for follower in remotes:
+            eventually(lambda f=follower: f.states)
+            follower.end()
+            assert follower.states[0] == "the daemon ended the connection; trying again"
