@@ -6,12 +6,11 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smoothtask.cli import show
 from smoothtask.cli.exits import CONFIG, FAILED, OK, REFUSED
 from smoothtask.config.paths import Paths, find_paths
-from smoothtask.config.settings import Settings, load_settings
 from smoothtask.control import client
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import (
@@ -29,6 +28,9 @@ from smoothtask.model.command import (
 )
 from smoothtask.model.text import sanitise
 
+if TYPE_CHECKING:
+    from smoothtask.config.settings import Settings
+
 Options = argparse.Namespace
 
 
@@ -42,8 +44,10 @@ def paths_of(options: Options) -> Paths:
     return find_paths(flag("config"), flag("runtime_dir"), flag("state_dir"))
 
 
-def settings_of(paths: Paths) -> Settings:
+def settings_of(paths: Paths) -> "Settings":
     """Raises ConfigError."""
+    from smoothtask.config.settings import load_settings
+
     return load_settings(paths.config_file, required=paths.config_required)
 
 
@@ -208,7 +212,7 @@ def _config(options: Options) -> int:
     return OK
 
 
-def _config_show(options: Options, settings: Settings, where: str) -> int:
+def _config_show(options: Options, settings: "Settings", where: str) -> int:
     if options.json:
         _print_json(settings.model_dump(mode="json"))
         return OK
