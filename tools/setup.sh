@@ -95,5 +95,7 @@ run_packages
 make_venv
 say "installing $wanted into $venv"
 $venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$wanted"
+# So that the first start is quick, and root's runs leave no folders of root's here.
+$venv/bin/python -m compileall -q src tui trainer
 stamp_text >$stamp
 if [ "$level" = dev ]; then cp $stamp $venv/.smoothtask-run; fi
