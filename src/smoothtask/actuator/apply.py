@@ -17,6 +17,7 @@ from smoothtask.actuator.plan import (
     view_of,
 )
 from smoothtask.actuator.resolve import Abilities, Held, Leave, Move, resolve_ioprio, resolve_sched
+from smoothtask.actuator.restore import restore
 from smoothtask.kernel.sched import Autogroup
 from smoothtask.model.change import Acted, Change, IoPrio, Knob, Outcome, SchedAttr, Status, Target, Value
 from smoothtask.model.classes import ClassEffect, PriorityClass
@@ -78,9 +79,10 @@ class Actuator:
         table: TaskTable,
         row_groups: Sequence[str],
         complete: bool,
-        now_ticks: int = 0,
+        now_ticks: int,
     ) -> Acted:
         """Bring the system in line with *decisions*; *complete*: the table holds every task."""
+        del groups  # what a class means to the kernel depends on nothing else of a group
         wanted = {d.group: UNTOUCHED if d.protected else int(d.target) for d in decisions}
         whys = {d.group: d.text for d in decisions}
         if complete:
@@ -88,9 +90,9 @@ class Actuator:
         intents = make_plan(table, row_groups, wanted, self._view, self._lowered_sids())
         outcomes, events = self._bring(intents, whys, now_ticks)
         if complete:
-            session = self._sessions(decisions, groups, table, row_groups, now_ticks)
+            session = self._sessions(decisions, table, row_groups, now_ticks)
             outcomes += session
-            self._mechanisms = self._describe(decisions, groups, table, row_groups)
+            self._mechanisms = self._describe(decisions)
         if intents:
             self._view = view_of(self._settled)
         owned = frozenset(group for group, by_others in self._left_alone.values() if by_others)
@@ -101,8 +103,6 @@ class Actuator:
 
     def undo_all(self) -> tuple[str, ...]:
         """Put everything back; says what could not be."""
-        from smoothtask.actuator.restore import restore
-
         outcomes = restore(self._ledger, self._kernel)
         self._settled.clear()
         self._left_alone.clear()
@@ -278,7 +278,6 @@ class Actuator:
     def _sessions(
         self,
         decisions: Sequence[Decision],
-        groups: Sequence[AppGroup],
         table: TaskTable,
         row_groups: Sequence[str],
         now_ticks: int,
@@ -296,7 +295,7 @@ class Actuator:
             entry = self._autogroup_entry(sid)
             if nice is None and entry is None:
                 continue
-            change = self._autogroup_change(sid, key, group, nice, entry, decision.text if decision else "")
+            change = self._autogroup_change(key, group, nice, entry, decision.text if decision else "")
             if change is not None:
                 changes.append((change, True, sid))
         living = frozenset(owners) | frozenset(table.processes["sid"].tolist())
@@ -310,9 +309,8 @@ class Actuator:
         return next((e for e in self._ledger.entries.values() if e.knob is Knob.AUTOGROUP and e.sid == sid), None)
 
     def _autogroup_change(
-        self, sid: int, key: ProcKey, group: str, nice: int | None, entry: Entry | None, why: str
+        self, key: ProcKey, group: str, nice: int | None, entry: Entry | None, why: str
     ) -> Change | None:
-        del sid
         if entry is not None and nice == entry.new:
             return None
         if entry is None and self._kernel.cpu_task_group(key.pid) != "/":
@@ -333,14 +331,7 @@ class Actuator:
 
     # --- words -----------------------------------------------------------------------------------------
 
-    def _describe(
-        self,
-        decisions: Sequence[Decision],
-        groups: Sequence[AppGroup],
-        table: TaskTable,
-        row_groups: Sequence[str],
-    ) -> dict[str, str]:
-        del groups, table, row_groups
+    def _describe(self, decisions: Sequence[Decision]) -> dict[str, str]:
         by_group: dict[str, list[Entry]] = {}
         for entry in self._ledger.entries.values():
             by_group.setdefault(entry.group, []).append(entry)
@@ -375,7 +366,7 @@ class DryRun:
         table: TaskTable,
         row_groups: Sequence[str],
         complete: bool,
-        now_ticks: int = 0,
+        now_ticks: int,
     ) -> Acted:
         """Only words."""
         del groups, table, row_groups, complete, now_ticks

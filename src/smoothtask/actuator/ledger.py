@@ -169,14 +169,14 @@ def _records(data: bytes, notes: list[str]) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(data.splitlines(), 1):
         crc, _, body = line.partition(b" ")
         try:
-            if len(line) > LINE_LIMIT or int(crc, 16) != zlib.crc32(body):
-                raise ValueError("checksum")
-            record = json.loads(body)
-        except ValueError:
-            notes.append(f"line {number} of the ledger is torn or damaged")
-            continue
+            sound = len(line) <= LINE_LIMIT and int(crc, 16) == zlib.crc32(body)
+            record = json.loads(body) if sound else None
+        except (ValueError, RecursionError):
+            record = None
         if isinstance(record, dict):
             yield record
+        else:
+            notes.append(f"line {number} of the ledger is torn or damaged")
 
 
 def _line(record: dict[str, Any]) -> bytes:

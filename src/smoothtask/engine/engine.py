@@ -38,6 +38,7 @@ class Hands(Protocol):
         table: TaskTable,
         row_groups: Sequence[str],
         complete: bool,
+        now_ticks: int,
     ) -> Acted:
         """Bring the system in line with *decisions*. *complete*: the table holds every task, not just a few."""
         ...
@@ -69,7 +70,7 @@ class Engine:
     world: World
     hands: Hands
     people: People
-    record: Callable[[Frame], None]
+    record: Callable[[Frame], object]
     parameters: PolicyParameters = field(default_factory=PolicyParameters)
     behaviour_limits: BehaviourLimits = field(default_factory=BehaviourLimits)
     clock: Clock = field(default_factory=Clock)
@@ -185,7 +186,7 @@ class Engine:
     ) -> Acted:
         if self.mode is Mode.PAUSED:
             return Acted()
-        acted = self.hands.act(decisions, groups, table, row_groups, complete)
+        acted = self.hands.act(decisions, groups, table, row_groups, complete, self._now_ticks())
         for text in acted.events:
             self.say("conflict", text)
         return acted

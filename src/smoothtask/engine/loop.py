@@ -29,15 +29,20 @@ class ExecEvents(Protocol):
 
     def fileno(self) -> int: ...
 
-    def drain(self) -> "Drained": ...
+    def drain(self) -> "Drained":
+        """What is queued."""
+        ...
 
 
 class Drained(Protocol):
     """What came since the last drain."""
 
-    execs: set[int]
-    exits: set[int]
-    lost: bool
+    @property
+    def execs(self) -> set[int]: ...
+    @property
+    def exits(self) -> set[int]: ...
+    @property
+    def lost(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

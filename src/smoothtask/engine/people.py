@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import Caller, LabelGroup, LabelMoment, PinApp, Reply, SetOverride, Unpin
@@ -18,9 +19,9 @@ OVERRIDE_LIMIT_S = 7 * 86400.0
 class Labels:
     """How labels reach the store; each returns the id of the row."""
 
-    group: Callable[[Frame, GroupFrame, PriorityClass, int, str], int | None]
-    moment: Callable[[Frame, str, int], int | None]
-    remove: Callable[[int], None]
+    group: Callable[[Frame, GroupFrame, PriorityClass, int], int | None]
+    moment: Callable[[Frame, Literal["laggy", "fine"], int], int | None]
+    remove: Callable[[int], bool]
 
 
 @dataclass(slots=True)
@@ -111,7 +112,7 @@ class People:
 
     def label_group(self, command: LabelGroup, frame: Frame, group: GroupFrame, caller: Caller) -> Reply:
         """Record what class the group should have been."""
-        row = self.labels.group(frame, group, command.target, caller.uid, "label")
+        row = self.labels.group(frame, group, command.target, caller.uid)
         if row is None:
             return Reply(False, "labels need recording, which is off or stopped (see `smoothtask doctor`)")
         self.labelled[group.group.id] = row
@@ -123,7 +124,7 @@ class People:
         row = self.labels.moment(frame, command.verdict, caller.uid)
         if row is None:
             return Reply(False, "labels need recording, which is off or stopped (see `smoothtask doctor`)")
-        self._remember(caller, f"label “{command.verdict}”", lambda: self.labels.remove(row))
+        self._remember(caller, f"label “{command.verdict}”", lambda: self._remove_label(row))
         return Reply(True, f"labelled: this was {command.verdict}; undo takes it back")
 
     def undo(self, caller: Caller) -> Reply:
@@ -132,7 +133,11 @@ class People:
         if not stack:
             return Reply(False, "nothing to undo")
         what, take_back = stack.pop()
-        take_back()
+        try:
+            take_back()
+        except OSError as error:
+            stack.append((what, take_back))
+            return Reply(False, f"{what} could not be undone: {error}")
         return Reply(True, f"undone: {what}")
 
     def _remember(self, caller: Caller, what: str, take_back: Callable[[], None]) -> None:
@@ -154,7 +159,11 @@ class People:
         else:
             self.overrides[group] = override
 
+    def _remove_label(self, row: int) -> None:
+        if not self.labels.remove(row):
+            raise OSError("the snapshot log cannot be written")
+
     def _unlabel(self, group: str, row: int) -> None:
-        self.labels.remove(row)
+        self._remove_label(row)
         if self.labelled.get(group) == row:
             del self.labelled[group]

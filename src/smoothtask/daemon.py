@@ -1,0 +1,443 @@
+"""The headless loop, and the one place that puts the parts together: real or dry-run, lock, signals, restore."""
+
+import ctypes
+import fcntl
+import gc
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smoothtask import __version__
+from smoothtask.actuator.apply import Actuator, DryRun
+from smoothtask.actuator.ledger import Ledger, LedgerError
+from smoothtask.actuator.resolve import Abilities
+from smoothtask.actuator.restore import restore
+from smoothtask.classifier.behaviour import BehaviourLimits
+from smoothtask.classifier.layers import Loaded, RuleFiles, load, signature
+from smoothtask.classifier.match import Ancestors
+from smoothtask.collector.identity import read_identity
+from smoothtask.collector.probe import LatencyProbe, ProbeUnavailable
+from smoothtask.collector.sampler import Sampler
+from smoothtask.collector.tasks import open_tasks
+from smoothtask.config.located import ConfigError
+from smoothtask.config.paths import Paths
+from smoothtask.config.settings import Settings, effects, load_settings
+from smoothtask.control.server import ControlServer
+from smoothtask.engine.commands import Commands
+from smoothtask.engine.engine import Engine
+from smoothtask.engine.loop import Loop, Wakers
+from smoothtask.engine.people import Labels, People
+from smoothtask.engine.ticker import TickSettings
+from smoothtask.engine.world import World
+from smoothtask.kernel import sched
+from smoothtask.kernel.netlink import EventsUnavailable, ProcEvents, Subscription
+from smoothtask.kernel.notify import message, notify
+from smoothtask.kernel.psi import PsiTriggers
+from smoothtask.kernel.system import read_system, read_temperatures
+from smoothtask.model.change import Outcome, Status
+from smoothtask.model.command import Reply
+from smoothtask.model.decision import Pin
+from smoothtask.model.frame import Frame, Mode
+from smoothtask.model.group import Classification, ProcessType, RuleSource
+from smoothtask.model.identity import Identity
+from smoothtask.policy.parameters import ContentionLimits, Hysteresis, PolicyParameters
+from smoothtask.store.log import SnapshotLog
+from smoothtask.store.pins import load_pins, save_pins
+from smoothtask.store.retention import Retention
+
+RULES_EVERY_S = 10.0
+"""How often the rule files are looked at for changes."""
+DESCRIPTORS = 16384
+MEGABYTE = 1_000_000
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class AlreadyRunning(Exception):  # noqa: N818 (news, not a mistake)
+    """Another one holds the lock of this runtime directory; the message says which."""
+
+
+@dataclass(slots=True)
+class _Rules:
+    """The rules in force, read again when their files change."""
+
+    files: RuleFiles
+    loaded: Loaded
+    seen: object
+    looked_at_s: float = 0.0
+
+    def changed(self, now_s: float) -> bool:
+        """Whether the files are not what was read; looked at every 10 s."""
+        if now_s - self.looked_at_s < RULES_EVERY_S:
+            return False
+        self.looked_at_s = now_s
+        return signature(self.files) != self.seen
+
+    def read_again(self) -> None:
+        """Raises ConfigError, and keeps the old rules then."""
+        self.seen = signature(self.files)
+        self.loaded = load(self.files)
+
+    def classify(self, identity: Identity, ancestors: Ancestors) -> Classification:
+        """What *identity* is; we ourselves are never touched."""
+        own = os.getpid()
+        if own in {identity.key.pid, identity.ppid}:
+            return _OURSELVES
+        return self.loaded.rules.classify(identity, ancestors)
+
+
+_OURSELVES = Classification(
+    app="smoothtask",
+    label="SmoothTask",
+    type="monitor",
+    tags=frozenset({"self"}),
+    process_type=ProcessType.GUI,
+    target=None,
+    certain=False,
+    protected=True,
+    source=RuleSource("vendor", "built in", 1),
+    evidence="it is SmoothTask itself",
+)
+
+
+@dataclass(slots=True)
+class _Open:
+    """Everything that must be closed, in order."""
+
+    closers: list[Callable[[], object]] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Close all, the newest first; idempotent."""
+        while self.closers:
+            self.closers.pop()()
+
+
+def build(settings: Settings, paths: Paths, *, observe: bool) -> Loop:
+    """Open every source and mechanism that works here, and take the lock.
+
+    Raises AlreadyRunning, and ConfigError for rules that cannot be used. The loop closes everything and puts back
+    what it changed when it ends.
+    """
+    opened = _Open()
+    try:
+        return _build(settings, paths, observe, opened)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Loop:
+    paths.prepare()
+    opened.closers.append(_lock(paths.lock))
+    _raise_descriptor_limit()
+    sources: dict[str, str] = {}
+    subscription = _subscribe(settings, sources)  # takes a while: it works beside what follows
+    hands, reason = _hands(settings, paths, observe, opened)
+    rules = _rules(settings, paths)
+    tasks, sources["tasks"] = open_tasks(settings.tasks.source)
+    opened.closers.append(tasks.close)
+    probe = _probe(settings, sources, opened)
+    triggers = PsiTriggers()
+    opened.closers.append(triggers.close)
+    sources["psi"] = "; ".join(triggers.unavailable.values()) or "triggers"
+    pins, pin_problems = load_pins(paths.pins)
+    said: list[str] = [str(p) for p in (*pin_problems, *rules.loaded.problems[:20])]
+    log = _snapshot_log(settings, paths, said.append)
+    sources["log"] = log.status if log is not None else "off"
+    if log is not None:
+        opened.closers.append(log.close)
+    engine = Engine(
+        sampler=Sampler(
+            tasks,
+            lambda temperatures: read_system(temperatures=temperatures),
+            read_temperatures,
+            probe.read if probe is not None else _no_latency,
+        ),
+        world=World(read_identity, rules.classify),
+        hands=hands,
+        people=_people(settings, paths, pins, log),
+        record=_recorder(log),
+        parameters=_parameters(settings),
+        behaviour_limits=BehaviourLimits(**settings.behaviour.model_dump()),
+        mode=Mode.DRY_RUN if reason else Mode.RULES_ONLY,
+        mode_reason=reason,
+        sources=sources,
+        read_rss_bytes=_rss_bytes,
+    )
+    events = _events(subscription, sources, opened)
+    for text in said:
+        engine.say("system", text)
+    wakers = Wakers(
+        events=events,
+        psi_fds=tuple(triggers.filenos.values()),
+        start_ticks=sched.start_ticks,
+        beat=lambda: _beat(engine, rules, said),
+    )
+    reload = _reloader(engine, rules, paths)
+    loop = Loop(engine, Commands(engine, reload, can_apply=not reason), wakers, _tick_settings(settings))
+    # Last in, first out: what was changed is put back before the ledger is closed.
+    opened.closers.append(hands.undo_all)
+    loop.on_stop = opened.close
+    _tidy_memory()
+    return loop
+
+
+def run_daemon(settings: Settings, paths: Paths, *, observe: bool) -> int:
+    """Manage the machine until SIGTERM or SIGINT; SIGHUP reads configuration and rules again."""
+    loop = build(settings, paths, observe=observe)
+    server = ControlServer(loop, paths.socket, settings.control.group)
+
+    def stop(_signal: int, _frame: object) -> None:
+        loop.stop()
+
+    def reload(_signal: int, _frame: object) -> None:
+        loop.call_soon(lambda: _announce_reload(loop))
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, reload)
+    _notify(message(ready=True, status=f"managing: {loop.engine.mode.value}"))
+    try:
+        loop.run()
+    finally:
+        _notify(message(stopping=True))
+        server.close()
+    return 0
+
+
+def restore_all(paths: Paths) -> list[str]:
+    """Put back what a daemon that died has changed; what was done, in lines. Raises AlreadyRunning."""
+    if not paths.ledger.exists():
+        return ["nothing to restore: no ledger"]
+    release = _lock(paths.lock)
+    try:
+        ledger = Ledger.open(paths.ledger, sched.boot_id())
+    except LedgerError as error:
+        release()
+        return [f"cannot restore: {error}"]
+    try:
+        outcomes = restore(ledger, sched)
+        return [*ledger.notes, *_summary(outcomes)]
+    finally:
+        ledger.close()
+        release()
+
+
+def _summary(outcomes: tuple[Outcome, ...]) -> list[str]:
+    counts: dict[Status, int] = {}
+    for outcome in outcomes:
+        counts[outcome.status] = counts.get(outcome.status, 0) + 1
+    words = {
+        Status.APPLIED: "put back",
+        Status.GONE: "of processes that are gone",
+        Status.CHANGED: "changed by somebody since, and left",
+        Status.DENIED: "refused by the kernel",
+        Status.FAILED: "failed",
+    }
+    total = ", ".join(f"{n} {words.get(s, s.value)}" for s, n in counts.items()) or "nothing was in force"
+    told = {Status.CHANGED, Status.DENIED, Status.FAILED}
+    return [f"restored: {total}", *(o.detail for o in outcomes if o.status in told)]
+
+
+def _lock(path: Path) -> Callable[[], None]:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+        os.close(fd)
+        raise AlreadyRunning(f"another SmoothTask runs here (pid {holder or 'unknown'}, {path})") from error
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+
+    def release() -> None:
+        os.close(fd)
+
+    return release
+
+
+def _hands(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> tuple[Actuator | DryRun, str]:
+    """The actuator, or one that only says what it would do, and why."""
+    if observe:
+        reason = "observing only, as asked"
+    elif settings.mode == "dry-run":
+        reason = "mode: dry-run in the configuration"
+    elif os.geteuid() != 0:
+        reason = "not root: nothing could be undone"
+    else:
+        ledger = Ledger.open(paths.ledger, sched.boot_id())
+        opened.closers.append(ledger.close)
+        restore(ledger, sched)  # what a predecessor that died left behind
+        abilities = Abilities(slices=sched.slices_supported())
+        return Actuator(sched, ledger, effects(settings), abilities, autogroups=sched.autogroups_enabled()), ""
+    return DryRun(effects(settings)), reason
+
+
+def _rules(settings: Settings, paths: Paths) -> _Rules:
+    prior = Path(settings.rules.ananicy) if settings.rules.ananicy else None
+    files = RuleFiles(runtime=paths.runtime_dir / "rules.d", ananicy=prior, homes=settings.rules.personal)
+    seen = signature(files)
+    return _Rules(files, load(files), seen, time.monotonic())
+
+
+def _probe(settings: Settings, sources: dict[str, str], opened: _Open) -> LatencyProbe | None:
+    sources["probe"] = "off (as configured)"
+    if not settings.probe.enabled:
+        return None
+    probe = LatencyProbe(settings.probe.window_s)
+    try:
+        probe.start()
+    except ProbeUnavailable as error:
+        sources["probe"] = f"off ({error})"
+        return None
+    opened.closers.append(probe.stop)
+    sources["probe"] = "a process of its own"
+    return probe
+
+
+def _subscribe(settings: Settings, sources: dict[str, str]) -> Subscription | None:
+    sources["events"] = "off (as configured)"
+    if not settings.events.enabled:
+        return None
+    try:
+        return Subscription()
+    except EventsUnavailable as error:
+        sources["events"] = f"off ({error})"
+        return None
+
+
+def _events(subscription: Subscription | None, sources: dict[str, str], opened: _Open) -> ProcEvents | None:
+    if subscription is None:
+        return None
+    try:
+        events = ProcEvents(subscription)
+    except EventsUnavailable as error:
+        sources["events"] = f"off ({error})"
+        return None
+    opened.closers.append(events.close)
+    sources["events"] = "proc connector"
+    return events
+
+
+def _snapshot_log(settings: Settings, paths: Paths, on_problem: Callable[[str], None]) -> SnapshotLog | None:
+    if not settings.store.record:
+        return None
+    return SnapshotLog(
+        Path(settings.store.path) if settings.store.path else paths.database,
+        salt_path=paths.salt,
+        anonymise=settings.store.anonymise,
+        retention=Retention(max_age_days=settings.store.keep_days, max_bytes=int(settings.store.keep_mb * MEGABYTE)),
+        on_problem=on_problem,
+        version=__version__,
+    )
+
+
+def _recorder(log: SnapshotLog | None) -> Callable[[Frame], object]:
+    return (lambda _frame: None) if log is None else log.offer
+
+
+def _no_latency(_now_s: float) -> None:
+    return None
+
+
+def _people(settings: Settings, paths: Paths, pins: tuple[Pin, ...], log: SnapshotLog | None) -> People:
+    if log is None:
+        labels = Labels(lambda *_: None, lambda *_: None, lambda _: False)
+    else:
+        labels = Labels(
+            group=lambda f, g, target, uid: log.add_label(f, uid, group=g, target=target),
+            moment=lambda f, verdict, uid: log.add_label(f, uid, verdict=verdict),
+            remove=log.remove_label,
+        )
+    return People(
+        pins,
+        lambda kept: save_pins(paths.pins, tuple(kept)),
+        labels,
+        may_raise=settings.control.allow_users_above_normal,
+        owner_uid=os.geteuid(),
+    )
+
+
+def _parameters(settings: Settings) -> PolicyParameters:
+    return PolicyParameters(
+        ContentionLimits(**settings.contention.model_dump()),
+        Hysteresis(**settings.hysteresis.model_dump()),
+        frozenset(settings.protected_apps),
+    )
+
+
+def _tick_settings(settings: Settings) -> TickSettings:
+    return TickSettings(**settings.tick.model_dump())
+
+
+def _reloader(engine: Engine, rules: _Rules, paths: Paths) -> Callable[[], Reply]:
+    def reload() -> Reply:
+        try:
+            settings = load_settings(paths.config_file, required=paths.config_required)
+            rules.read_again()
+        except ConfigError as error:
+            for problem in error.problems[:10]:
+                engine.say("error", str(problem))
+            return Reply(False, f"nothing is changed: {len(error.problems)} problems, first: {error.problems[0]}")
+        engine.parameters = _parameters(settings)
+        engine.behaviour_limits = BehaviourLimits(**settings.behaviour.model_dump())
+        engine.world.reclassify()
+        return Reply(True, f"configuration and {len(rules.loaded.rules.rules)} rules are read again")
+
+    return reload
+
+
+def _beat(engine: Engine, rules: _Rules, said: list[str]) -> None:
+    """Once a tick: watchdog, rule files, messages of the log."""
+    _notify(message(watchdog=True))
+    while len(said) > 0:
+        engine.say("system", said.pop(0))
+    if rules.changed(time.monotonic()):
+        try:
+            rules.read_again()
+        except ConfigError as error:
+            engine.say("error", f"the old rules stay: {error.problems[0]} ({len(error.problems)} problems)")
+            return
+        engine.world.reclassify()
+        engine.say("system", f"rules read again: {len(rules.loaded.rules.rules)} applications")
+
+
+def _announce_reload(loop: Loop) -> None:
+    _notify(message(reloading_mono_us=time.monotonic_ns() // 1000))
+    reply = loop.commands.reload()
+    loop.engine.say("system" if reply.ok else "error", reply.message)
+    _notify(message(ready=True, status=reply.message))
+
+
+def _notify(datagram: bytes) -> None:
+    """Tell systemd; a manager that does not listen must not stop the loop, and nobody else wants to know."""
+    try:
+        notify(datagram)
+    except OSError as error:
+        os.environ.pop("NOTIFY_SOCKET", None)  # said once
+        os.write(2, f"smoothtask: systemd cannot be told: {error}\n".encode())
+
+
+def _raise_descriptor_limit() -> None:
+    """The /proc fallback keeps files open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(DESCRIPTORS, hard) if hard != resource.RLIM_INFINITY else DESCRIPTORS
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _rss_bytes() -> int:
+    with open("/proc/self/statm", "rb", buffering=0) as file:
+        return int(file.read().split()[1]) * PAGE_BYTES
+
+
+def _tidy_memory() -> None:
+    """What loading left behind goes back to the kernel, and what stays is not looked at by the collector again."""
+    gc.collect()
+    gc.freeze()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # glibc alone
+        libc.malloc_trim(0)
