@@ -216,3 +216,22 @@ def test_export_of_nothing_is_said(place: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("smoothtask: ")
     assert "Traceback" not in done.stderr
+
+
+def test_rules_are_read_without_a_daemon(place: Path) -> None:
+    listed = run("rules", "list", "--json")
+    assert listed.returncode == 0
+    assert len(json.loads(listed.stdout)) >= 300
+    which = run("rules", "which", str(os.getpid()), "--json")
+    assert [w["pid"] for w in json.loads(which.stdout)] == [os.getpid()]
+    nobody = run("rules", "which", "no-such-program-at-all")
+    assert (nobody.returncode, nobody.stdout) == (1, "no process is called no-such-program-at-all\n")
+
+
+def test_a_broken_rule_is_found(place: Path) -> None:
+    (place / "rules.d").mkdir()
+    (place / "rules.d/x.yaml").write_text("applications:\n  - id: x\n    type: no-such-type\n")
+    done = run("rules", "lint")
+    assert done.returncode == 1
+    assert f"{place}/rules.d/x.yaml:2" in done.stdout
+    assert run("rules", "list").returncode == 78

@@ -286,7 +286,7 @@ def test_a_group_can_be_required(host: FakeHost, path: Path) -> None:
     server = ControlServer(host, path, group="nogroup")
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
     server.close()
-    with pytest.raises(KeyError):
+    with pytest.raises(SocketTakenError, match="there is no group"):
         ControlServer(host, path, group="no-such-group")
 
 

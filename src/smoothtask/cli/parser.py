@@ -89,6 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
     verb("restore", "put back what a daemon that died has changed")
     verb("doctor", "what works here, what does not, and what to do about it")
     _add_config(verbs, places, json)
+    _add_rules(verbs, places, json)
     _add_export(verb("export", "write the snapshot log to files"))
     completion = verb("completion", "print a completion script", prints=False)
     completion.add_argument("shell", choices=("bash", "zsh"))
@@ -132,6 +133,23 @@ def _add_config(
     what = config.add_subparsers(dest="what", metavar="check|show", required=True)
     for name, text in (("check", "say every error of the configuration"), ("show", "print the settings in force")):
         what.add_parser(name, help=text, description=text, parents=[places, json], allow_abbrev=False)
+
+
+def _add_rules(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    places: argparse.ArgumentParser,
+    json: argparse.ArgumentParser,
+) -> None:
+    rules = verbs.add_parser("rules", help="check, ask or list the rules", allow_abbrev=False)
+    what = rules.add_subparsers(dest="what", metavar="lint|which|list", required=True)
+    for name, text in (
+        ("lint", "every broken, undefined, shadowed or unsafe rule"),
+        ("which", "which rule wins for a process, and why"),
+        ("list", "every rule in force"),
+    ):
+        verb = what.add_parser(name, help=text, description=text, parents=[places, json], allow_abbrev=False)
+        if name == "which":
+            verb.add_argument("target", metavar="PID|NAME")
 
 
 def _add_export(export: argparse.ArgumentParser) -> None:

@@ -88,13 +88,14 @@ def _top_here(options: Options, paths: Paths) -> int:
 
 def _daemon(options: Options) -> int:
     from smoothtask import daemon
+    from smoothtask.control.server import SocketTakenError
 
     paths = paths_of(options)
     settings = settings_of(paths)
     paths.prepare()
     try:
         return daemon.run_daemon(settings, paths, observe=getattr(options, "observe", False))
-    except daemon.AlreadyRunning as error:
+    except (daemon.AlreadyRunning, SocketTakenError) as error:
         raise CannotError(str(error)) from error
 
 
@@ -223,6 +224,18 @@ def _config_show(options: Options, settings: "Settings", where: str) -> int:
     return OK
 
 
+def _rules(options: Options) -> int:
+    from smoothtask.cli import rules
+
+    paths = paths_of(options)
+    fine, lines, data = rules.run(options, rules.files_of(settings_of(paths), paths))
+    if options.json:
+        _print_json(data)
+    else:
+        print(*(sanitise(line, 1000) for line in lines), sep="\n")
+    return OK if fine else FAILED
+
+
 def _export(options: Options) -> int:
     from pathlib import Path
 
@@ -272,6 +285,7 @@ VERBS: dict[str, Callable[[Options], int]] = {
     "restore": _restore,
     "doctor": _doctor,
     "config": _config,
+    "rules": _rules,
     "export": _export,
     "completion": _completion,
 }

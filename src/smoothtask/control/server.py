@@ -34,7 +34,7 @@ CHUNK = 16 * 1024
 
 
 class SocketTakenError(Exception):
-    """The socket cannot be made: another daemon answers there, or it is not ours to replace."""
+    """The socket cannot be made: another daemon answers there, it is not ours to replace, or there is no such group."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class _Peer:
 class ControlServer:
     """Listens at *path* as soon as it is made; everything else happens in *host*'s loop.
 
-    *group*: only its members (and root) may connect. Raises SocketTakenError, OSError, KeyError (no such group).
+    *group*: only its members (and root) may connect. Raises SocketTakenError, OSError.
     """
 
     def __init__(
@@ -302,13 +302,20 @@ def _listen(path: Path, group: str | None) -> socket.socket:
         if group is None:
             path.chmod(0o666)  # who may do what is decided by the peer's uid
         else:
-            os.chown(path, -1, grp.getgrnam(group).gr_gid)
+            os.chown(path, -1, _gid(group))
             path.chmod(0o660)
         listener.listen(CONNECTIONS)
     except BaseException:
         listener.close()
         raise
     return listener
+
+
+def _gid(group: str) -> int:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise SocketTakenError(f"control.group: there is no group {group}") from error
 
 
 def _clear(path: Path) -> None:
