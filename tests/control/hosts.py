@@ -2,6 +2,7 @@
 
 import os
 import select
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -52,6 +53,8 @@ class FakeHost:
         self._listeners: list[Callable[[Frame], None]] = []
         self._soon: deque[Callable[[], None]] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
+        # Not with the loop: whoever stops it may still be about to write.
+        weakref.finalize(self, os.close, self._wake_fd)
         self._stopping = False
 
     def add_reader(self, fd: int, callback: Callable[[], None], events: int = select.EPOLLIN) -> None:
@@ -118,6 +121,4 @@ class FakeHost:
 
     def close(self) -> None:
         """Idempotent."""
-        if not self._epoll.closed:
-            self._epoll.close()
-            os.close(self._wake_fd)
+        self._epoll.close()
