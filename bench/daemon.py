@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import psutil
+
 from harness import cpu_s, daemon, family, finish, idle_processes, log, verdict
 
 MIB = 1024 * 1024
@@ -74,7 +75,6 @@ def soak(ticks: int = 10_000) -> list[bool]:
     """Memory over many ticks of a real engine while processes come and go."""
     from smoothtask.config.paths import Paths
     from smoothtask.config.settings import load_settings
-
     from smoothtask.daemon import build
 
     with tempfile.TemporaryDirectory() as folder:
@@ -99,9 +99,7 @@ def soak(ticks: int = 10_000) -> list[bool]:
             sleeper.kill()
             sleeper.wait()
         host.on_stop()
-    return [
-        verdict("growth from the 1,000th to the last tick", sizes[ticks] - sizes[ticks // 10], 1.5, " MiB")
-    ]
+    return [verdict("growth from the 1,000th to the last tick", sizes[ticks] - sizes[ticks // 10], 1.5, " MiB")]
 
 
 def new_app(rounds: int = 200) -> list[bool]:
@@ -157,9 +155,7 @@ SCENARIOS = {"idle": idle, "storm": storm, "soak": soak, "new-app": new_app}
 
 def main() -> None:
     """Run the named scenarios."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], help="default: all")
     options = parser.parse_args()
     if os.geteuid() != 0:

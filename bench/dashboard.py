@@ -15,9 +15,8 @@ import time
 from dataclasses import replace
 
 from harness import finish, log, verdict
-from smoothtask_tui.demo import EPOCH, DemoClient, frame_at
-
 from smoothtask.model.frame import Frame
+from smoothtask_tui.demo import EPOCH, DemoClient, frame_at
 
 COLUMNS, ROWS, GROUPS = 160, 50, 100
 SETTLE_S = 4.0

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+
 from harness import daemon, finish, log, verdict
 
 ReadFrames = Callable[[], list[tuple[float, bool, float]]]
@@ -31,9 +32,7 @@ HOG_SOURCE = "int main(void) { for (volatile unsigned long i = 0;; i++); }\n"
 
 def main() -> None:
     """Off and on in turn, then the verdict."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="measured in each block (default 10)")
     parser.add_argument("--rounds", type=int, default=2, help="off/on pairs (default 2)")
     options = parser.parse_args()

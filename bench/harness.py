@@ -39,9 +39,7 @@ def daemon(*options: str, folder: str | None = None) -> Iterator[psutil.Process]
         runtime, state = Path(root, "run"), Path(root, "state")
         arguments = ["--daemon", "--runtime-dir", str(runtime), "--state-dir", str(state), *options]
         with Path(root, "log").open("w+b") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "smoothtask", *arguments], stdout=output, stderr=output
-            )
+            process = subprocess.Popen([sys.executable, "-m", "smoothtask", *arguments], stdout=output, stderr=output)
             try:
                 wait_for(runtime / "control.sock", process, output)
                 yield psutil.Process(process.pid)

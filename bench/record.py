@@ -17,12 +17,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import numpy as np  # noqa: F401
-from scenery import known
-from store import frames as make
 
+from scenery import known
 from smoothtask.model.decision import Reason, Stage
 from smoothtask.model.frame import Frame, GroupFrame
 from smoothtask.store.retention import MIB, Retention
+from store import frames as make
 
 
 def rss_bytes() -> int:

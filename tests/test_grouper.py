@@ -1,8 +1,8 @@
 """Processes end up in the application a person would name."""
 
 import pytest
-from scenery import classification, identity, known
 
+from scenery import classification, identity, known
 from smoothtask.grouper import KERNEL_GROUP, Placed, place, split_hogs
 from smoothtask.model.group import Behaviour, Classification, Membership, ProcessType
 from smoothtask.model.identity import Identity
@@ -82,9 +82,7 @@ def test_a_build_is_a_part_of_its_terminal_and_holds_what_it_starts(shell: Place
     make = put(identity(101, 100, "make"), MAKE, shell)
     below = put(identity(102, 101, "sh"), SHELL, make)
     compiler = put(identity(103, 102, "cc1"), MAKE, below)
-    assert {p.membership for p in (make, below, compiler)} == {
-        Membership("proc:100-10000", "proc:100-10000/build")
-    }
+    assert {p.membership for p in (make, below, compiler)} == {Membership("proc:100-10000", "proc:100-10000/build")}
 
 
 def test_a_known_tool_in_a_shell_is_a_part_by_its_name(shell: Placed) -> None:
@@ -108,9 +106,9 @@ def test_nobody_is_counted_to_a_protected_parent() -> None:
 
 def test_kernel_threads_are_one_group() -> None:
     """However many there are."""
-    assert place(
-        identity(9, 2, "kworker/0:1", kernel_thread=True), classification(), None, None
-    ) == Membership(KERNEL_GROUP)
+    assert place(identity(9, 2, "kworker/0:1", kernel_thread=True), classification(), None, None) == Membership(
+        KERNEL_GROUP
+    )
 
 
 def test_hogs_are_split_from_a_shell_and_from_those_who_wake_often() -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import cairosvg
+
 from smoothtask_tui import demo
 from smoothtask_tui.app import Dashboard
 from smoothtask_tui.palette import CONTRAST, DARK, LIGHT

@@ -16,8 +16,9 @@ from smoothtask.actuator.apply import Actuator, DryRun
 from smoothtask.actuator.ledger import Ledger, LedgerError
 from smoothtask.actuator.resolve import Abilities
 from smoothtask.actuator.restore import restore
+from smoothtask.classifier.apart import Reading, RulesUnreadable, load_apart
 from smoothtask.classifier.behaviour import BehaviourLimits
-from smoothtask.classifier.layers import Loaded, RuleFiles, load, signature
+from smoothtask.classifier.layers import Loaded, RuleFiles, signature
 from smoothtask.classifier.match import Ancestors
 from smoothtask.collector.identity import read_identity
 from smoothtask.collector.probe import LatencyProbe, ProbeUnavailable
@@ -79,7 +80,7 @@ class _Rules:
     def read_again(self) -> None:
         """Raises ConfigError, and keeps the old rules then."""
         self.seen = signature(self.files)
-        self.loaded = load(self.files)
+        self.loaded = load_apart(self.files)
 
     def classify(self, identity: Identity, ancestors: Ancestors) -> Classification:
         """What *identity* is; we ourselves are never touched."""
@@ -134,9 +135,10 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
     opened.closers.append(_lock(paths.lock))
     _raise_descriptor_limit()
     sources: dict[str, str] = {}
-    subscription = _subscribe(settings, sources)  # takes a while: it works beside what follows
+    reading = _Reading.start(settings, paths)  # these two children work beside what follows
+    subscription = _subscribe(settings, sources)
     hands, reason = _hands(settings, paths, observe, opened)
-    rules = _rules(settings, paths)
+    rules = reading.result()
     tasks, sources["tasks"] = open_tasks(settings.tasks.source)
     opened.closers.append(tasks.close)
     probe = _probe(settings, sources, opened)
@@ -276,11 +278,29 @@ def _hands(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> tu
     return DryRun(effects(settings)), reason
 
 
-def _rules(settings: Settings, paths: Paths) -> _Rules:
+def rule_files(settings: Settings, paths: Paths) -> RuleFiles:
+    """Where rules are read from with these settings."""
     prior = Path(settings.rules.ananicy) if settings.rules.ananicy else None
-    files = RuleFiles(runtime=paths.runtime_dir / "rules.d", ananicy=prior, homes=settings.rules.personal)
-    seen = signature(files)
-    return _Rules(files, load(files), seen, time.monotonic())
+    return RuleFiles(runtime=paths.runtime_dir / "rules.d", ananicy=prior, homes=settings.rules.personal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The rules while they are read."""
+
+    files: RuleFiles
+    seen: object
+    reading: Reading
+
+    @classmethod
+    def start(cls, settings: Settings, paths: Paths) -> "_Reading":
+        """Begin."""
+        files = rule_files(settings, paths)
+        return cls(files, signature(files), Reading(files))
+
+    def result(self) -> _Rules:
+        """Raises ConfigError, RulesUnreadable."""
+        return _Rules(self.files, self.reading.result(), self.seen, time.monotonic())
 
 
 def _probe(settings: Settings, sources: dict[str, str], opened: _Open) -> LatencyProbe | None:
@@ -378,6 +398,8 @@ def _reloader(engine: Engine, rules: _Rules, paths: Paths) -> Callable[[], Reply
         try:
             settings = load_settings(paths.config_file, required=paths.config_required)
             rules.read_again()
+        except RulesUnreadable as error:
+            return Reply(False, f"nothing is changed: {error}")
         except ConfigError as error:
             for problem in error.problems[:10]:
                 engine.say("error", str(problem))
@@ -400,6 +422,9 @@ def _beat(engine: Engine, rules: _Rules, said: list[str]) -> None:
             rules.read_again()
         except ConfigError as error:
             engine.say("error", f"the old rules stay: {error.problems[0]} ({len(error.problems)} problems)")
+            return
+        except RulesUnreadable as error:
+            engine.say("error", f"the old rules stay: {error}")
             return
         engine.world.reclassify()
         engine.say("system", f"rules read again: {len(rules.loaded.rules.rules)} applications")

@@ -19,9 +19,7 @@ def rates(*rows: tuple[float, float, float]) -> Array:
     return table
 
 
-def watch(
-    ticks: int, *rows: tuple[float, float, float], before: Array | None = None, tick_s: float = 1.0
-) -> Array:
+def watch(ticks: int, *rows: tuple[float, float, float], before: Array | None = None, tick_s: float = 1.0) -> Array:
     """Behaviour after some ticks of the same rates."""
     codes = np.arange(1, len(rows) + 1, dtype=np.uint64)
     ages = np.full(len(rows), tick_s, np.float32)

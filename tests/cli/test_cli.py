@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from control.hosts import FakeHost, frame
 
+from control.hosts import FakeHost, frame
 from smoothtask.cli import main
 from smoothtask.cli.exits import MEANINGS
 from smoothtask.control.server import ControlServer

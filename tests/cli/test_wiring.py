@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import smoothtask_tui.app
-from control.hosts import FakeHost
 
 import smoothtask
+import smoothtask_tui.app
+from control.hosts import FakeHost
 from smoothtask.cli import main, verbs
 from smoothtask.control.client import RemoteEngine, request
 from smoothtask.control.local import LocalEngine

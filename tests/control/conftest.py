@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from control.hosts import FakeHost
 
+from control.hosts import FakeHost
 from smoothtask.control.server import ControlServer
 
 

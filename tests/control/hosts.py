@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable
 
 from scenery import QUIET, group, system
-
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import Caller, Command, Reply
 from smoothtask.model.decision import Decision, Reason, Stage

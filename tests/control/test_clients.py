@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control.hosts import FakeHost, frame
 
+from control.hosts import FakeHost, frame
 from smoothtask.control import client
 from smoothtask.control.client import DaemonError, DaemonRefusedError, NoDaemonError, RemoteEngine
 from smoothtask.control.local import LocalEngine

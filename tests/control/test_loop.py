@@ -8,7 +8,6 @@ from typing import Any
 
 from control.hosts import frame
 from control.test_clients import Follower, eventually
-
 from smoothtask.control.client import RemoteEngine
 from smoothtask.control.local import LocalEngine
 from smoothtask.control.server import ControlServer

@@ -8,10 +8,10 @@ import types
 from typing import Any, Literal, get_args
 
 import pytest
-from control.hosts import frame
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from control.hosts import frame
 from smoothtask.control import protocol
 from smoothtask.control.protocol import Ask, Look, ProtocolError
 from smoothtask.model.classes import PriorityClass

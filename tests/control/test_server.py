@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from control.conftest import Raw
-from control.hosts import FakeHost, frame
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from control.conftest import Raw
+from control.hosts import FakeHost, frame
 from smoothtask.control import server as serving
 from smoothtask.control.protocol import PROTOCOL, REQUEST_LIMIT, decode_answer, encode_frame
 from smoothtask.control.server import ControlServer, SocketTakenError

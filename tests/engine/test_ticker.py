@@ -23,9 +23,7 @@ SAVED = Budget(0.4)
 )
 def test_pace(contended: bool, settling: bool, watched: bool, busy_cores: float, expected: float) -> None:
     """Idle, busy, watched, contended."""
-    assert (
-        next_interval(SETTINGS, Situation(contended, settling, watched, busy_cores), SAVED, 0.004) == expected
-    )
+    assert next_interval(SETTINGS, Situation(contended, settling, watched, busy_cores), SAVED, 0.004) == expected
 
 
 def test_a_spent_budget_stretches_the_tick() -> None:

@@ -1,8 +1,8 @@
 """Contention begins with a sign and ends a while after the last."""
 
 import pytest
-from scenery import group, metrics, system
 
+from scenery import group, metrics, system
 from smoothtask.model.group import AppGroup, Behaviour
 from smoothtask.model.system import SystemMetrics
 from smoothtask.policy.contention import ContentionState, assess

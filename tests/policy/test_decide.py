@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from scenery import (
     BACKGROUND,
     CONTENDED,
@@ -18,7 +19,6 @@ from scenery import (
     group,
     known,
 )
-
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Override, Pin, Stage
 from smoothtask.model.group import AppGroup, Behaviour

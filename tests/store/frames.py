@@ -3,7 +3,6 @@
 from typing import Any
 
 from scenery import classification, known
-
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Reason, Stage
 from smoothtask.model.frame import Frame, GroupFrame, Mode, ProcessFrame, SelfCost

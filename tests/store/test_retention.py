@@ -3,8 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from store.conftest import Place
-from store.frames import BUSY, NOON, frame, group, process, shown
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.frame import Frame
@@ -12,6 +10,8 @@ from smoothtask.store import log as module
 from smoothtask.store import retention as keeping
 from smoothtask.store.log import SnapshotLog
 from smoothtask.store.retention import DAY_S, MIB, Retention
+from store.conftest import Place
+from store.frames import BUSY, NOON, frame, group, process, shown
 
 COUNTED = "SELECT count(*) FROM snapshot"
 

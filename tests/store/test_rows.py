@@ -7,7 +7,6 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import col, select
-from store.frames import FIREFOX, UNKNOWN, frame, group, process, shown, system
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Reason, Stage
@@ -28,6 +27,7 @@ from smoothtask.store.tables import (
     ReasonChain,
     SnapshotRow,
 )
+from store.frames import FIREFOX, UNKNOWN, frame, group, process, shown, system
 
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=20)
 RATES = st.floats(0, 1e12, allow_nan=False)

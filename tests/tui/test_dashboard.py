@@ -8,13 +8,7 @@ from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
-from smoothtask_tui.app import Dashboard
-from smoothtask_tui.palette import DARK, LIGHT
-from smoothtask_tui.rows import HOLD_TICKS, SortKey
-from smoothtask_tui.screens.help import HelpScreen
-from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
 from textual.pilot import Pilot
-from tui.fakes import FakeClient, event, frame, group, process, without_psi_and_probe
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import (
@@ -29,6 +23,12 @@ from smoothtask.model.command import (
 )
 from smoothtask.model.frame import Frame, Mark, Mode
 from smoothtask.model.text import sanitise
+from smoothtask_tui.app import Dashboard
+from smoothtask_tui.palette import DARK, LIGHT
+from smoothtask_tui.rows import HOLD_TICKS, SortKey
+from smoothtask_tui.screens.help import HelpScreen
+from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
+from tui.fakes import FakeClient, event, frame, group, process, without_psi_and_probe
 
 A = group("a", label="Alpha", cpu=0.9, target=PriorityClass.INTERACTIVE)
 B = group("b", label="Beta", cpu=0.5)

@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
+
+from smoothtask.model.decision import Contention
+from smoothtask.model.frame import Mark, Mode
 from smoothtask_tui import demo, fmt, graph
 from smoothtask_tui.detaillines import detail_lines, reasons_text
 from smoothtask_tui.headlines import header_lines
@@ -16,9 +19,6 @@ from smoothtask_tui.screens.help import help_lines
 from smoothtask_tui.screens.responsiveness import spells
 from smoothtask_tui.widgets.graph import graph_lines
 from tui.fakes import frame, group, process, without_psi_and_probe
-
-from smoothtask.model.decision import Contention
-from smoothtask.model.frame import Mark, Mode
 
 SIZES = [(60, 15), (80, 24), (100, 30), (120, 40), (200, 60), (300, 100)]
 

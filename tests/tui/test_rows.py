@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from smoothtask_tui.columns import column_at, heading, layout, row_line
-from smoothtask_tui.query import parse_query
-from smoothtask_tui.rows import SortKey, View, all_toggled, build, sorted_by, stepped, toggled
-from tui.fakes import frame, group
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Stage
 from smoothtask.model.frame import Mark
 from smoothtask.model.text import sanitise
+from smoothtask_tui.columns import column_at, heading, layout, row_line
+from smoothtask_tui.query import parse_query
+from smoothtask_tui.rows import SortKey, View, all_toggled, build, sorted_by, stepped, toggled
+from tui.fakes import frame, group
 
 MACHINE = frame(
     group("ff", label="Firefox", cpu=0.5, target=PriorityClass.INTERACTIVE, stage=Stage.RULE, type_="browser"),

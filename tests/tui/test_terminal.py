@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from smoothtask_tui.terminal import TerminalFile
 
 LIMIT_S = 30.0

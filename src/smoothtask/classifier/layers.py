@@ -42,17 +42,42 @@ class RuleFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What the files say, checked, before it is compiled."""
+
+    rules: tuple[Rule, ...]
+    personal: dict[int, tuple[Rule, ...]]
+    priors: PriorTable
+    problems: tuple[Problem, ...]
+    types: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """Rules ready to use, and what was wrong with those that are not needed to start."""
 
     rules: RuleSet
     problems: tuple[Problem, ...]
     """Of ananicy's files and of people's own: said, never fatal."""
-    types: dict[str, TypeRule]
+    types: frozenset[str]
 
 
 def load(files: RuleFiles, *, keep_alternatives: bool = False) -> Loaded:
-    """Read every layer; *keep_alternatives* for those who look at the rules themselves. Raises ConfigError with all problems of all files of the four layers."""
+    """Read and compile every layer; *keep_alternatives* for those who look at the rules themselves.
+
+    Raises ConfigError with all problems of all files of the four layers.
+    """
+    return compile_rules(read(files), keep_alternatives=keep_alternatives)
+
+
+def compile_rules(source: Source, *, keep_alternatives: bool = False) -> Loaded:
+    """Make *source* ready to use."""
+    rules = RuleSet(source.rules, source.personal, source.priors, keep_alternatives=keep_alternatives)
+    return Loaded(rules, source.problems, source.types)
+
+
+def read(files: RuleFiles) -> Source:
+    """Read and check every layer. Raises ConfigError as `load` does."""
     types: dict[str, TypeRule] = {}
     applications: dict[str, Rule] = {}
     problems: list[Problem] = []
@@ -70,9 +95,7 @@ def load(files: RuleFiles, *, keep_alternatives: bool = False) -> Loaded:
     if files.ananicy is not None and files.ananicy.is_dir():
         priors, notes = ananicy.load(files.ananicy)
     own = dict(_everybodys(types, notes)) if files.homes else {}
-    return Loaded(
-        RuleSet(tuple(applications.values()), own, priors, keep_alternatives=keep_alternatives), tuple(notes), types
-    )
+    return Source(tuple(applications.values()), own, priors, tuple(notes), frozenset(types))
 
 
 def signature(files: RuleFiles) -> Hashable:

@@ -115,5 +115,5 @@ def _key(alternative: object) -> str:
 def _unused(loaded: Loaded, files: RuleFiles) -> Iterator[Finding]:
     used = {r.type for r in loaded.rules.rules}
     used |= {r.type for own in loaded.rules.personal.values() for r in own}
-    for name in sorted(loaded.types.keys() - used):
+    for name in sorted(loaded.types - used):
         yield Finding(Severity.NOTE, str(files.vendor), 1, f"types.{name}", "no application is of this type")

@@ -91,10 +91,11 @@ class RuleSet:
         keep_alternatives: bool = False,
     ) -> None:
         # What is compiled is not kept: a daemon holds thousands of rules for weeks.
-        self.rules = tuple(rules) if keep_alternatives else tuple(replace(r, alternatives=()) for r in rules)
+        slim = [(r if keep_alternatives else replace(r, alternatives=()), r.alternatives) for r in rules]
+        self.rules = tuple(r for r, _ in slim)
         self.priors = priors or PriorTable()
-        self._shared = _Index(rules)
-        self._personal = {uid: _Index(own) for uid, own in (personal or {}).items()}
+        self._shared = _Index(slim)
+        self._personal = {uid: _Index([(r, r.alternatives) for r in own]) for uid, own in (personal or {}).items()}
         self.personal = {uid: tuple(own) for uid, own in (personal or {}).items()}
 
     def classify(self, identity: Identity, ancestors: Ancestors) -> Classification:
@@ -121,12 +122,11 @@ class RuleSet:
 class _Index:
     """Patterns by the names they ask for; the others are tried one by one."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[tuple[Rule, tuple[Alternative, ...]]]) -> None:
         self._by_name: dict[str, list[Pattern]] = {}
         self._others: list[Pattern] = []
-        for order, full in enumerate(rules):
-            rule = replace(full, alternatives=())
-            for alternative in full.alternatives:
+        for order, (rule, alternatives) in enumerate(rules):
+            for alternative in alternatives:
                 pattern = _compile(rule, alternative, order)
                 for name in alternative.name:
                     self._by_name.setdefault(name, []).append(pattern)

@@ -70,11 +70,10 @@ def _top(options: Options) -> int:
 
 def _top_here(options: Options, paths: Paths) -> int:
     """The dashboard around an engine in this process, which others may reach through the socket."""
-    from smoothtask_tui.app import run_dashboard
-
     from smoothtask import daemon
     from smoothtask.control.local import LocalEngine
     from smoothtask.control.server import ControlServer, SocketTakenError
+    from smoothtask_tui.app import run_dashboard
 
     settings = settings_of(paths)
     paths.prepare()
