@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import translate
+from itertools import chain
 from typing import TypeVar
 
 from smoothtask.classifier.schema import Alternative, ApplicationRule, TypeRule
@@ -23,6 +24,8 @@ _WEIGHTS = {
     "name": 30, "parent": 20, "ancestor": 15, "user": 10, "cgroup": 10, "tty": 5,
 }  # fmt: skip
 _EXACT_BONUS = 20
+_TRAITS = ("flatpak", "snap", "wine", "container", "unit", "environ", "tty", "exe")
+"""What most processes lack, the rarest first: a pattern that asks for one need not be tried on those."""
 _GLOB = re.compile(r"[*?\[]")
 
 Ancestors = Sequence[Identity]
@@ -124,7 +127,8 @@ class _Index:
 
     def __init__(self, rules: Sequence[tuple[Rule, tuple[Alternative, ...]]]) -> None:
         self._by_name: dict[str, list[Pattern]] = {}
-        self._others: list[Pattern] = []
+        self._by_trait: dict[str, list[Pattern]] = {}
+        """Patterns without a name, by the first trait that they ask for."""
         for order, (rule, alternatives) in enumerate(rules):
             for alternative in alternatives:
                 pattern = _compile(rule, alternative, order)
@@ -133,12 +137,14 @@ class _Index:
                     if len(name.encode()) > COMM_BYTES:
                         self._by_name.setdefault(_cut(name), []).append(pattern)
                 if not alternative.name:
-                    self._others.append(pattern)
+                    trait = next((t for t in _TRAITS if t in alternative.model_fields_set), "")
+                    self._by_trait.setdefault(trait, []).append(pattern)
 
     def matches(self, identity: Identity, ancestors: Ancestors) -> Iterable[Match]:
         seen: set[int] = set()
         named = (p for name in names_of(identity) for p in self._by_name.get(name, ()))
-        for pattern in (*named, *self._others):
+        traits = (p for t, listed in self._by_trait.items() if not t or _has(identity, t) for p in listed)
+        for pattern in chain(named, traits):
             if id(pattern) in seen:
                 continue
             seen.add(id(pattern))
@@ -150,6 +156,18 @@ class _Index:
                 evidence.append(found)
             else:
                 yield Match(pattern.rule, ", ".join(evidence), pattern.rank)
+
+
+def _has(identity: Identity, trait: str) -> bool:
+    match trait:
+        case "wine":
+            return identity.wine_exe is not None
+        case "unit":
+            return identity.unit is not None or identity.slice is not None
+        case "tty":
+            return True  # a pattern may ask for its absence
+        case _:
+            return bool(getattr(identity, trait))
 
 
 @dataclass(slots=True)

@@ -228,8 +228,6 @@ class Probe(Section):
 
     enabled: bool = True
     """Whether it runs."""
-    period_ms: float = Field(default=20.0, ge=1, le=1000)
-    """Milliseconds between two wake-ups."""
     window_s: float = Field(default=10.0, ge=1, le=600)
     """Seconds that the percentiles cover."""
 

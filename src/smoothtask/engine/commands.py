@@ -47,7 +47,7 @@ class Commands:
             case Pause():
                 return self._pause(command, caller)
             case Reload():
-                return self.reload() if self._is_owner(caller) else Reply(False, "only root may reload")
+                return self.reload() if self._is_owner(caller) else refused("only root may reload")
             case Unpin():
                 return self._unpin(command, caller)
             case _:
@@ -73,9 +73,9 @@ class Commands:
         ordered = None if isinstance(command, LabelGroup) else command.target
         refusal = people.refusal(caller, group, ordered)
         if refusal is not None:
-            return Reply(False, refusal)
+            return refused(refusal)
         if found.decision.protected and not isinstance(command, LabelGroup):
-            return Reply(False, f"not changed: {found.decision.text}")
+            return refused(f"not changed: {found.decision.text}")
         match command:
             case PinApp():
                 return people.pin(command, group, caller, self.engine.clock.wall_s())
@@ -94,7 +94,7 @@ class Commands:
 
     def _pause(self, command: Pause, caller: Caller) -> Reply:
         if not self._is_owner(caller):
-            return Reply(False, "only root may pause or resume")
+            return refused("only root may pause or resume")
         if not self.can_apply:
             return Reply(False, f"nothing is applied here: {self.engine.mode_reason}")
         unsaid = self.engine.pause(command.on)
@@ -158,6 +158,11 @@ class Commands:
                     rows.append(process_frame(processes[i], rates[i], row_group, placed.identity.cmdline))
         rows.sort(key=lambda p: -(p.cpu + p.wait))
         return [asdict(row) for row in rows[:DETAIL_PROCESSES]]
+
+
+def refused(why: str) -> Reply:
+    """Not for this caller: the command line leaves with another status than for what failed."""
+    return Reply(False, why, {"refused": True})
 
 
 def find_group(frame: Frame, text: str) -> GroupFrame | str:

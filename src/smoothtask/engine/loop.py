@@ -17,6 +17,8 @@ from smoothtask.model.tasks import ProcKey
 
 DEBOUNCE_S = 0.03
 """What exits sooner after its exec is never looked at: a fork storm costs its events alone."""
+COALESCE_S = 0.01
+"""Exec events are taken this often at most: in a storm a wake-up for each would cost more than the events."""
 ADMIT_AT_MOST = 32
 """Processes looked at between two ticks at once; the tick takes the others."""
 SETTLING_S = 10.0
@@ -82,6 +84,8 @@ class Loop:
     _fresh: dict[int, float] = field(default_factory=dict)
     """Pid → when it executed, while it is too young to be looked at."""
     _last_tick_s: float = 0.0
+    _listen_at_s: float = float("inf")
+    """When to wait for exec events again."""
 
     def add_reader(self, fd: int, callback: Callable[[], None], events: int = select.EPOLLIN) -> None:
         """See `EngineHost`."""
@@ -141,7 +145,7 @@ class Loop:
         finally:
             self.on_stop()
             self._epoll.close()
-            os.close(self._wake_fd)
+            # The wake-up descriptor stays open: another thread may be about to write to it.
 
     def _turn(self) -> None:
         now_s = time.monotonic()
@@ -149,7 +153,9 @@ class Loop:
             self._tick(now_s)
         elif self._fresh and now_s >= self._fresh_due_s():
             self._admit(now_s)
-        deadline = min(self._due_s, self._fresh_due_s())
+        if now_s >= self._listen_at_s:
+            self._listen_again()
+        deadline = min(self._due_s, self._fresh_due_s(), self._listen_at_s)
         for fd, _events in self._epoll.poll(max(0.0, deadline - time.monotonic())):
             callback = self._readers.get(fd)
             if callback is not None:
@@ -203,6 +209,8 @@ class Loop:
         if events is None:
             return
         drained = events.drain()
+        self.modify_reader(events.fileno(), 0)
+        self._listen_at_s = time.monotonic() + COALESCE_S
         if drained.lost:  # some execs were missed: one full pass finds whom they left
             self._due_s = 0.0
         now_s = time.monotonic()
@@ -212,6 +220,11 @@ class Loop:
         for pid in drained.execs:
             self._fresh.setdefault(pid, now_s)
             self._executed.add(pid)
+
+    def _listen_again(self) -> None:
+        self._listen_at_s = float("inf")
+        if self.wakers.events is not None:
+            self.modify_reader(self.wakers.events.fileno(), select.EPOLLIN)
 
     def _drain_wake(self) -> None:
         os.eventfd_read(self._wake_fd)
