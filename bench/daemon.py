@@ -1,9 +1,10 @@
 """What the daemon costs beside idle processes, in a storm of fork+exec, and over many ticks.
 
-    sudo .venv/bin/python bench/daemon.py idle|storm|soak|new-app
+    sudo .venv/bin/python bench/daemon.py [idle|storm|tick|soak|new-app …]
 
 idle     1,000 idle processes: CPU against `htop -d 10` in the same run, and memory.
 storm    2,000 fork+exec: daemon CPU an exec.
+tick     the whole tick, collect to record, beside 2,000 processes: CPU.
 soak     10,000 ticks of a churning process table: memory.
 new-app  from the exec of an application that a rule knows until its nice changes.
 """
@@ -102,6 +103,27 @@ def soak(ticks: int = 10_000) -> list[bool]:
     return [verdict("growth from the 1,000th to the last tick", sizes[ticks] - sizes[ticks // 10], 1.5, " MiB")]
 
 
+def tick(count: int = 2000, ticks: int = 50) -> list[bool]:
+    """CPU of one tick of a real engine beside *count* idle processes and a few busy ones."""
+    from smoothtask.config.paths import Paths
+    from smoothtask.config.settings import load_settings
+    from smoothtask.daemon import build
+
+    with idle_processes(count), tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        host = build(load_settings(None), Paths(root / "run", root / "state", root / "config.yaml"), observe=True)
+        for _ in range(3):
+            host.engine.tick()
+        before_s = time.process_time()
+        for _ in range(ticks):
+            host.engine.tick()
+        cost_ms = 1000 * (time.process_time() - before_s) / ticks
+        processes = len(host.engine.world)
+        host.on_stop()
+    log(f"{cost_ms:.2f} ms of CPU a tick with {processes} processes")
+    return [verdict("the whole tick", cost_ms, 10, " ms")]
+
+
 def new_app(rounds: int = 200) -> list[bool]:
     """Milliseconds from exec to the changed nice."""
     delays = []
@@ -150,7 +172,7 @@ def rss_mib() -> float:
     return psutil.Process().memory_info().rss / MIB
 
 
-SCENARIOS = {"idle": idle, "storm": storm, "soak": soak, "new-app": new_app}
+SCENARIOS = {"idle": idle, "storm": storm, "tick": tick, "soak": soak, "new-app": new_app}
 
 
 def main() -> None:

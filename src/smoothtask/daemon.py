@@ -69,6 +69,7 @@ class _Rules:
     loaded: Loaded
     seen: object
     looked_at_s: float = 0.0
+    probe: LatencyProbe | None = None
 
     def changed(self, now_s: float) -> bool:
         """Whether the files are not what was read; looked at every 10 s."""
@@ -84,8 +85,7 @@ class _Rules:
 
     def classify(self, identity: Identity, ancestors: Ancestors) -> Classification:
         """What *identity* is; we ourselves are never touched."""
-        own = os.getpid()
-        if own in {identity.key.pid, identity.ppid}:
+        if identity.key.pid in {os.getpid(), self.probe.pid if self.probe is not None else None}:
             return _OURSELVES
         return self.loaded.rules.classify(identity, ancestors)
 
@@ -141,7 +141,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
     rules = reading.result()
     tasks, sources["tasks"] = open_tasks(settings.tasks.source)
     opened.closers.append(tasks.close)
-    probe = _probe(settings, sources, opened)
+    probe = rules.probe = _probe(settings, sources, opened)
     triggers = PsiTriggers()
     opened.closers.append(triggers.close)
     sources["psi"] = "; ".join(triggers.unavailable.values()) or "triggers"
