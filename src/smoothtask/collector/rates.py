@@ -28,7 +28,7 @@ def process_rates(before: TaskTable | None, now: TaskTable, boot_ns: int | None 
     so a hog is seen at the first tick after its start. All others that are new get zeros.
     """
     rates = np.zeros(len(now.processes), RATES_DTYPE)
-    if before is None or not len(rates):
+    if before is None or not len(rates) or not len(before.processes):
         return rates
     elapsed_s = (now.mono_ns - before.mono_ns) / SECOND_NS
     if elapsed_s <= 0:

@@ -180,7 +180,7 @@ class ProcfsTasks:
         threads = self._read_threads(known, stat, status, schedstat)
         if known.dead_run_ns is None:  # what had exited before we came, from the tick counters
             live_ns = sum(t[3] for t in threads.values())  # type: ignore[misc]
-            known.dead_run_ns = max(0, stat.run_ticks * NS_PER_TICK - live_ns) if stat.threads > 1 else 0
+            known.dead_run_ns = max(0, stat.run_ticks * NS_PER_TICK - live_ns)
         for tid in known.threads.keys() - threads.keys():
             gone = known.threads[tid]
             known.dead_run_ns += gone[3]  # type: ignore[operator]

@@ -1,0 +1,96 @@
+"""The ledger survives whatever a crash or a full disk leaves of it."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smoothtask.actuator.ledger import Entry, Ledger, LedgerError
+from smoothtask.model.change import IoPrio, Knob, SchedAttr, Target
+
+
+def entry(tid: int, nice: int = 19) -> Entry:
+    """One lowered thread."""
+    old, new = SchedAttr(0, 0, 0, False), SchedAttr(0, nice, 0, False)
+    return Entry(Knob.SCHED, Target(tid, 1, tid, 1), old, new, "g", "because", 7, 100)
+
+
+def test_it_is_on_disk_before_anything_else(tmp_path: Path) -> None:
+    """Another process reads it back without the first having closed it."""
+    first = Ledger.open(tmp_path / "l", "boot")
+    io = Entry(Knob.IOPRIO, Target(5, 1, 5, 1), IoPrio(0, 0), IoPrio(3, 7), "g", "w", 7, 100)
+    auto = Entry(Knob.AUTOGROUP, Target(5, 1, 44, 0), 0, 5, "g", "w", 7, 100)
+    first.record([entry(1), entry(2), io, auto])
+    first.drop([entry(1).key])
+    second = Ledger.open(tmp_path / "l", "boot")
+    assert list(second.entries.values()) == [entry(2), io, auto]
+    assert (tmp_path / "l").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_newer_value_keeps_the_place_of_the_older(tmp_path: Path) -> None:
+    """One entry a value."""
+    ledger = Ledger.open(tmp_path / "l", "boot")
+    ledger.record([entry(1, 5)])
+    ledger.record([entry(1, 19)])
+    assert [e.new.nice for e in Ledger.open(tmp_path / "l", "boot").entries.values()] == [19]  # type: ignore[union-attr]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(cut=st.integers(0, 400), flips=st.lists(st.integers(0, 2000), max_size=4))
+def test_torn_or_damaged_it_gives_what_is_sound_and_says_the_rest(tmp_path: Path, cut: int, flips: list[int]) -> None:
+    """Never an error, never an entry that was not written."""
+    path = tmp_path / f"l{random.random()}"
+    ledger = Ledger.open(path, "boot")
+    written = [entry(t) for t in range(1, 6)]
+    ledger.record(written)
+    data = bytearray(path.read_bytes())
+    data = data[: len(data) - cut]
+    for at in flips:
+        if at < len(data):
+            data[at] ^= 0x15
+    path.write_bytes(data)
+    again = Ledger.open(path, "boot")
+    assert set(again.entries.values()) <= set(written)
+    if len(again.entries) < 5 and data and not data.endswith(b"\n"):
+        assert again.notes
+
+
+def test_a_ledger_of_another_boot_is_history(tmp_path: Path) -> None:
+    """Its pids are other processes by now."""
+    Ledger.open(tmp_path / "l", "yesterday").record([entry(1)])
+    today = Ledger.open(tmp_path / "l", "today")
+    assert not today.entries
+    assert today.notes
+
+
+def test_a_full_disk_refuses_the_change_and_leaves_the_ledger_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a line is taken back."""
+    ledger = Ledger.open(tmp_path / "l", "boot")
+    ledger.record([entry(1)])
+    real = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if len(data) > 20:
+            return real(fd, data[:20])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(LedgerError, match="No space"):
+        ledger.record([entry(2)])
+    monkeypatch.undo()
+    ledger.record([entry(3)])
+    again = Ledger.open(tmp_path / "l", "boot")
+    assert [e.target.tid for e in again.entries.values()] == [1, 3]
+    assert not again.notes
+
+
+def test_a_link_is_refused(tmp_path: Path) -> None:
+    """Root must not write where somebody else points."""
+    (tmp_path / "l").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LedgerError):
+        Ledger.open(tmp_path / "l", "boot")

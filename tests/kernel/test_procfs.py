@@ -1,0 +1,125 @@
+"""The /proc fallback: parsers against anything, readers against processes that come and go."""
+
+import os
+import resource
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smoothtask.kernel.procfs import ProcfsTasks, parse_io, parse_schedstat, parse_stat, parse_status
+
+NUMBER = st.integers(0, 2**63 - 1)
+
+
+@given(comm=st.binary(max_size=15), numbers=st.lists(NUMBER, min_size=49, max_size=49))
+def test_any_comm_leaves_the_other_fields_alone(comm: bytes, numbers: list[int]) -> None:
+    stat = parse_stat(b"7 (" + comm + b") R " + b" ".join(b"%d" % n for n in numbers) + b"\n")
+    assert stat.comm == comm
+    assert stat.state == b"R"
+    # Field n of proc(5) is numbers[n - 4].
+    assert (stat.ppid, stat.pgid, stat.sid, stat.tty_nr, stat.flags) == (*numbers[:4], numbers[5])
+    assert stat.run_ticks == numbers[10] + numbers[11]
+    assert (stat.nice, stat.threads, stat.start_ticks) == (numbers[15], numbers[16], numbers[18])
+    assert (stat.rss_pages, stat.policy) == (numbers[20], numbers[37])
+
+
+@given(run=NUMBER, wait=NUMBER)
+def test_schedstat(run: int, wait: int) -> None:
+    assert parse_schedstat(b"%d %d 12\n" % (run, wait)) == (run, wait)
+    assert parse_schedstat(b"") == (0, 0)
+
+
+@given(uid=st.integers(0, 2**32 - 1), nvcsw=NUMBER, nivcsw=NUMBER, foreign=st.booleans())
+def test_status(uid: int, nvcsw: int, nivcsw: int, foreign: bool) -> None:
+    text = (
+        f"Name:\ta: b\nUid:\t5\t{uid}\t6\t7\nNSpid:\t10{'	1' if foreign else ''}\n"
+        f"voluntary_ctxt_switches:\t{nvcsw}\nnonvoluntary_ctxt_switches:\t{nivcsw}\n"
+    )
+    assert parse_status(text.encode()) == (uid, nvcsw, nivcsw, foreign)
+
+
+def test_io_is_what_reached_the_block_layer() -> None:
+    assert parse_io(b"rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\n") == (5, 6)
+
+
+def test_a_process_is_seen_at_the_next_read_and_gone_when_it_left() -> None:
+    source = ProcfsTasks()
+    try:
+        source.read(1)
+        child = subprocess.Popen(["sleep", "60"])
+        try:
+            assert child.pid in source.read(2).processes["pid"]
+        finally:
+            child.kill()
+            child.wait()
+        assert child.pid not in source.read(3).processes["pid"]
+    finally:
+        source.close()
+
+
+def test_a_busy_process_is_read_every_pass_after_it_slept() -> None:
+    """A process that slept for many passes shows its running within two."""
+    source = ProcfsTasks()
+    child = subprocess.Popen(["sh", "-c", "read x; while :; do :; done"], stdin=subprocess.PIPE)
+    assert child.stdin
+    try:
+        for tick in range(6):
+            table = source.read(tick)
+        before = int(table.processes["run_ns"][table.processes["pid"] == child.pid][0])
+        child.stdin.write(b"\n")
+        child.stdin.close()
+        deadline = time.monotonic() + 10
+        used = before
+        while used - before < 50_000_000 and time.monotonic() < deadline:
+            time.sleep(0.1)
+            source.read(7)
+            table = source.read(8)
+            used = int(table.processes["run_ns"][table.processes["pid"] == child.pid][0])
+        assert used - before >= 50_000_000
+    finally:
+        child.kill()
+        child.wait()
+        source.close()
+
+
+def test_descriptors_are_a_share_of_the_limit_and_given_back() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+    try:
+        source = ProcfsTasks()
+        assert os.getpid() in source.read(1).processes["pid"]
+        assert len(os.listdir("/proc/self/fd")) <= opened + 32
+        source.close()
+        source.close()
+        assert len(os.listdir("/proc/self/fd")) == opened
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_process_that_vanishes_in_the_middle_of_a_read_is_left_out(tmp_path: Path) -> None:
+    """Its folder is there, its files are not."""
+    (tmp_path / "41").mkdir()
+    (tmp_path / "42").mkdir()
+    for name in ("stat", "schedstat", "status", "io"):
+        (tmp_path / "42" / name).write_bytes(Path(f"/proc/self/{name}").read_bytes())
+    (tmp_path / "42" / "stat").write_bytes(b"42 (x) S 1 2 3 4 5 6" + b" 0" * 10 + b" 1" * 30 + b"\n")
+    (tmp_path / "42" / "task").mkdir()
+    source = ProcfsTasks(str(tmp_path))
+    try:
+        assert source.read(1).processes["pid"].tolist() == [42]
+    finally:
+        source.close()
+
+
+def test_an_empty_root_is_an_empty_table(tmp_path: Path) -> None:
+    assert len(ProcfsTasks(str(tmp_path)).read(1).processes) == 0
+
+
+def test_a_wrong_root_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        ProcfsTasks(str(tmp_path / "none")).read(1)
