@@ -34,13 +34,14 @@ def test_a_pid_used_again_is_another_process() -> None:
 
 def test_a_hog_is_seen_at_the_first_tick_after_its_start() -> None:
     now = table(2, (5, 150, SECOND_NS // 2))  # 1.5 s after boot; it is 2 s after boot
-    assert process_rates(table(1), now, boot_ns=2 * SECOND_NS)["cpu"].tolist() == [1.0]
-    assert process_rates(table(1), now)["cpu"].tolist() == [0.0]
+    before = table(1, (1, 0, 0))
+    assert process_rates(before, now, boot_ns=2 * SECOND_NS)["cpu"].tolist() == [1.0]
+    assert process_rates(before, now)["cpu"].tolist() == [0.0]
 
 
 def test_an_old_process_that_was_not_seen_before_gets_zero() -> None:
     now = table(101, (5, 100, 50 * SECOND_NS))
-    assert process_rates(table(100), now, boot_ns=101 * SECOND_NS)["cpu"].tolist() == [0.0]
+    assert process_rates(table(100, (1, 0, 0)), now, boot_ns=101 * SECOND_NS)["cpu"].tolist() == [0.0]
 
 
 def test_no_pass_before_and_no_time_between_are_zeros() -> None:
