@@ -185,7 +185,7 @@ def test_tables_are_sorted_and_every_pid_but_init_is_there(bpf: BpfTasks) -> Non
     after = {int(name) for name in os.listdir("/proc") if name.isdecimal()}
     pids = table.processes["pid"].tolist()
     assert pids == sorted(set(pids))
-    # Seen on a 6.18 micro-VM kernel: the iterator never gives init (pid 1) or its threads there; the cause is not known.
+    # On one 6.18 micro-VM the iterator never gives init (pid 1) or its threads; the cause is not known.
     assert (before & after) - {1} <= set(pids)
     rows = list(zip(table.threads["tgid"].tolist(), table.threads["tid"].tolist(), strict=True))
     assert rows == sorted(set(rows))
