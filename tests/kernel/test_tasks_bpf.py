@@ -196,12 +196,12 @@ def test_tables_are_sorted_and_every_pid_but_init_is_there(bpf: BpfTasks) -> Non
 def test_exited_threads_count_and_leaderless_threads_wait() -> None:
     """The roll-up adds what the signal_struct holds, once, and drops threads whose leader was not seen."""
     records = np.zeros(4, RECORD_DTYPE)
-    records["tgid"] = [20, 10, 10, 30]
-    records["tid"] = [20, 11, 10, 31]
-    records["run_ns"] = [5, 100, 1000, 7]
+    records["thread"]["tgid"] = [20, 10, 10, 30]
+    records["thread"]["tid"] = [20, 11, 10, 31]
+    records["thread"]["run_ns"] = [5, 100, 1000, 7]
     records["dead_run_ns"] = [0, 0, 10_000, 0]
-    records["wait_ns"] = [1, 2, 3, 4]
-    records["start_ns"] = [50_000_000, 29_999_999, 20_000_000, 0]
+    records["thread"]["wait_ns"] = [1, 2, 3, 4]
+    records["thread"]["start_ticks"] = [5, 2, 2, 0]
     table = table_of(records, 9)
     assert table.processes["pid"].tolist() == [10, 20]
     assert table.processes["run_ns"].tolist() == [11_100, 5]

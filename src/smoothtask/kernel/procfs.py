@@ -24,7 +24,7 @@ from smoothtask.model.tasks import (
 NS_PER_TICK: Final = 1_000_000_000 // USER_HZ
 PF_KTHREAD: Final = 0x00200000
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
-GLANCE_EVERY: Final = 2
+GLANCE_EVERY: Final = 4
 """Passes between two looks at the schedstat of a process that slept."""
 READ_EVERY: Final = 30
 """Passes between two full reads of one: its nice or name may have changed without it running."""
