@@ -1,9 +1,11 @@
 """The only writer: brings threads and sessions to their class, ledger first, read back after."""
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
+from smoothtask.actuator.inherit import Bequests, Relative, inheritable
 from smoothtask.actuator.ledger import Entry, Key, Ledger, LedgerError
 from smoothtask.actuator.mechanism import describe
 from smoothtask.actuator.plan import (
@@ -20,7 +22,7 @@ from smoothtask.actuator.resolve import Abilities, Held, Leave, Move, resolve_io
 from smoothtask.actuator.restore import restore
 from smoothtask.kernel.sched import Autogroup
 from smoothtask.model.change import Acted, Change, IoPrio, Knob, Outcome, SchedAttr, Status, Target, Value
-from smoothtask.model.classes import ClassEffect, PriorityClass
+from smoothtask.model.classes import NICE_CEILING, NICE_FLOOR, ClassEffect, PriorityClass
 from smoothtask.model.decision import Decision
 from smoothtask.model.group import AppGroup
 from smoothtask.model.tasks import ProcKey, TaskTable
@@ -37,6 +39,26 @@ class Kernel(Protocol):
     def set_autogroup(self, pid: int, nice: int, /) -> None: ...
     def start_ticks(self, pid: int, tid: int | None = None, /) -> int | None: ...
     def cpu_task_group(self, pid: int, /) -> str | None: ...
+
+
+REMEMBER_TICKS = 500
+"""How long what was put back may still turn up in children that began just before: 5 s."""
+
+
+class _Step(NamedTuple):
+    """A change, and the value that it was resolved from."""
+
+    change: Change
+    now: Value
+    sid: int
+
+    @property
+    def key(self) -> Key:
+        return Key(self.change.knob, self.change.target.tid, self.change.target.tid_start_ticks)
+
+    @property
+    def puts_back(self) -> bool:
+        return self.change.old == self.change.new
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +92,11 @@ class Actuator:
         self._left_alone: dict[int, tuple[str, bool]] = {}
         """Thread → its group, and whether somebody changed what we had set."""
         self._mechanisms: dict[str, str] = {}
+        self._foreign_sessions: set[int] = set()
+        """Autogroups that somebody else cares for, or that the kernel does not let us change."""
+        self._put_back: list[tuple[int, Entry]] = []
+        """What was put back, and until when its heirs may turn up."""
+        self._family: dict[int, Relative] = {}
         self._ledger_broken = False
 
     def act(
@@ -85,13 +112,16 @@ class Actuator:
         del groups  # what a class means to the kernel depends on nothing else of a group
         wanted = {d.group: UNTOUCHED if d.protected else int(d.target) for d in decisions}
         whys = {d.group: d.text for d in decisions}
+        self._put_back = [(until, e) for until, e in self._put_back if until > now_ticks]
+        bequests = Bequests([*self._ledger.entries.values(), *(e for _, e in self._put_back)])
+        intents = make_plan(table, row_groups, wanted, self._view, bequests.pids, bequests.sids)
+        if intents and bequests.sids:
+            self._family = _family(table) if complete else {**self._family, **_family(table)}
+        events: list[str] = []
+        outcomes = self._bring(intents, whys, bequests, now_ticks, events)
         if complete:
             self._forget_dead(table)
-        intents = make_plan(table, row_groups, wanted, self._view, self._lowered_sids())
-        outcomes, events = self._bring(intents, whys, now_ticks)
-        if complete:
-            session = self._sessions(decisions, table, row_groups, now_ticks)
-            outcomes += session
+            outcomes += self._sessions(decisions, table, row_groups, now_ticks, events)
             self._mechanisms = self._describe(decisions)
         if intents:
             self._view = view_of(self._settled)
@@ -105,7 +135,12 @@ class Actuator:
         """Put everything back; says what could not be."""
         outcomes = restore(self._ledger, self._kernel)
         self._settled.clear()
-        self._left_alone.clear()
+        self._left_alone = {code: owner for code, owner in self._left_alone.items() if owner[1]}
+        for outcome in outcomes:
+            if outcome.status is Status.CHANGED and outcome.change.knob is not Knob.AUTOGROUP:
+                self._left_alone[code_of(outcome.change.target)] = (outcome.change.group, True)
+            elif outcome.status is Status.CHANGED:
+                self._foreign_sessions.add(outcome.change.target.tid)
         self._mechanisms = {}
         self._view = View()
         bad = {Status.CHANGED, Status.DENIED, Status.FAILED}
@@ -118,18 +153,22 @@ class Actuator:
     # --- threads ---------------------------------------------------------------------------------------
 
     def _bring(
-        self, intents: Sequence[Intent], whys: Mapping[str, str], now_ticks: int
-    ) -> tuple[list[Outcome], list[str]]:
-        changes: list[tuple[Change, bool, int]] = []
-        events: list[str] = []
+        self,
+        intents: Sequence[Intent],
+        whys: Mapping[str, str],
+        bequests: Bequests,
+        now_ticks: int,
+        events: list[str],
+    ) -> list[Outcome]:
+        steps: list[_Step] = []
         for intent in intents:
             found = self._find(intent)
             if found is None:
                 self._settled.pop(code_of(intent.target), None)
                 continue
-            changes += self._resolve(found, whys.get(intent.group, ""), events)
+            steps += self._resolve(found, whys.get(intent.group, ""), bequests, events)
             self._settled[code_of(intent.target)] = Settled(intent.wanted, found.sched.nice)
-        return self._write(changes, now_ticks, events), events
+        return self._write(steps, now_ticks, events)
 
     def _find(self, intent: Intent) -> _Found | None:
         """Read a thread's values, if it is still the one that the plan meant."""
@@ -141,101 +180,106 @@ class Actuator:
         except ProcessLookupError:
             return None
 
-    def _resolve(self, found: _Found, why: str, events: list[str]) -> list[tuple[Change, bool, int]]:
+    def _resolve(self, found: _Found, why: str, bequests: Bequests, events: list[str]) -> list[_Step]:
         intent, code = found.intent, code_of(found.intent.target)
-        effect = None if intent.wanted == UNTOUCHED else self._effects[PriorityClass(intent.wanted)]
-        if self._left_alone.get(code, ("", False))[1]:
+        if self._left_alone.pop(code, ("", False))[1]:
+            self._left_alone[code] = (intent.group, True)
             return []
-        inherited = self._inherited(found)
-        answers: tuple[tuple[Knob, Value, Move | Leave | None], ...] = (
-            (
-                Knob.SCHED,
-                found.sched,
-                resolve_sched(
-                    found.sched, self._held(Knob.SCHED, intent), Knob.SCHED in inherited, effect, self._abilities
-                ),
-            ),
-            (
-                Knob.IOPRIO,
-                found.ioprio,
-                resolve_ioprio(found.ioprio, self._held(Knob.IOPRIO, intent), Knob.IOPRIO in inherited, effect),
-            ),
-        )
-        self._left_alone.pop(code, None)
-        changes = []
-        for knob, now, answer in answers:
+        effect = None if intent.wanted == UNTOUCHED else self._effects[PriorityClass(intent.wanted)]
+        answers = self._answers(found, effect, bequests)
+        theirs = [a for a in answers.values() if isinstance(a, Leave) and a.changed_by_others]
+        if theirs:  # all of a thread that somebody else cares for is theirs: what else is ours there is put back
+            events.append(f"{intent.group}: thread {intent.target.tid} is left alone: {theirs[0].why}")
+            answers = self._answers(found, None, bequests)
+        steps = []
+        for knob, answer in answers.items():
             if isinstance(answer, Leave):
-                self._left_alone[code] = (intent.group, answer.changed_by_others)
                 self._ledger.drop([self._key(knob, intent)])
-                if answer.changed_by_others:
-                    events.append(f"{intent.group}: thread {intent.target.tid} is left alone: {answer.why}")
-                    break  # all of a thread that somebody else cares for is theirs
+                self._left_alone.setdefault(code, (intent.group, bool(theirs)))
             elif answer is not None:
+                now = found.sched if knob is Knob.SCHED else found.ioprio
                 change = Change(knob, intent.target, answer.old, answer.new, intent.group, why)
-                changes.append((change, answer.write and answer.new != now, intent.sid))
-        return changes
+                steps.append(_Step(change, now, intent.sid))
+        return steps
 
-    def _held(self, knob: Knob, intent: Intent) -> Held | None:
+    def _answers(
+        self, found: _Found, effect: ClassEffect | None, bequests: Bequests
+    ) -> dict[Knob, Move | Leave | None]:
+        sched, ioprio = self._held(Knob.SCHED, found, bequests), self._held(Knob.IOPRIO, found, bequests)
+        return {
+            Knob.SCHED: resolve_sched(found.sched, *sched, effect, self._abilities),
+            Knob.IOPRIO: resolve_ioprio(found.ioprio, *ioprio, effect),
+        }
+
+    def _held(self, knob: Knob, found: _Found, bequests: Bequests) -> tuple[Held | None, bool]:
+        """What we changed there, if anything, and whether the thread has it from another one."""
+        intent = found.intent
         entry = self._ledger.entries.get(self._key(knob, intent))
-        return None if entry is None else Held(entry.old, entry.new)
+        if entry is not None:
+            return Held(entry.old, entry.new), False
+        now: Value = found.sched if knob is Knob.SCHED else found.ioprio
+        target = intent.target
+        return None, bequests.source(knob, now, target.pid, target.tid_start_ticks, self._family) is not None
 
     @staticmethod
     def _key(knob: Knob, intent: Intent) -> Key:
         return Key(knob, intent.target.tid, intent.target.tid_start_ticks)
 
-    def _inherited(self, found: _Found) -> frozenset[Knob]:
-        """Which values a thread has from one that we changed, in its session, before it began."""
-        start, sid = found.intent.target.tid_start_ticks, found.intent.sid
-        if found.sched.nice <= 0 and found.ioprio == IoPrio(0, 0):
-            return frozenset()
-        knobs = set()
-        for e in self._ledger.entries.values():
-            if e.sid == sid and e.at_ticks <= start:
-                if isinstance(e.new, SchedAttr) and e.new.nice == found.sched.nice > 0:
-                    knobs.add(Knob.SCHED)
-                elif isinstance(e.new, IoPrio) and e.new == found.ioprio != e.old:
-                    knobs.add(Knob.IOPRIO)
-        return frozenset(knobs)
-
-    def _lowered_sids(self) -> frozenset[int]:
-        return frozenset(
-            e.sid for e in self._ledger.entries.values() if isinstance(e.new, SchedAttr) and e.new.nice > 0
-        )
-
-    def _write(self, changes: Sequence[tuple[Change, bool, int]], now_ticks: int, events: list[str]) -> list[Outcome]:
+    def _write(self, steps: Sequence[_Step], now_ticks: int, events: list[str]) -> list[Outcome]:
         """Ledger, then kernel, then a look at what became of it."""
-        keep = [c for c in changes if c[0].old != c[0].new]
-        entries = [Entry(c.knob, c.target, c.old, c.new, c.group, c.why, sid, now_ticks) for c, _write, sid in keep]
+        entries = {s.key: _entry(s, now_ticks) for s in steps if not s.puts_back}
         try:
-            self._ledger.record(entries)
+            self._ledger.record(list(entries.values()))
             self._ledger_broken = False
         except LedgerError as error:
             if not self._ledger_broken:
                 events.append(f"nothing is changed any more: {error}")
             self._ledger_broken = True
-            changes = [c for c in changes if c[0].old == c[0].new]  # putting back needs no record
-        outcomes = []
-        finished = []
-        for change, write, _sid in changes:
-            outcome = self._set(change) if write else Outcome(change, Status.APPLIED)
+            for step in steps:
+                if not step.puts_back:
+                    self._settled.pop(code_of(step.change.target), None)  # tried again
+            steps = [s for s in steps if s.puts_back]  # putting back needs no record
+        outcomes, amended, finished = [], [], []
+        for step in steps:
+            outcome, actual = self._set(step.change) if step.now != step.change.new else (_fine(step), step.now)
             outcomes.append(outcome)
-            if outcome.status is not Status.APPLIED or change.old == change.new:
-                finished.append(Key(change.knob, change.target.tid, change.target.tid_start_ticks))
-            if outcome.status is Status.APPLIED and isinstance(change.new, SchedAttr):
-                code = code_of(change.target)
-                settled = self._settled.get(code)
-                if settled is not None:
-                    self._settled[code] = Settled(settled.wanted, change.new.nice)
-            if outcome.status in {Status.DENIED, Status.FAILED}:
-                self._left_alone[code_of(change.target)] = (change.group, False)
-                events.append(f"{change.group}: {change.knob} of {change.target.tid}: {outcome.detail}")
-        self._ledger.drop(finished)
+            self._note(outcome, events)
+            if actual == step.change.old:
+                finished.append(step.key)
+            elif outcome.status is Status.GONE and step.change.knob is not Knob.AUTOGROUP:
+                continue  # its heirs may live: forgotten with the dead
+            elif outcome.status is not Status.APPLIED and step.key in entries:
+                # Refused, or made something else of: what is there now is still our doing.
+                amended.append(replace(entries[step.key], new=step.now if actual is None else actual))
+        self._put_back += [
+            (now_ticks + REMEMBER_TICKS, e)
+            for k in finished
+            if (e := self._ledger.entries.get(k)) is not None and inheritable(e)
+        ]
+        with contextlib.suppress(LedgerError):  # the record from before the write undoes it just as well
+            self._ledger.record([e for e in amended if e.new != e.old])
+        self._ledger.drop([*finished, *(e.key for e in amended if e.new == e.old)])
         return outcomes
 
-    def _set(self, change: Change) -> Outcome:
-        """Write one value and read it back."""
+    def _note(self, outcome: Outcome, events: list[str]) -> None:
+        change, code = outcome.change, code_of(outcome.change.target)
+        if outcome.status in {Status.DENIED, Status.FAILED}:
+            events.append(f"{change.group}: {change.knob} of {change.target.tid}: {outcome.detail}")
+            if change.knob is Knob.AUTOGROUP:
+                self._foreign_sessions.add(change.target.tid)
+            else:
+                self._left_alone[code] = (change.group, False)
+        elif outcome.status is Status.APPLIED and isinstance(change.new, SchedAttr) and code in self._settled:
+            self._settled[code] = Settled(self._settled[code].wanted, change.new.nice)
+
+    def _set(self, change: Change) -> tuple[Outcome, Value | None]:
+        """Write one value and read it back; `None`: it could not be read, or was not written."""
         target, new = change.target, change.new
         try:
+            if change.knob is not Knob.AUTOGROUP and (
+                self._kernel.start_ticks(target.pid, target.tid) != target.tid_start_ticks
+            ):
+                return Outcome(change, Status.GONE), None
             if isinstance(new, SchedAttr):
                 self._kernel.set_sched(target.tid, new)
                 now: Value = self._kernel.get_sched(target.tid)
@@ -247,29 +291,29 @@ class Actuator:
                 group = self._kernel.get_autogroup(target.pid)
                 now = new if group is None else group.nice
         except (ProcessLookupError, FileNotFoundError):
-            return Outcome(change, Status.GONE)
+            return Outcome(change, Status.GONE), None
         except PermissionError as error:
-            return Outcome(change, Status.DENIED, error.strerror or "not permitted")
+            return Outcome(change, Status.DENIED, error.strerror or "not permitted"), None
         except OSError as error:
-            return Outcome(change, Status.FAILED, error.strerror or str(error))
+            return Outcome(change, Status.FAILED, error.strerror or str(error)), None
         if now != new:
-            return Outcome(change, Status.FAILED, f"the kernel made {now} of {new}")
-        return Outcome(change, Status.APPLIED)
+            return Outcome(change, Status.FAILED, f"the kernel made {now} of {new}"), now
+        return Outcome(change, Status.APPLIED), now
 
     def _forget_dead(self, table: TaskTable) -> None:
-        living = set(thread_codes(table.threads).tolist())
-        if self._settled.keys() <= living and not self._ledger.entries:
+        """Let go of threads that left, but for one entry of each value that others of their session may have."""
+        if not self._settled and not self._ledger.entries:
             return
+        living = set(thread_codes(table.threads).tolist())
         dead = self._settled.keys() - living
         for code in dead:
             del self._settled[code]
-            self._left_alone.pop(code, None)
-        gone = [
-            k
-            for k, e in self._ledger.entries.items()
-            if k.knob is not Knob.AUTOGROUP and code_of(e.target) not in living
-        ]
-        self._ledger.drop(gone)
+        for code in self._left_alone.keys() - living:
+            del self._left_alone[code]
+        threads = [e for k, e in self._ledger.entries.items() if k.knob is not Knob.AUTOGROUP]
+        gone = [e for e in threads if code_of(e.target) not in living]
+        if gone:
+            self._ledger.drop(_of_no_more_use(gone, threads, frozenset(table.processes["sid"].tolist())))
         if dead:
             self._view = view_of(self._settled)
 
@@ -281,61 +325,86 @@ class Actuator:
         table: TaskTable,
         row_groups: Sequence[str],
         now_ticks: int,
+        events: list[str],
     ) -> list[Outcome]:
         """Autogroup nice of sessions that one application owns alone."""
         if not self._autogroups:
             return []
-        wanted = {d.group: d for d in decisions if not d.protected}
+        wanted = {d.group: d for d in decisions if not d.protected and d.target is not PriorityClass.NORMAL}
+        ours = {e.sid: e for k, e in self._ledger.entries.items() if k.knob is Knob.AUTOGROUP}
+        if not wanted and not ours:
+            return []
         owners = _session_owners(table, row_groups)
-        changes: list[tuple[Change, bool, int]] = []
+        steps: list[_Step] = []
         for sid, (group, key) in owners.items():
-            decision = wanted.get(group)
-            effect = self._effects[decision.target] if decision is not None else None
-            nice = effect.autogroup_nice if effect is not None else None
-            entry = self._autogroup_entry(sid)
-            if nice is None and entry is None:
-                continue
-            change = self._autogroup_change(key, group, nice, entry, decision.text if decision else "")
-            if change is not None:
-                changes.append((change, True, sid))
-        living = frozenset(owners) | frozenset(table.processes["sid"].tolist())
-        self._ledger.drop(
-            [k for k, e in self._ledger.entries.items() if k.knob is Knob.AUTOGROUP and e.sid not in living]
-        )
-        events: list[str] = []
-        return self._write(changes, now_ticks, events) if changes else []
+            decision, entry = wanted.get(group), ours.get(sid)
+            nice = self._effects[decision.target].autogroup_nice if decision is not None else None
+            if nice is not None or entry is not None:
+                step = self._session_step(key, sid, group, nice, entry, decision.text if decision else "")
+                steps += [step] if step is not None else []
+        living = frozenset(table.processes["sid"].tolist())
+        self._ledger.drop([e.key for sid, e in ours.items() if sid not in living])
+        return self._write(steps, now_ticks, events)
 
-    def _autogroup_entry(self, sid: int) -> Entry | None:
-        return next((e for e in self._ledger.entries.values() if e.knob is Knob.AUTOGROUP and e.sid == sid), None)
-
-    def _autogroup_change(
-        self, key: ProcKey, group: str, nice: int | None, entry: Entry | None, why: str
-    ) -> Change | None:
+    def _session_step(
+        self, key: ProcKey, sid: int, group: str, nice: int | None, entry: Entry | None, why: str
+    ) -> _Step | None:
         if entry is not None and nice == entry.new:
             return None
         if entry is None and self._kernel.cpu_task_group(key.pid) != "/":
             return None  # inside a cgroup with the cpu controller an autogroup means nothing (sched(7))
         now = self._kernel.get_autogroup(key.pid)
-        if now is None or self._kernel.start_ticks(key.pid) != key.start_ticks:
+        if now is None or now.id in self._foreign_sessions or self._kernel.start_ticks(key.pid) != key.start_ticks:
             return None
         if entry is None and now.nice != 0:
             return None  # somebody's choice
         if entry is not None and now.nice != entry.new:
+            self._foreign_sessions.add(now.id)
             self._ledger.drop([entry.key])
             return None
-        old = entry.old if entry is not None else now.nice
-        if (nice or 0) < now.nice and not self._abilities.may_raise:
+        old = entry.old if entry is not None and isinstance(entry.old, int) else now.nice
+        new = old if nice is None else min(max(nice, NICE_FLOOR), NICE_CEILING)
+        if new == now.nice or (min(new, now.nice) < 0 and not self._abilities.may_raise):
             return None
         target = Target(key.pid, key.start_ticks, now.id, 0)
-        return Change(Knob.AUTOGROUP, target, old, old if nice is None else nice, group, why)
+        return _Step(Change(Knob.AUTOGROUP, target, old, new, group, why), now.nice, sid)
 
     # --- words -----------------------------------------------------------------------------------------
 
     def _describe(self, decisions: Sequence[Decision]) -> dict[str, str]:
         by_group: dict[str, list[Entry]] = {}
         for entry in self._ledger.entries.values():
+            if entry.knob is not Knob.AUTOGROUP and code_of(entry.target) not in self._settled:
+                continue  # kept for its heirs
             by_group.setdefault(entry.group, []).append(entry)
         return {d.group: describe(by_group[d.group]) for d in decisions if d.group in by_group}
+
+
+def _fine(step: _Step) -> Outcome:
+    return Outcome(step.change, Status.APPLIED)
+
+
+def _entry(step: _Step, now_ticks: int) -> Entry:
+    c = step.change
+    return Entry(c.knob, c.target, c.old, c.new, c.group, c.why, step.sid, now_ticks, step.now)
+
+
+def _family(table: TaskTable) -> dict[int, Relative]:
+    p = table.processes
+    rows = zip(p["ppid"].tolist(), p["sid"].tolist(), p["nice"].tolist(), strict=True)
+    return dict(zip(p["pid"].tolist(), map(Relative._make, rows), strict=True))
+
+
+def _of_no_more_use(gone: Sequence[Entry], threads: Sequence[Entry], living_sids: frozenset[int]) -> list[Key]:
+    """Entries of threads that left, but for the oldest of each value in a session that goes on."""
+    oldest: dict[tuple[int, Value, Value], Entry] = {}
+    for entry in threads:
+        if inheritable(entry):
+            known = oldest.setdefault((entry.sid, entry.old, entry.new), entry)
+            if entry.at_ticks < known.at_ticks:
+                oldest[entry.sid, entry.old, entry.new] = entry
+    kept = {e.key for e in oldest.values() if e.sid in living_sids}
+    return [e.key for e in gone if e.key not in kept]
 
 
 def _session_owners(table: TaskTable, row_groups: Sequence[str]) -> dict[int, tuple[str, ProcKey]]:

@@ -18,7 +18,8 @@ from smoothtask.model.change import IoPrio, Knob, SchedAttr, Target, Value
 
 VERSION = 1
 COMPACT_ABOVE = 2000
-LINE_LIMIT = 4096
+LINE_LIMIT = 16_384
+"""Above the longest that is written: a group and a reason of 200 characters, each escaped to 12 bytes."""
 
 
 class LedgerError(Exception):
@@ -47,6 +48,13 @@ class Entry:
     """Session of the process: children that inherited the value are looked for there."""
     at_ticks: int
     """When, in clock ticks since boot: what started before cannot have inherited it."""
+    before: Value | None = None
+    """What it was just before this write, an earlier value of ours maybe: a crash may come before the write."""
+
+    @property
+    def ours(self) -> tuple[Value | None, ...]:
+        """The values that are there by our doing."""
+        return self.new, self.before
 
     @property
     def key(self) -> Key:
@@ -78,6 +86,9 @@ class Ledger:
             found = os.fstat(ledger._fd)
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
                 raise LedgerError(f"{path}: expected a regular file of uid {os.geteuid()}")
+            folder = path.parent.stat()
+            if folder.st_uid != os.geteuid() or folder.st_mode & stat.S_IWOTH:
+                raise LedgerError(f"{path.parent}: expected a directory of uid {os.geteuid()} that nobody else writes")
             with open(path, "rb") as file:
                 ledger._replay(file.read())
             ledger._rewrite()
@@ -161,7 +172,7 @@ class Ledger:
                 elif "drop" in record:
                     knob, tid, start = record["drop"]
                     self.entries.pop(Key(Knob(knob), tid, start), None)
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 self.notes.append(f"a record of the ledger makes no sense: {error!r}")
 
 
@@ -185,11 +196,11 @@ def _line(record: dict[str, Any]) -> bytes:
 
 
 def _encode(e: Entry) -> list[Any]:
-    return [e.knob, e.target, e.old, e.new, e.group[:200], e.why[:200], e.sid, e.at_ticks]
+    return [e.knob, e.target, e.old, e.new, e.group[:200], e.why[:200], e.sid, e.at_ticks, e.before]
 
 
 def _decode(fields: list[Any]) -> Entry:
-    knob, target, old, new, group, why, sid, at_ticks = fields
+    knob, target, old, new, group, why, sid, at_ticks, before = fields
     return Entry(
         Knob(knob),
         Target(*map(int, target)),
@@ -199,6 +210,7 @@ def _decode(fields: list[Any]) -> Entry:
         str(why),
         int(sid),
         int(at_ticks),
+        None if before is None else _value(Knob(knob), before),
     )
 
 

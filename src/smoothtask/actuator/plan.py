@@ -70,12 +70,13 @@ def make_plan(
     row_groups: Sequence[str],
     wanted: Mapping[str, int],
     view: View,
+    lowered_pids: frozenset[int],
     lowered_sids: frozenset[int],
 ) -> list[Intent]:
     """The threads that are not as they should be.
 
-    *wanted*: group → class or UNTOUCHED; NORMAL counts as UNTOUCHED. *lowered_sids*: sessions in which something
-    was lowered, so that what left its group since may have inherited it.
+    *wanted*: group → class or UNTOUCHED; NORMAL counts as UNTOUCHED. *lowered_pids* and *lowered_sids*:
+    processes and sessions in which something was lowered, so that what left its group since may have inherited it.
     """
     processes, threads = table.processes, table.threads
     if not len(threads):
@@ -86,8 +87,10 @@ def make_plan(
     wish = np.where(processes["pid"][row] == threads["tgid"], by_row[row], np.int8(UNKNOWN))
     known, settled_wish, settled_nice = _known(view, thread_codes(threads))
     differs = known & ((settled_wish != wish) | (settled_nice != threads["nice"]))
-    inherited = ~known & (threads["nice"] > 0) & np.isin(processes["sid"][row], list(lowered_sids))
-    fresh = ~known & ((wish > UNTOUCHED) | inherited)
+    fresh = ~known & (wish > UNTOUCHED)
+    if lowered_sids:
+        near = np.isin(processes["sid"], list(lowered_sids)) | np.isin(processes["ppid"], list(lowered_pids))
+        fresh |= ~known & (threads["nice"] > 0) & near[row]
     look = (wish != UNKNOWN) & (differs | fresh)
     intents = []
     for i in np.flatnonzero(look).tolist():

@@ -76,7 +76,7 @@ def resolve_sched(
     wanted = original if effect is None else _wanted_sched(original, effect, abilities)
     if wanted.nice < now.nice and not abilities.may_raise:
         return Leave("raising it again would need root")
-    if wanted.nice > original.nice and not abilities.may_raise:
+    if not abilities.may_raise and (wanted.nice > original.nice or wanted.reset_on_fork > original.reset_on_fork):
         return Leave("could not be undone without root")
     if wanted == now and (held is not None or original == now):
         return None

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from smoothtask.actuator.inherit import Bequests, Relative
 from smoothtask.actuator.ledger import Entry, Key, Ledger
 from smoothtask.kernel.procfs import Stat, parse_stat
 from smoothtask.model.change import Change, IoPrio, Knob, Outcome, SchedAttr, Status, Target
@@ -15,15 +17,17 @@ if TYPE_CHECKING:
 def restore(ledger: Ledger, kernel: "Kernel", proc_root: str = "/proc") -> tuple[Outcome, ...]:
     """Newest first; a value that somebody changed since is left and said. Children that inherited are reached too."""
     entries = list(reversed(ledger.entries.values()))
-    outcomes = [_put_back(entry, kernel) for entry in entries]
+    outcomes = [_put_back(entry, kernel, proc_root) for entry in entries]
     known = {e.key for e in entries}
+    parents = entries.copy()
     # What inherits may go on being born while we put back: look until nobody new is found.
     for _ in range(5):
-        heirs = [h for h in _heirs(entries, proc_root) if h.key not in known]
+        heirs = [h for h in _heirs(Bequests(parents), kernel, proc_root) if h.key not in known]
         if not heirs:
             break
         known.update(h.key for h in heirs)
-        outcomes += [o for h in heirs if (o := _put_back(h, kernel)).status is not Status.CHANGED]
+        parents += heirs
+        outcomes += [o for h in heirs if (o := _put_back(h, kernel, proc_root)).status is not Status.CHANGED]
     undone = {Status.APPLIED, Status.GONE, Status.CHANGED}
     ledger.drop([Key(*_key(o.change)) for o in outcomes if o.status in undone])
     return tuple(outcomes)
@@ -33,18 +37,18 @@ def _key(change: Change) -> tuple[Knob, int, int]:
     return change.knob, change.target.tid, change.target.tid_start_ticks
 
 
-def _put_back(entry: Entry, kernel: "Kernel") -> Outcome:
+def _put_back(entry: Entry, kernel: "Kernel", proc_root: str) -> Outcome:
     change = Change(entry.knob, entry.target, entry.new, entry.old, entry.group, "restored")
     try:
         if entry.knob is Knob.AUTOGROUP:
-            return _put_back_session(entry, change, kernel)
+            return _put_back_session(entry, change, kernel, proc_root)
         t = entry.target
         if kernel.start_ticks(t.pid, t.tid) != t.tid_start_ticks:
             return Outcome(change, Status.GONE)
         now = kernel.get_sched(t.tid) if entry.knob is Knob.SCHED else kernel.get_ioprio(t.tid)
         if now == entry.old:
             return Outcome(change, Status.APPLIED, "was so already")
-        if now != entry.new:
+        if now not in entry.ours:
             return Outcome(change, Status.CHANGED, f"{entry.knob} of thread {t.tid} is somebody else's by now: {now}")
         if isinstance(entry.old, SchedAttr):
             kernel.set_sched(t.tid, entry.old)
@@ -59,15 +63,15 @@ def _put_back(entry: Entry, kernel: "Kernel") -> Outcome:
     return Outcome(change, Status.APPLIED)
 
 
-def _put_back_session(entry: Entry, change: Change, kernel: "Kernel") -> Outcome:
+def _put_back_session(entry: Entry, change: Change, kernel: "Kernel", proc_root: str) -> Outcome:
     """An autogroup outlives the process it was changed through: any of its members will do."""
     if not isinstance(entry.new, int) or not isinstance(entry.old, int):
         return Outcome(change, Status.FAILED, "not an autogroup's value")
-    for pid in (entry.target.pid, *_session_members(entry.sid)):
+    for pid in (entry.target.pid, *_session_members(entry.sid, proc_root)):
         group = kernel.get_autogroup(pid)
         if group is None or group.id != entry.target.tid:
             continue
-        if group.nice == entry.new:
+        if group.nice in entry.ours and group.nice != entry.old:
             kernel.set_autogroup(pid, entry.old)
             return Outcome(change, Status.APPLIED)
         said = f"autogroup {group.id} has nice {group.nice} by now, which is not ours"
@@ -75,30 +79,33 @@ def _put_back_session(entry: Entry, change: Change, kernel: "Kernel") -> Outcome
     return Outcome(change, Status.GONE)
 
 
-def _session_members(sid: int, proc_root: str = "/proc") -> Iterable[int]:
+def _session_members(sid: int, proc_root: str) -> Iterable[int]:
     for pid, _tid, stat in _all_threads(proc_root, leaders_only=True):
         if stat.sid == sid:
             yield pid
 
 
-def _heirs(entries: list[Entry], proc_root: str) -> list[Entry]:
-    """Threads that have a value which we gave to another one of their session before they began."""
-    lowered = [e for e in entries if e.knob in {Knob.SCHED, Knob.IOPRIO}]
-    sids = {e.sid for e in lowered}
+def _heirs(bequests: Bequests, kernel: "Kernel", proc_root: str) -> list[Entry]:
+    """Threads that have a value from one that we changed: recorded nowhere, for they began since the last look."""
+    if not bequests.sids:
+        return []
+    threads = list(_all_threads(proc_root))
+    family = {pid: Relative(s.ppid, s.sid, s.nice) for pid, tid, s in threads if pid == tid}
+    starts = {pid: s.start_ticks for pid, tid, s in threads if pid == tid}
     heirs = []
-    for pid, tid, stat in _all_threads(proc_root):
-        if stat.sid not in sids:
-            continue
-        for e in lowered:
-            may = e.sid == stat.sid and e.at_ticks <= stat.start_ticks
-            if may and (not isinstance(e.new, SchedAttr) or e.new.nice == stat.nice > 0):
-                heirs.append(_heir(e, pid, tid, stat.start_ticks))
-    return list({h.key: h for h in heirs}.values())
-
-
-def _heir(e: Entry, pid: int, tid: int, start_ticks: int) -> Entry:
-    new = e.new._replace(reset_on_fork=False) if isinstance(e.new, SchedAttr) else e.new
-    return Entry(e.knob, Target(pid, start_ticks, tid, start_ticks), e.old, new, e.group, e.why, e.sid, e.at_ticks)
+    for pid, tid, stat in threads:
+        target = Target(pid, starts.get(pid, 0), tid, stat.start_ticks)
+        for knob in (Knob.SCHED, Knob.IOPRIO):
+            if knob is Knob.SCHED and stat.nice <= 0:
+                continue
+            try:
+                value = kernel.get_sched(tid) if knob is Knob.SCHED else kernel.get_ioprio(tid)
+            except ProcessLookupError:
+                break
+            source = bequests.source(knob, value, pid, stat.start_ticks, family)
+            if source is not None:
+                heirs.append(replace(source, target=target, new=value, before=None))
+    return heirs
 
 
 def _all_threads(proc_root: str, leaders_only: bool = False) -> Iterable[tuple[int, int, Stat]]:
