@@ -50,8 +50,9 @@ class FakeKernel:
         own = sid if sid is not None else parent.sid if parent is not None else tid
         new = Thread(tid, tid, self.now, parent.tid if parent else 1, own, group)
         if parent is not None:
-            reset = parent.sched.reset_on_fork and parent.sched.nice < 1
-            new.sched = SchedAttr(parent.sched.policy, 0, 0, False) if reset else parent.sched
+            had = parent.sched
+            reset = SchedAttr(had.policy, max(had.nice, 0), 0, reset_on_fork=False)  # kernel/sched/core.c: sched_fork()
+            new.sched = reset if had.reset_on_fork else had
             new.ioprio, new.original = parent.ioprio, parent.original
         self.threads[tid] = new
         self.sessions.setdefault(own, 0)

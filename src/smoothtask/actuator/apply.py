@@ -391,7 +391,7 @@ def _entry(step: _Step, now_ticks: int) -> Entry:
 
 def _family(table: TaskTable) -> dict[int, Relative]:
     p = table.processes
-    rows = zip(p["ppid"].tolist(), p["sid"].tolist(), p["nice"].tolist(), strict=True)
+    rows = zip(p["ppid"].tolist(), p["sid"].tolist(), p["nice"].tolist(), p["start_ticks"].tolist(), strict=True)
     return dict(zip(p["pid"].tolist(), map(Relative._make, rows), strict=True))
 
 

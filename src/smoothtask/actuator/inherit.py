@@ -21,6 +21,7 @@ class Relative(NamedTuple):
     ppid: int
     sid: int
     nice: int
+    start_ticks: int
 
 
 class _Will(NamedTuple):
@@ -38,7 +39,7 @@ class Bequests:
             if inheritable(entry):
                 will = _Will(entry.at_ticks, entry)
                 for wills, who in ((self._by_pid, entry.target.pid), (self._by_sid, entry.sid)):
-                    key = (who, entry.knob, entry.new)
+                    key = (who, entry.knob, bequest(entry.new))
                     wills[key] = min(wills.get(key, will), will, key=lambda w: w.at_ticks)
         self.pids = frozenset(pid for pid, _, _ in self._by_pid)
         self.sids = frozenset(sid for sid, _, _ in self._by_sid)
@@ -47,24 +48,39 @@ class Bequests:
         self, knob: Knob, value: Value, pid: int, start_ticks: int, family: Mapping[int, Relative]
     ) -> Entry | None:
         """The entry that a thread of *pid*, begun at *start_ticks*, has its *value* from."""
-        own_sid = family[pid].sid if pid in family else None
+        if pid not in family:
+            return None
+        sid = family[pid].sid
         for _ in range(GENERATIONS):
-            will = self._by_pid.get((pid, knob, value))
-            if will is not None and will.at_ticks <= start_ticks:
-                return will.entry
-            parent = family.get(family[pid].ppid) if pid in family else None
-            if parent is None or parent.sid != own_sid:
-                # The parent left, or the session begins here; one step up may still be a parent that we changed.
-                above = self._by_pid.get((family[pid].ppid, knob, value)) if pid in family else None
-                will = above or (None if own_sid is None else self._by_sid.get((own_sid, knob, value)))
-                return will.entry if will is not None and will.at_ticks <= start_ticks else None
-            pid = family[pid].ppid
-            if isinstance(value, SchedAttr) and parent.nice != value.nice and not self._was_changed(pid, knob, value):
-                return None
+            if (entry := self._of_process((pid, knob, value), start_ticks, family)) is not None:
+                return entry
+            above = family[pid].ppid
+            parent = family.get(above)
+            if parent is None or parent.sid != sid:  # the parent left, or the session begins here
+                of_parent = self._of_process((above, knob, value), start_ticks, family)
+                return of_parent or self._of_session((sid, knob, value), start_ticks, family)
+            changed = (above, knob, value) in self._by_pid
+            if isinstance(value, SchedAttr) and parent.nice != value.nice and not changed:
+                return None  # its parent never had the value: it was chosen
+            pid = above
         return None
 
-    def _was_changed(self, pid: int, knob: Knob, value: Value) -> bool:
-        return (pid, knob, value) in self._by_pid
+    def _of_process(
+        self, key: tuple[int, Knob, Value], start_ticks: int, family: Mapping[int, Relative]
+    ) -> Entry | None:
+        will, process = self._by_pid.get(key), family.get(key[0])
+        if will is None or process is None or will.at_ticks > start_ticks:
+            return None
+        return will.entry if will.entry.target.start_ticks == process.start_ticks else None
+
+    def _of_session(
+        self, key: tuple[int, Knob, Value], start_ticks: int, family: Mapping[int, Relative]
+    ) -> Entry | None:
+        will, leader = self._by_sid.get(key), family.get(key[0])
+        if will is None or will.at_ticks > start_ticks:
+            return None
+        reused = leader is not None and leader.start_ticks > max(will.at_ticks, will.entry.target.start_ticks)
+        return None if reused else will.entry
 
 
 def _with_earlier(entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -78,9 +94,16 @@ def _with_earlier(entries: Iterable[Entry]) -> Iterator[Entry]:
 def inheritable(entry: Entry) -> bool:
     """Whether children get the value: not what is raised (it resets on fork), and no session's value."""
     match entry.new:
-        case SchedAttr(nice=nice, reset_on_fork=reset):
-            return nice > 0 and not reset
+        case SchedAttr(nice=nice):
+            return nice > 0
         case IoPrio():
             return entry.new != entry.old
         case _:
             return False
+
+
+def bequest(value: Value) -> Value:
+    """What a child has of a parent's *value*: reset-on-fork leaves a positive nice, no slice and no flag."""
+    if isinstance(value, SchedAttr) and value.reset_on_fork:
+        return SchedAttr(value.policy, max(value.nice, 0), 0, reset_on_fork=False)
+    return value

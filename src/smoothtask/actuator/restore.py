@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smoothtask.actuator.inherit import Bequests, Relative
+from smoothtask.actuator.inherit import Bequests, Relative, bequest
 from smoothtask.actuator.ledger import Entry, Key, Ledger
 from smoothtask.kernel.procfs import Stat, parse_stat
 from smoothtask.model.change import Change, IoPrio, Knob, Outcome, SchedAttr, Status, Target
@@ -90,11 +90,12 @@ def _heirs(bequests: Bequests, kernel: "Kernel", proc_root: str) -> list[Entry]:
     if not bequests.sids:
         return []
     threads = list(_all_threads(proc_root))
-    family = {pid: Relative(s.ppid, s.sid, s.nice) for pid, tid, s in threads if pid == tid}
-    starts = {pid: s.start_ticks for pid, tid, s in threads if pid == tid}
+    family = {pid: Relative(s.ppid, s.sid, s.nice, s.start_ticks) for pid, tid, s in threads if pid == tid}
     heirs = []
     for pid, tid, stat in threads:
-        target = Target(pid, starts.get(pid, 0), tid, stat.start_ticks)
+        if pid not in family:
+            continue
+        target = Target(pid, family[pid].start_ticks, tid, stat.start_ticks)
         for knob in (Knob.SCHED, Knob.IOPRIO):
             if knob is Knob.SCHED and stat.nice <= 0:
                 continue
@@ -104,7 +105,7 @@ def _heirs(bequests: Bequests, kernel: "Kernel", proc_root: str) -> list[Entry]:
                 break
             source = bequests.source(knob, value, pid, stat.start_ticks, family)
             if source is not None:
-                heirs.append(replace(source, target=target, new=value, before=None))
+                heirs.append(replace(source, target=target, old=bequest(source.old), new=value, before=None))
     return heirs
 
 
