@@ -106,7 +106,10 @@ class Commands:
     def _find(self, frame: Frame, text: str) -> GroupFrame | str:
         """`find_group`, and pids of processes too quiet to be in the frame."""
         group = self.engine.world.group_of_pid(int(text)) if text.isdecimal() and len(text) < 9 else ""
-        return find_group(frame, group or text)
+        found = find_group(frame, group or text)
+        if isinstance(found, str) and "/" in group:  # a part that began since the frame was made
+            found = find_group(frame, group.partition("/")[0])
+        return found
 
     def _is_owner(self, caller: Caller) -> bool:
         return caller.uid in {0, self.engine.people.owner_uid}
