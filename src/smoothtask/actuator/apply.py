@@ -41,8 +41,8 @@ class Kernel(Protocol):
     def cpu_task_group(self, pid: int, /) -> str | None: ...
 
 
-REMEMBER_TICKS = 500
-"""How long what was put back may still turn up in children that began just before: 5 s."""
+REMEMBER_TICKS = 2000
+"""How long a value that is no longer in force may turn up in children born before: some ticks of 5 s."""
 
 
 class _Step(NamedTuple):
@@ -94,8 +94,6 @@ class Actuator:
         self._mechanisms: dict[str, str] = {}
         self._foreign_sessions: set[int] = set()
         """Autogroups that somebody else cares for, or that the kernel does not let us change."""
-        self._put_back: list[tuple[int, Entry]] = []
-        """What was put back, and until when its heirs may turn up."""
         self._family: dict[int, Relative] = {}
         self._ledger_broken = False
 
@@ -112,15 +110,15 @@ class Actuator:
         del groups  # what a class means to the kernel depends on nothing else of a group
         wanted = {d.group: UNTOUCHED if d.protected else int(d.target) for d in decisions}
         whys = {d.group: d.text for d in decisions}
-        self._put_back = [(until, e) for until, e in self._put_back if until > now_ticks]
-        bequests = Bequests([*self._ledger.entries.values(), *(e for _, e in self._put_back)])
+        self._ledger.expire(now_ticks)
+        bequests = Bequests([*self._ledger.entries.values(), *self._ledger.wills])
         intents = make_plan(table, row_groups, wanted, self._view, bequests.pids, bequests.sids)
         if intents and bequests.sids:
             self._family = _family(table) if complete else {**self._family, **_family(table)}
         events: list[str] = []
         outcomes = self._bring(intents, whys, bequests, now_ticks, events)
         if complete:
-            self._forget_dead(table)
+            self._forget_dead(table, now_ticks)
             outcomes += self._sessions(decisions, table, row_groups, now_ticks, events)
             self._mechanisms = self._describe(decisions)
         if intents:
@@ -229,7 +227,7 @@ class Actuator:
         """Ledger, then kernel, then a look at what became of it."""
         entries = {s.key: _entry(s, now_ticks) for s in steps if not s.puts_back}
         try:
-            self._ledger.record(list(entries.values()))
+            self._ledger.record(list(entries.values()), self._wills(steps, now_ticks))
             self._ledger_broken = False
         except LedgerError as error:
             if not self._ledger_broken:
@@ -251,15 +249,22 @@ class Actuator:
             elif outcome.status is not Status.APPLIED and step.key in entries:
                 # Refused, or made something else of: what is there now is still our doing.
                 amended.append(replace(entries[step.key], new=step.now if actual is None else actual))
-        self._put_back += [
-            (now_ticks + REMEMBER_TICKS, e)
-            for k in finished
-            if (e := self._ledger.entries.get(k)) is not None and inheritable(e)
-        ]
         with contextlib.suppress(LedgerError):  # the record from before the write undoes it just as well
             self._ledger.record([e for e in amended if e.new != e.old])
         self._ledger.drop([*finished, *(e.key for e in amended if e.new == e.old)])
         return outcomes
+
+    def _wills(self, steps: Sequence[_Step], now_ticks: int) -> list[Entry]:
+        """The values of ours that *steps* end, once a process."""
+        wills = {}
+        for step in steps:
+            if step.now != step.change.new:
+                held = self._ledger.entries.get(step.key)
+                since = held.at_ticks if held is not None else step.change.target.tid_start_ticks
+                ended = replace(_entry(step, since), new=step.now, before=None, until_ticks=now_ticks + REMEMBER_TICKS)
+                if inheritable(ended):
+                    wills[step.change.target.pid, step.now, step.sid] = ended
+        return list(wills.values())
 
     def _note(self, outcome: Outcome, events: list[str]) -> None:
         change, code = outcome.change, code_of(outcome.change.target)
@@ -300,8 +305,8 @@ class Actuator:
             return Outcome(change, Status.FAILED, f"the kernel made {now} of {new}"), now
         return Outcome(change, Status.APPLIED), now
 
-    def _forget_dead(self, table: TaskTable) -> None:
-        """Let go of threads that left, but for one entry of each value that others of their session may have."""
+    def _forget_dead(self, table: TaskTable, now_ticks: int) -> None:
+        """Let go of threads that left; what their children may have is remembered a while."""
         if not self._settled and not self._ledger.entries:
             return
         living = set(thread_codes(table.threads).tolist())
@@ -313,7 +318,12 @@ class Actuator:
         threads = [e for k, e in self._ledger.entries.items() if k.knob is not Knob.AUTOGROUP]
         gone = [e for e in threads if code_of(e.target) not in living]
         if gone:
-            self._ledger.drop(_of_no_more_use(gone, threads, frozenset(table.processes["sid"].tolist())))
+            with contextlib.suppress(LedgerError):  # the entries stay, and are tried again
+                heirs_of = _wills_of(
+                    gone, (e for e in threads if code_of(e.target) in living), now_ticks + REMEMBER_TICKS
+                )
+                self._ledger.record((), heirs_of)
+                self._ledger.drop([e.key for e in gone])
         if dead:
             self._view = view_of(self._settled)
 
@@ -395,16 +405,16 @@ def _family(table: TaskTable) -> dict[int, Relative]:
     return dict(zip(p["pid"].tolist(), map(Relative._make, rows), strict=True))
 
 
-def _of_no_more_use(gone: Sequence[Entry], threads: Sequence[Entry], living_sids: frozenset[int]) -> list[Key]:
-    """Entries of threads that left, but for the oldest of each value in a session that goes on."""
-    oldest: dict[tuple[int, Value, Value], Entry] = {}
-    for entry in threads:
+def _wills_of(gone: Sequence[Entry], living: Iterable[Entry], until_ticks: int) -> list[Entry]:
+    """One will of each value that threads which left had, unless a living one of the session bequeaths it longer."""
+    oldest: dict[tuple[int, Value], Entry] = {}
+    for entry in (*living, *gone):
         if inheritable(entry):
-            known = oldest.setdefault((entry.sid, entry.old, entry.new), entry)
+            known = oldest.setdefault((entry.sid, entry.new), entry)
             if entry.at_ticks < known.at_ticks:
-                oldest[entry.sid, entry.old, entry.new] = entry
-    kept = {e.key for e in oldest.values() if e.sid in living_sids}
-    return [e.key for e in gone if e.key not in kept]
+                oldest[entry.sid, entry.new] = entry
+    dead = {e.key for e in gone}
+    return [replace(e, until_ticks=until_ticks) for e in oldest.values() if e.key in dead]
 
 
 def _session_owners(table: TaskTable, row_groups: Sequence[str]) -> dict[int, tuple[str, ProcKey]]:

@@ -5,14 +5,14 @@ has it. What lost its parent is judged by its session. A child of a process that
 (`nice make` beside a lowered hog), and one that left both parent and session (a daemon) is not recognised.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from smoothtask.actuator.ledger import Entry
 from smoothtask.model.change import IoPrio, Knob, SchedAttr, Value
 
 GENERATIONS = 64
+FOREVER = float("inf")
 
 
 class Relative(NamedTuple):
@@ -26,7 +26,16 @@ class Relative(NamedTuple):
 
 class _Will(NamedTuple):
     at_ticks: int
+    until_ticks: float
     entry: Entry
+
+    def covers(self, start_ticks: int) -> bool:
+        return self.at_ticks <= start_ticks <= self.until_ticks
+
+
+def _merge(one: _Will, other: _Will) -> _Will:
+    older = min(one, other, key=lambda w: w.at_ticks)
+    return older._replace(until_ticks=max(one.until_ticks, other.until_ticks))
 
 
 class Bequests:
@@ -35,12 +44,13 @@ class Bequests:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_pid: dict[tuple[int, Knob, Value], _Will] = {}
         self._by_sid: dict[tuple[int, Knob, Value], _Will] = {}
-        for entry in _with_earlier(entries):
+        for entry in entries:
             if inheritable(entry):
-                will = _Will(entry.at_ticks, entry)
+                until = FOREVER if entry.until_ticks is None else entry.until_ticks
+                will = _Will(entry.at_ticks, until, entry)
                 for wills, who in ((self._by_pid, entry.target.pid), (self._by_sid, entry.sid)):
                     key = (who, entry.knob, bequest(entry.new))
-                    wills[key] = min(wills.get(key, will), will, key=lambda w: w.at_ticks)
+                    wills[key] = _merge(wills.get(key, will), will)
         self.pids = frozenset(pid for pid, _, _ in self._by_pid)
         self.sids = frozenset(sid for sid, _, _ in self._by_sid)
 
@@ -69,7 +79,7 @@ class Bequests:
         self, key: tuple[int, Knob, Value], start_ticks: int, family: Mapping[int, Relative]
     ) -> Entry | None:
         will, process = self._by_pid.get(key), family.get(key[0])
-        if will is None or process is None or will.at_ticks > start_ticks:
+        if will is None or process is None or not will.covers(start_ticks):
             return None
         return will.entry if will.entry.target.start_ticks == process.start_ticks else None
 
@@ -77,18 +87,10 @@ class Bequests:
         self, key: tuple[int, Knob, Value], start_ticks: int, family: Mapping[int, Relative]
     ) -> Entry | None:
         will, leader = self._by_sid.get(key), family.get(key[0])
-        if will is None or will.at_ticks > start_ticks:
+        if will is None or not will.covers(start_ticks):
             return None
         reused = leader is not None and leader.start_ticks > max(will.at_ticks, will.entry.target.start_ticks)
         return None if reused else will.entry
-
-
-def _with_earlier(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """*entries*, and what children may have got before the last write: since when is not recorded."""
-    for entry in entries:
-        yield entry
-        if entry.before not in (None, entry.old, entry.new):
-            yield replace(entry, new=entry.before, before=None, at_ticks=0)
 
 
 def inheritable(entry: Entry) -> bool:

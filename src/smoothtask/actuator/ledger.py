@@ -50,6 +50,8 @@ class Entry:
     """When, in clock ticks since boot: what started before cannot have inherited it."""
     before: Value | None = None
     """What it was just before this write, an earlier value of ours maybe: a crash may come before the write."""
+    until_ticks: int | None = None
+    """Not in force any more: what began until then may have inherited it all the same."""
 
     @property
     def ours(self) -> tuple[Value | None, ...]:
@@ -67,6 +69,8 @@ class Ledger:
 
     def __init__(self, path: Path | None, boot_id: str) -> None:
         self.entries: dict[Key, Entry] = {}
+        self.wills: list[Entry] = []
+        """Values that are no longer in force, and may live on in children that were born meanwhile."""
         self.notes: list[str] = []
         self._path = path
         self._boot_id = boot_id
@@ -96,10 +100,16 @@ class Ledger:
             raise LedgerError(f"{path}: {error.strerror}") from error
         return ledger
 
-    def record(self, entries: Sequence[Entry]) -> None:
-        """Make *entries* durable. Raises LedgerError when that fails: then nothing may be written."""
-        self._append(_line({"set": _encode(e)}) for e in entries)
+    def record(self, entries: Sequence[Entry], wills: Sequence[Entry] = ()) -> None:
+        """Make them durable. Raises LedgerError when that fails: then nothing may be written."""
+        lines = [_line({"will": _encode(e)}) for e in wills]
+        self._append([*lines, *(_line({"set": _encode(e)}) for e in entries)])
         self.entries.update((e.key, e) for e in entries)
+        self.wills += wills
+
+    def expire(self, now_ticks: int) -> None:
+        """Forget wills whose heirs have been seen by now; the file loses them when it is next written anew."""
+        self.wills = [e for e in self.wills if e.until_ticks is None or e.until_ticks > now_ticks]
 
     def drop(self, keys: Iterable[Key]) -> None:
         """Forget values that are put back, gone, or somebody else's."""
@@ -146,6 +156,7 @@ class Ledger:
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             lines = [_line({"version": VERSION, "boot": self._boot_id})]
+            lines += [_line({"will": _encode(e)}) for e in self.wills]
             lines += [_line({"set": _encode(e)}) for e in self.entries.values()]
             _write_all(fd, b"".join(lines))
             os.fdatasync(fd)
@@ -169,6 +180,8 @@ class Ledger:
                 if "set" in record:
                     entry = _decode(record["set"])
                     self.entries[entry.key] = entry
+                elif "will" in record:
+                    self.wills.append(_decode(record["will"]))
                 elif "drop" in record:
                     knob, tid, start = record["drop"]
                     self.entries.pop(Key(Knob(knob), tid, start), None)
@@ -196,11 +209,11 @@ def _line(record: dict[str, Any]) -> bytes:
 
 
 def _encode(e: Entry) -> list[Any]:
-    return [e.knob, e.target, e.old, e.new, e.group[:200], e.why[:200], e.sid, e.at_ticks, e.before]
+    return [e.knob, e.target, e.old, e.new, e.group[:200], e.why[:200], e.sid, e.at_ticks, e.before, e.until_ticks]
 
 
 def _decode(fields: list[Any]) -> Entry:
-    knob, target, old, new, group, why, sid, at_ticks, before = fields
+    knob, target, old, new, group, why, sid, at_ticks, before, until_ticks = fields
     return Entry(
         Knob(knob),
         Target(*map(int, target)),
@@ -211,6 +224,7 @@ def _decode(fields: list[Any]) -> Entry:
         int(sid),
         int(at_ticks),
         None if before is None else _value(Knob(knob), before),
+        None if until_ticks is None else int(until_ticks),
     )
 
 

@@ -19,7 +19,7 @@ def restore(ledger: Ledger, kernel: "Kernel", proc_root: str = "/proc") -> tuple
     entries = list(reversed(ledger.entries.values()))
     outcomes = [_put_back(entry, kernel, proc_root) for entry in entries]
     known = {e.key for e in entries}
-    parents = entries.copy()
+    parents = [*entries, *ledger.wills]
     # What inherits may go on being born while we put back: look until nobody new is found.
     for _ in range(5):
         heirs = [h for h in _heirs(Bequests(parents), kernel, proc_root) if h.key not in known]
@@ -29,6 +29,7 @@ def restore(ledger: Ledger, kernel: "Kernel", proc_root: str = "/proc") -> tuple
         parents += heirs
         outcomes += [o for h in heirs if (o := _put_back(h, kernel, proc_root)).status is not Status.CHANGED]
     undone = {Status.APPLIED, Status.GONE, Status.CHANGED}
+    ledger.wills.clear()
     ledger.drop([Key(*_key(o.change)) for o in outcomes if o.status in undone])
     return tuple(outcomes)
 
