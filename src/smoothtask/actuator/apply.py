@@ -94,6 +94,10 @@ class Actuator:
         self._mechanisms: dict[str, str] = {}
         self._foreign_sessions: set[int] = set()
         """Autogroups that somebody else cares for, or that the kernel does not let us change."""
+        self._bequests = (-1, Bequests(()))
+        """Of which revision of the ledger, and what they are; the same for the two below."""
+        self._recorded: tuple[int, frozenset[int]] = (-1, frozenset())
+        self._words: tuple[int, dict[str, str]] = (-1, {})
         self._family: dict[int, Relative] = {}
         self._ledger_broken = False
 
@@ -111,7 +115,7 @@ class Actuator:
         wanted = {d.group: UNTOUCHED if d.protected else int(d.target) for d in decisions}
         whys = {d.group: d.text for d in decisions}
         self._ledger.expire(now_ticks)
-        bequests = Bequests([*self._ledger.entries.values(), *self._ledger.wills])
+        bequests = self._inheritances()
         intents = make_plan(table, row_groups, wanted, self._view, bequests.pids, bequests.sids)
         if intents and bequests.sids:
             self._family = _family(table) if complete else {**self._family, **_family(table)}
@@ -120,7 +124,7 @@ class Actuator:
         if complete:
             self._forget_dead(table, now_ticks)
             outcomes += self._sessions(decisions, table, row_groups, now_ticks, events)
-            self._mechanisms = self._describe(decisions)
+            self._mechanisms = self._described()
         if intents:
             self._view = view_of(self._settled)
         owned = frozenset(group for group, by_others in self._left_alone.values() if by_others)
@@ -148,6 +152,20 @@ class Actuator:
         """Close the ledger."""
         self._ledger.close()
 
+    def _inheritances(self) -> Bequests:
+        ledger = self._ledger
+        if self._bequests[0] != ledger.revision:
+            self._bequests = ledger.revision, Bequests([*ledger.entries.values(), *ledger.wills])
+        return self._bequests[1]
+
+    def _recorded_codes(self) -> frozenset[int]:
+        """The threads that the ledger names."""
+        ledger = self._ledger
+        if self._recorded[0] != ledger.revision:
+            codes = (code_of(e.target) for k, e in ledger.entries.items() if k.knob is not Knob.AUTOGROUP)
+            self._recorded = ledger.revision, frozenset(codes)
+        return self._recorded[1]
+
     # --- threads ---------------------------------------------------------------------------------------
 
     def _bring(
@@ -169,12 +187,10 @@ class Actuator:
         return self._write(steps, now_ticks, events)
 
     def _find(self, intent: Intent) -> _Found | None:
-        """Read a thread's values, if it is still the one that the plan meant."""
-        t = intent.target
+        """Read a thread's values. Whether it is still the one that the plan meant is seen before it is written."""
+        tid = intent.target.tid
         try:
-            if self._kernel.start_ticks(t.pid, t.tid) != t.tid_start_ticks:
-                return None
-            return _Found(intent, self._kernel.get_sched(t.tid), self._kernel.get_ioprio(t.tid))
+            return _Found(intent, self._kernel.get_sched(tid), self._kernel.get_ioprio(tid))
         except ProcessLookupError:
             return None
 
@@ -238,8 +254,12 @@ class Actuator:
                     self._settled.pop(code_of(step.change.target), None)  # tried again
             steps = [s for s in steps if s.puts_back]  # putting back needs no record
         outcomes, amended, finished = [], [], []
+        seen: Target | None = None
         for step in steps:
-            outcome, actual = self._set(step.change) if step.now != step.change.new else (_fine(step), step.now)
+            outcome, actual = _done(step)
+            if step.now != step.change.new:
+                outcome, actual = self._set(step.change, known=step.change.target == seen)
+                seen = None if outcome.status is Status.GONE else step.change.target
             outcomes.append(outcome)
             self._note(outcome, events)
             if actual == step.change.old:
@@ -277,13 +297,15 @@ class Actuator:
         elif outcome.status is Status.APPLIED and isinstance(change.new, SchedAttr) and code in self._settled:
             self._settled[code] = Settled(self._settled[code].wanted, change.new.nice)
 
-    def _set(self, change: Change) -> tuple[Outcome, Value | None]:
-        """Write one value and read it back; `None`: it could not be read, or was not written."""
+    def _set(self, change: Change, known: bool) -> tuple[Outcome, Value | None]:
+        """Write one value and read it back; `None`: it could not be read, or was not written.
+
+        *known*: this thread was the right one at the write just before.
+        """
         target, new = change.target, change.new
         try:
-            if change.knob is not Knob.AUTOGROUP and (
-                self._kernel.start_ticks(target.pid, target.tid) != target.tid_start_ticks
-            ):
+            session = change.knob is Knob.AUTOGROUP  # whose process was looked at just before
+            if not (known or session) and self._kernel.start_ticks(target.pid, target.tid) != target.tid_start_ticks:
                 return Outcome(change, Status.GONE), None
             if isinstance(new, SchedAttr):
                 self._kernel.set_sched(target.tid, new)
@@ -315,9 +337,9 @@ class Actuator:
             del self._settled[code]
         for code in self._left_alone.keys() - living:
             del self._left_alone[code]
-        threads = [e for k, e in self._ledger.entries.items() if k.knob is not Knob.AUTOGROUP]
-        gone = [e for e in threads if code_of(e.target) not in living]
-        if gone:
+        if not self._recorded_codes() <= living:
+            threads = [e for k, e in self._ledger.entries.items() if k.knob is not Knob.AUTOGROUP]
+            gone = [e for e in threads if code_of(e.target) not in living]
             with contextlib.suppress(LedgerError):  # the entries stay, and are tried again
                 heirs_of = _wills_of(
                     gone, (e for e in threads if code_of(e.target) in living), now_ticks + REMEMBER_TICKS
@@ -381,17 +403,20 @@ class Actuator:
 
     # --- words -----------------------------------------------------------------------------------------
 
-    def _describe(self, decisions: Sequence[Decision]) -> dict[str, str]:
+    def _described(self) -> dict[str, str]:
+        if self._words[0] == self._ledger.revision:
+            return self._words[1]
         by_group: dict[str, list[Entry]] = {}
         for entry in self._ledger.entries.values():
             if entry.knob is not Knob.AUTOGROUP and code_of(entry.target) not in self._settled:
                 continue  # kept for its heirs
             by_group.setdefault(entry.group, []).append(entry)
-        return {d.group: describe(by_group[d.group]) for d in decisions if d.group in by_group}
+        self._words = self._ledger.revision, {group: describe(entries) for group, entries in by_group.items()}
+        return self._words[1]
 
 
-def _fine(step: _Step) -> Outcome:
-    return Outcome(step.change, Status.APPLIED)
+def _done(step: _Step) -> tuple[Outcome, Value | None]:
+    return Outcome(step.change, Status.APPLIED), step.now
 
 
 def _entry(step: _Step, now_ticks: int) -> Entry:

@@ -34,8 +34,9 @@ class _Will(NamedTuple):
 
 
 def _merge(one: _Will, other: _Will) -> _Will:
-    older = min(one, other, key=lambda w: w.at_ticks)
-    return older._replace(until_ticks=max(one.until_ticks, other.until_ticks))
+    older = one if one.at_ticks <= other.at_ticks else other
+    longest = max(one.until_ticks, other.until_ticks)
+    return older if older.until_ticks == longest else older._replace(until_ticks=longest)
 
 
 class Bequests:
@@ -50,7 +51,8 @@ class Bequests:
                 will = _Will(entry.at_ticks, until, entry)
                 for wills, who in ((self._by_pid, entry.target.pid), (self._by_sid, entry.sid)):
                     key = (who, entry.knob, bequest(entry.new))
-                    wills[key] = _merge(wills.get(key, will), will)
+                    known = wills.get(key)
+                    wills[key] = will if known is None else _merge(known, will)
         self.pids = frozenset(pid for pid, _, _ in self._by_pid)
         self.sids = frozenset(sid for sid, _, _ in self._by_sid)
 

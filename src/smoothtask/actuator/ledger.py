@@ -72,6 +72,8 @@ class Ledger:
         self.wills: list[Entry] = []
         """Values that are no longer in force, and may live on in children that were born meanwhile."""
         self.notes: list[str] = []
+        self.revision = 0
+        """Another number whenever entries or wills are others."""
         self._path = path
         self._boot_id = boot_id
         self._fd: int | None = None
@@ -106,16 +108,20 @@ class Ledger:
         self._append([*lines, *(_line({"set": _encode(e)}) for e in entries)])
         self.entries.update((e.key, e) for e in entries)
         self.wills += wills
+        self.revision += 1 if entries or wills else 0
 
     def expire(self, now_ticks: int) -> None:
         """Forget wills whose heirs have been seen by now; the file loses them when it is next written anew."""
-        self.wills = [e for e in self.wills if e.until_ticks is None or e.until_ticks > now_ticks]
+        kept = [e for e in self.wills if e.until_ticks is None or e.until_ticks > now_ticks]
+        self.revision += len(kept) != len(self.wills)
+        self.wills = kept
 
     def drop(self, keys: Iterable[Key]) -> None:
         """Forget values that are put back, gone, or somebody else's."""
         known = [k for k in keys if k in self.entries]
         for key in known:
             del self.entries[key]
+        self.revision += 1 if known else 0
         # A line that is lost here costs nothing: the value is not ours any more, and restoring finds that out.
         with contextlib.suppress(LedgerError):
             self._append(_line({"drop": [k.knob, k.tid, k.tid_start_ticks]}) for k in known)
