@@ -1,7 +1,10 @@
 """The ledger survives whatever a crash or a full disk leaves of it."""
 
+import json
 import os
 import random
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,3 +105,60 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "l").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LedgerError):
         Ledger.open(tmp_path / "l", "boot")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["set", "will", "drop", "boot"]),
+            st.recursive(
+                st.none() | st.integers() | st.floats() | st.sampled_from(["sched", "ioprio", "autogroup", ""]),
+                lambda inner: st.lists(inner, max_size=10),
+                max_leaves=30,
+            ),
+            max_size=2,
+        )
+    )
+)
+def test_sound_lines_that_make_no_sense_are_said_and_skipped(tmp_path: Path, records: list[dict[str, object]]) -> None:
+    """Right checksums, whatever content."""
+    path = tmp_path / f"l{random.random()}"
+    Ledger.open(path, "boot").record([entry(1)])
+    bodies = [json.dumps(r).encode() for r in records]
+    with path.open("ab") as file:
+        file.writelines(b"%08x %s\n" % (zlib.crc32(body), body) for body in bodies)
+    again = Ledger.open(path, "boot")
+    assert entry(1) in again.entries.values()
+
+
+def test_a_long_hostile_reason_is_not_taken_for_damage(tmp_path: Path) -> None:
+    """Each character may take twelve bytes."""
+    hostile = replace(entry(1), why="\U0001f600" * 500, group="\udcff\n" * 500)
+    Ledger.open(tmp_path / "l", "boot").record([hostile])
+    again = Ledger.open(tmp_path / "l", "boot")
+    assert list(again.entries) == [entry(1).key]
+    assert not again.notes
+
+
+def test_wills_are_kept_until_they_expire(tmp_path: Path) -> None:
+    """Across a crash and a rewrite."""
+    ledger = Ledger.open(tmp_path / "l", "boot")
+    will = replace(entry(1), until_ticks=500)
+    ledger.record([entry(2)], [will])
+    again = Ledger.open(tmp_path / "l", "boot")
+    assert again.wills == [will]
+    again.expire(499)
+    assert again.wills == [will]
+    again.expire(500)
+    assert again.wills == []
+    assert list(again.entries) == [entry(2).key]
+
+
+def test_a_directory_that_others_write_is_refused(tmp_path: Path) -> None:
+    """They could put another file in its place."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(LedgerError, match="nobody else"):
+        Ledger.open(folder / "l", "boot")

@@ -276,14 +276,15 @@ class Actuator:
 
     def _wills(self, steps: Sequence[_Step], now_ticks: int) -> list[Entry]:
         """The values of ours that *steps* end, once a process."""
-        wills = {}
+        wills: dict[tuple[int, Value, int], Entry] = {}
         for step in steps:
-            if step.now != step.change.new:
+            who = step.change.target.pid, step.now, step.sid
+            if step.now not in (step.change.new, step.change.old) and who not in wills:
                 held = self._ledger.entries.get(step.key)
                 since = held.at_ticks if held is not None else step.change.target.tid_start_ticks
                 ended = replace(_entry(step, since), new=step.now, before=None, until_ticks=now_ticks + REMEMBER_TICKS)
                 if inheritable(ended):
-                    wills[step.change.target.pid, step.now, step.sid] = ended
+                    wills[who] = ended
         return list(wills.values())
 
     def _note(self, outcome: Outcome, events: list[str]) -> None:

@@ -22,6 +22,9 @@ LINE_LIMIT = 16_384
 """Above the longest that is written: a group and a reason of 200 characters, each escaped to 12 bytes."""
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
 class LedgerError(Exception):
     """The ledger cannot be kept, so nothing may be changed; the message says why."""
 
@@ -210,7 +213,7 @@ def _records(data: bytes, notes: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _line(record: dict[str, Any]) -> bytes:
-    body = json.dumps(record, separators=(",", ":")).encode()
+    body = _ENCODER.encode(record).encode()
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
@@ -238,9 +241,15 @@ def _value(knob: Knob, raw: Any) -> Value:
     match knob:
         case Knob.SCHED:
             policy, nice, slice_ns, reset = raw
-            return SchedAttr(int(policy), int(nice), int(slice_ns), bool(reset))
+            attr = SchedAttr(int(policy), int(nice), int(slice_ns), bool(reset))
+            if not 0 <= attr.slice_ns < 1 << 64:
+                raise ValueError(f"a slice of {attr.slice_ns} ns")
+            return attr
         case Knob.IOPRIO:
-            return IoPrio(*map(int, raw))
+            prio = IoPrio(*map(int, raw))
+            if prio.io_class not in range(4) or prio.level not in range(8):
+                raise ValueError(f"an IO priority of {prio}")
+            return prio
         case Knob.AUTOGROUP:
             return int(raw)
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from smoothtask.actuator.inherit import Bequests, Relative, bequest
@@ -68,7 +69,7 @@ def _put_back_session(entry: Entry, change: Change, kernel: "Kernel", proc_root:
     """An autogroup outlives the process it was changed through: any of its members will do."""
     if not isinstance(entry.new, int) or not isinstance(entry.old, int):
         return Outcome(change, Status.FAILED, "not an autogroup's value")
-    for pid in (entry.target.pid, *_session_members(entry.sid, proc_root)):
+    for pid in chain([entry.target.pid], _session_members(entry.sid, proc_root)):
         group = kernel.get_autogroup(pid)
         if group is None or group.id != entry.target.tid:
             continue
@@ -114,11 +115,14 @@ def _all_threads(proc_root: str, leaders_only: bool = False) -> Iterable[tuple[i
     for name in os.listdir(proc_root):
         if not name.isdecimal():
             continue
-        folder = f"{proc_root}/{name}"
         try:
-            tids = [name] if leaders_only else os.listdir(f"{folder}/task")
-            for tid in tids:
-                with open(f"{folder}/task/{tid}/stat", "rb", buffering=0) as file:
-                    yield int(name), int(tid), parse_stat(file.read(4096))
+            tids = [name] if leaders_only else os.listdir(f"{proc_root}/{name}/task")
         except (FileNotFoundError, ProcessLookupError):
             continue
+        for tid in tids:
+            try:
+                with open(f"{proc_root}/{name}/task/{tid}/stat", "rb", buffering=0) as file:
+                    stat = parse_stat(file.read(4096))
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # this thread left; the others of its process did not
+            yield int(name), int(tid), stat

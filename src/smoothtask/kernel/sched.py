@@ -179,10 +179,15 @@ def start_ticks(pid: int, tid: int | None = None, proc_root: str = "/proc") -> i
     """Start time of a process, or of one of its threads; `None` when it is gone."""
     path = f"{proc_root}/{pid}/stat" if tid is None else f"{proc_root}/{pid}/task/{tid}/stat"
     try:
-        with open(path, "rb", buffering=0) as file:
-            data = file.read(4096)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # open() costs twice as much, and this runs for every thread
     except (FileNotFoundError, ProcessLookupError):
         return None
+    try:
+        data = os.read(fd, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(fd)
     return int(data[data.rindex(b")") + 2 :].split()[19])
 
 
