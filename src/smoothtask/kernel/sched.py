@@ -42,18 +42,18 @@ class SchedUnavailable(Exception):  # noqa: N818 (a state of the machine, not a 
 
 
 @cache
-def _syscall() -> tuple[ctypes.CDLL, tuple[int, int, int, int]]:
+def _syscall() -> tuple[ctypes.CDLL, tuple[ctypes.c_long, ...]]:
     numbers = _NUMBERS.get(platform.machine())
     if numbers is None:
         raise SchedUnavailable(f"no system call numbers for {platform.machine()}")
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
-    return libc, numbers
+    return libc, tuple(map(ctypes.c_long, numbers))
 
 
 def _call(which: int, *arguments: object) -> int:
     libc, numbers = _syscall()
-    result: int = libc.syscall(ctypes.c_long(numbers[which]), *arguments)
+    result: int = libc.syscall(numbers[which], *arguments)
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
@@ -63,8 +63,9 @@ def _call(which: int, *arguments: object) -> int:
 def get_sched(tid: int) -> SchedAttr:
     """Values of one thread; the default slice reads as 0. Raises ProcessLookupError when it is gone."""
     attr = _raw_sched(tid)
-    own_slice = attr.slice_ns if attr.slice_ns != default_slice_ns() else 0
-    return attr._replace(slice_ns=own_slice if attr.policy in FAIR_POLICIES else 0)
+    if attr.policy in FAIR_POLICIES and attr.slice_ns != default_slice_ns():
+        return attr
+    return SchedAttr(attr.policy, attr.nice, 0, attr.reset_on_fork)
 
 
 def _raw_sched(tid: int) -> SchedAttr:
@@ -86,7 +87,7 @@ def set_sched(tid: int, attr: SchedAttr) -> None:
         raise ValueError(f"nice {attr.nice} is beyond {NICE_FLOOR} … {NICE_CEILING}")
     flags = _RESET_ON_FORK if attr.reset_on_fork else 0
     data = _ATTR.pack(_ATTR.size, attr.policy, flags, attr.nice, 0, attr.slice_ns, 0, 0)
-    _call(0, ctypes.c_int(tid), ctypes.create_string_buffer(data, _ATTR.size), ctypes.c_uint(0))
+    _call(0, ctypes.c_int(tid), ctypes.c_char_p(data), ctypes.c_uint(0))
 
 
 @cache
