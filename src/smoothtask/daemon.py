@@ -158,7 +158,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
             read_temperatures,
             probe.read if probe is not None else _no_latency,
         ),
-        world=World(read_identity, rules.classify),
+        world=World(read_identity, rules.classify, sched.start_ticks),
         hands=hands,
         people=_people(settings, paths, pins, log),
         record=_recorder(log),

@@ -14,7 +14,8 @@ from smoothtask.classifier.apart import load_apart
 from smoothtask.classifier.layers import VENDOR, RuleFiles, load, personal, signature
 from smoothtask.classifier.lint import Severity, lint, why
 from smoothtask.classifier.match import RuleSet
-from smoothtask.classifier.schema import TypeRule, check_regex
+from smoothtask.classifier.regex import check
+from smoothtask.classifier.schema import TypeRule
 from smoothtask.config.located import ConfigError, Problem
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import ProcessType
@@ -121,7 +122,7 @@ def test_every_error_of_every_file_at_once(tmp_path: Path) -> None:
 def test_expressions_that_could_take_for_ever_are_refused(pattern: str) -> None:
     """A person's own rules run as root."""
     with pytest.raises(ValueError, match=r"."):
-        check_regex(pattern)
+        check(pattern)
 
 
 def test_lint_names_the_shadowed_and_the_unsafe(tmp_path: Path) -> None:

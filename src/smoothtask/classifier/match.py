@@ -1,30 +1,32 @@
 """Which rule knows a process (pure): indexed by exact name, so that 16,000 rules cost no more than 16."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import translate
-from itertools import chain
+from functools import lru_cache
 from typing import TypeVar
 
+from smoothtask.classifier.regex import PERSONAL_TEXT, SHARED_TEXT
 from smoothtask.classifier.schema import Alternative, ApplicationRule, TypeRule
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import Classification, ProcessType, RuleSource
 from smoothtask.model.identity import Identity
 
 LAYERS = ("ananicy", "vendor", "distro", "user", "runtime", "personal")
-TEXT_LIMIT = 2048
-"""Characters of a command line that a regular expression sees."""
 COMM_BYTES = 15
 """A longer name is cut to this in comm (proc(5))."""
 
 # How much a condition that holds says; several add up.
 _WEIGHTS = {
-    "exe": 60, "flatpak": 80, "snap": 80, "unit": 60, "container": 70, "wine": 70, "environ": 50, "cmdline": 40,
+    "exe": 60, "flatpak": 80, "snap": 80, "unit": 75, "container": 75, "wine": 70, "environ": 50, "cmdline": 40,
     "name": 30, "parent": 20, "ancestor": 15, "user": 10, "cgroup": 10, "tty": 5,
 }  # fmt: skip
 _EXACT_BONUS = 20
-_TRAITS = ("flatpak", "snap", "wine", "container", "unit", "environ", "tty", "exe")
+_GLOBS = frozenset({"exe", "unit", "cgroup", "wine", "container"})
+_INDEXED = ("flatpak", "snap", "wine", "unit", "container", "exe", "name", "parent", "user", "cgroup")
+"""Keys whose exact values are looked up in a dictionary, those that few processes share first."""
+_TRAITS = ("wine", "container", "unit", "environ", "tty", "exe")
 """What most processes lack, the rarest first: a pattern that asks for one need not be tried on those."""
 _GLOB = re.compile(r"[*?\[]")
 
@@ -53,11 +55,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One alternative, compiled."""
+    """One alternative, compiled: what is left to ask once the index has found it."""
 
     rule: Rule
     tests: tuple[Test, ...]
-    specificity: int
     rank: tuple[int, int, int]
     """(layer, specificity, order): the greatest wins."""
 
@@ -94,12 +95,14 @@ class RuleSet:
         keep_alternatives: bool = False,
     ) -> None:
         # What is compiled is not kept: a daemon holds thousands of rules for weeks.
-        slim = [(r if keep_alternatives else replace(r, alternatives=()), r.alternatives) for r in rules]
-        self.rules = tuple(r for r, _ in slim)
+        def kept(listed: Sequence[Rule]) -> tuple[Rule, ...]:
+            return tuple(r if keep_alternatives else replace(r, alternatives=()) for r in listed)
+
+        self.rules = kept(rules)
+        self.personal = {uid: kept(own) for uid, own in (personal or {}).items()}
         self.priors = priors or PriorTable()
-        self._shared = _Index(slim)
-        self._personal = {uid: _Index([(r, r.alternatives) for r in own]) for uid, own in (personal or {}).items()}
-        self.personal = {uid: tuple(own) for uid, own in (personal or {}).items()}
+        self._shared = _Index(self.rules, rules)
+        self._personal = {uid: _Index(self.personal[uid], own) for uid, own in (personal or {}).items()}
 
     def classify(self, identity: Identity, ancestors: Ancestors) -> Classification:
         """What *identity* is; *ancestors*: its parent first."""
@@ -107,15 +110,16 @@ class RuleSet:
             what = "a kernel thread" if identity.kernel_thread else "the first process"
             return _unknown(identity, protected=True, evidence=what)
         best = max(self._matches(identity, ancestors), key=lambda m: m.rank, default=None)
-        if best is not None:
-            return _classification(best)
-        return self.priors.classify(identity) or _unknown(identity)
+        best = best or self.priors.match(identity)
+        return _unknown(identity) if best is None else _classification(best)
 
     def candidates(self, identity: Identity, ancestors: Ancestors) -> list[Match]:
-        """Every rule that matches, the winner first."""
-        return sorted(self._matches(identity, ancestors), key=lambda m: m.rank, reverse=True)
+        """Every rule that matches, the winner first; ananicy's prior is the last."""
+        ranked = sorted(self._matches(identity, ancestors), key=lambda m: m.rank, reverse=True)
+        prior = self.priors.match(identity)
+        return ranked if prior is None else [*ranked, prior]
 
-    def _matches(self, identity: Identity, ancestors: Ancestors) -> Iterable[Match]:
+    def _matches(self, identity: Identity, ancestors: Ancestors) -> Iterator[Match]:
         yield from self._shared.matches(identity, ancestors)
         own = self._personal.get(identity.uid)
         if own is not None:
@@ -123,39 +127,86 @@ class RuleSet:
 
 
 class _Index:
-    """Patterns by the names they ask for; the others are tried one by one."""
+    """Patterns by an exact value that they ask for; the few that ask for none are tried one by one."""
 
-    def __init__(self, rules: Sequence[tuple[Rule, tuple[Alternative, ...]]]) -> None:
-        self._by_name: dict[str, list[Pattern]] = {}
+    def __init__(self, rules: Sequence[Rule], full: Sequence[Rule]) -> None:
+        """*rules* are what a match refers to, *full* the same with their alternatives."""
+        self._exact: dict[str, dict[str, list[Pattern]]] = {}
+        self._cut_names: dict[str, list[tuple[str, Pattern]]] = {}
+        """By the first 15 bytes: (the whole name, the pattern)."""
         self._by_trait: dict[str, list[Pattern]] = {}
-        """Patterns without a name, by the first trait that they ask for."""
-        for order, (rule, alternatives) in enumerate(rules):
+        for order, (rule, alternatives) in enumerate(zip(rules, (f.alternatives for f in full), strict=True)):
             for alternative in alternatives:
-                pattern = _compile(rule, alternative, order)
-                for name in alternative.name:
-                    self._by_name.setdefault(name, []).append(pattern)
-                    if len(name.encode()) > COMM_BYTES:
-                        self._by_name.setdefault(_cut(name), []).append(pattern)
-                if not alternative.name:
-                    trait = next((t for t in _TRAITS if t in alternative.model_fields_set), "")
-                    self._by_trait.setdefault(trait, []).append(pattern)
+                self._add(rule, alternative, order)
 
-    def matches(self, identity: Identity, ancestors: Ancestors) -> Iterable[Match]:
+    def _add(self, rule: Rule, alternative: Alternative, order: int) -> None:
+        values = alternative.values
+        key = next((k for k in _INDEXED if k in values and _is_exact(k, values[k])), None)
+        tests = tuple(_test(k, v, personal=rule.source.layer == "personal") for k, v in values.items() if k != key)
+        layer = LAYERS.index(rule.source.layer)
+        pattern = Pattern(rule, tests, (layer, specificity(alternative), order))
+        if key is None:
+            trait = next((t for t in _TRAITS if t in values), "")
+            self._by_trait.setdefault(trait, []).append(pattern)
+            return
+        by_value = self._exact.setdefault(key, {})
+        for value in getattr(alternative, key):
+            by_value.setdefault(value.lower() if key == "wine" else value, []).append(pattern)
+            if key == "name" and len(value.encode()) > COMM_BYTES:
+                self._cut_names.setdefault(_cut(value), []).append((value, pattern))
+
+    def matches(self, identity: Identity, ancestors: Ancestors) -> Iterator[Match]:
+        """Every pattern that holds, once."""
         seen: set[int] = set()
-        named = (p for name in names_of(identity) for p in self._by_name.get(name, ()))
-        traits = (p for t, listed in self._by_trait.items() if not t or _has(identity, t) for p in listed)
-        for pattern in chain(named, traits):
+        for evidence, pattern in self._near(identity, ancestors):
             if id(pattern) in seen:
                 continue
             seen.add(id(pattern))
-            evidence = [] if pattern.tests else [f"name {identity.basename}"]
+            found = [evidence] if evidence else []
             for test in pattern.tests:
-                found = test(identity, ancestors)
-                if found is None:
+                said = test(identity, ancestors)
+                if said is None:
                     break
-                evidence.append(found)
+                found.append(said)
             else:
-                yield Match(pattern.rule, ", ".join(evidence), pattern.rank)
+                yield Match(pattern.rule, ", ".join(found), pattern.rank)
+
+    def _near(self, identity: Identity, ancestors: Ancestors) -> Iterator[tuple[str, Pattern]]:
+        """Patterns worth trying, each with what the index has recognised already."""
+        for key, by_value in self._exact.items():
+            for value in _values(key, identity, ancestors):
+                for pattern in by_value.get(value, ()):
+                    yield f"{key} {value}", pattern
+        cut = cut_name(identity) if self._cut_names else None
+        if cut is not None:
+            for name, pattern in self._cut_names.get(cut, ()):
+                yield f"name {name} (cut to {cut})", pattern
+        for trait, patterns in self._by_trait.items():
+            if not trait or _has(identity, trait):
+                for pattern in patterns:
+                    yield "", pattern
+
+
+def _is_exact(key: str, value: object) -> bool:
+    return key not in _GLOBS or not any(_GLOB.search(v) for v in value)  # type: ignore[attr-defined]
+
+
+def _values(key: str, identity: Identity, ancestors: Ancestors) -> Iterable[str]:
+    """What an exact value of *key* is compared with."""
+    match key:
+        case "name":
+            return names_of(identity)
+        case "parent":
+            return names_of(ancestors[0]) if ancestors else ()
+        case "user":
+            return (str(identity.uid), identity.user) if identity.user else (str(identity.uid),)
+        case "unit":
+            return [u for u in (identity.unit, identity.slice) if u]
+        case "wine":
+            return (identity.wine_exe.lower(),) if identity.wine_exe else ()
+        case _:
+            value = getattr(identity, key)
+            return (value,) if value else ()
 
 
 def _has(identity: Identity, trait: str) -> bool:
@@ -179,32 +230,35 @@ class PriorTable:
     names: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """Name → (index of the prior, index of the file, line)."""
 
-    def classify(self, identity: Identity) -> Classification | None:
-        """A likely class, never a certain one."""
+    def match(self, identity: Identity) -> Match | None:
+        """What the best of a process's names probably is: never certain, never protected."""
         for name in names_of(identity):
             found = self.names.get(name)
-            if found is None:
-                continue
-            which, file, line = found
-            prior = self.priors[which]
-            return Classification(
-                app=name,
-                label=name,
-                type=prior.type,
-                tags=prior.tags,
-                process_type=prior.process_type,
-                target=prior.target,
-                certain=False,
-                protected=False,
-                source=RuleSource("ananicy", self.files[file], line),
-                evidence=f"name {name}",
-                starts_others=prior.starts_others,
-            )
+            if found is not None:
+                return Match(self._rule(name, *found), f"name {name}", (LAYERS.index("ananicy"), 0, 0))
         return None
+
+    def _rule(self, name: str, which: int, file: int, line: int) -> Rule:
+        prior = self.priors[which]
+        return Rule(
+            id=name,
+            label=name,
+            type=prior.type,
+            target=prior.target,
+            certain=False,
+            tags=prior.tags,
+            process_type=prior.process_type,
+            protected=False,
+            starts_others=prior.starts_others,
+            part=None,
+            after_s=0.0,
+            source=RuleSource("ananicy", self.files[file], line),
+            alternatives=(),
+        )
 
 
 def names_of(identity: Identity) -> list[str]:
-    """What a process may be called, the best first: a comm counts when nothing better is known, or it is whole."""
+    """What a process may be called, the best first: by its exe, argv[0], Windows program, comm."""
     names = [identity.basename]
     if identity.cmdline:
         names.append(identity.cmdline[0].rpartition("/")[2])
@@ -214,45 +268,52 @@ def names_of(identity: Identity) -> list[str]:
     return list(dict.fromkeys(n for n in names if n))
 
 
+def cut_name(identity: Identity) -> str | None:
+    """The comm, when it may be the beginning of a longer name that nothing else tells."""
+    comm = identity.name
+    if len(comm.encode()) < COMM_BYTES:
+        return None
+    known = (identity.basename, identity.cmdline[0].rpartition("/")[2] if identity.cmdline else "")
+    return None if any(n != comm and _cut(n) == comm for n in known) else comm
+
+
+def specificity(alternative: Alternative) -> int:
+    """How much an alternative says when it holds; the greater wins within a layer."""
+    values = alternative.values
+    exact = sum(_EXACT_BONUS for key in ("exe", "unit") if key in values and _is_exact(key, values[key]))
+    return exact + sum(_WEIGHTS[key] for key in values)
+
+
 def _cut(name: str) -> str:
     return name.encode()[:COMM_BYTES].decode(errors="replace")
 
 
-def _compile(rule: Rule, a: Alternative, order: int) -> Pattern:
-    tests: list[Test] = []
-    specificity = 0
-    names_only = a.model_fields_set == {"name"}  # the index has asked that already: thousands of rules need no test
-    for key in a.model_fields_set:
-        value = getattr(a, key)
-        specificity += _WEIGHTS[key]
-        if key in {"exe", "unit"} and not any(_GLOB.search(v) for v in value):
-            specificity += _EXACT_BONUS
-        if not names_only:
-            tests.append(_test(key, value))
-    layer = LAYERS.index(rule.source.layer)
-    return Pattern(rule, tuple(tests), specificity, (layer, specificity, order))
-
-
-def _test(key: str, value: object) -> Test:
-    if key == "environ" and isinstance(value, dict):
+def _test(key: str, value: object, *, personal: bool) -> Test:
+    if isinstance(value, dict):
         return _environ(value)
-    if key == "tty":
+    if isinstance(value, bool):
         return lambda i, _: ("has a tty" if value else "has no tty") if (i.tty is not None) is value else None
     words = value if isinstance(value, tuple) else ()
-    if key == "name":
-        exact = frozenset(words) | {_cut(w) for w in words if len(w.encode()) > COMM_BYTES}
-        return lambda i, _: next((f"name {n}" for n in names_of(i) if n in exact), None)
-    if key in {"parent", "ancestor"}:
-        wanted = frozenset(words)
-        reach = 1 if key == "parent" else None
-        return lambda _, up: next((f"{key} {a.basename}" for a in up[:reach] if a.basename in wanted), None)
-    if key == "user":
-        wanted = frozenset(words)
-        return lambda i, _: f"user {i.user or i.uid}" if {i.user, str(i.uid)} & wanted else None
     if key == "cmdline":
-        searches = [re.compile(w).search for w in words]
-        return lambda i, _: _found_in(searches, " ".join(i.cmdline)[:TEXT_LIMIT])
-    return _glob(key, words)
+        return _cmdline(words, PERSONAL_TEXT if personal else SHARED_TEXT)
+    if key in _GLOBS:
+        return _glob(key, words)
+    wanted = frozenset(words)
+    if key == "ancestor":
+        return lambda _, up: next((f"ancestor {n}" for a in up for n in names_of(a) if n in wanted), None)
+    if key == "name":
+        cut = frozenset(_cut(w) for w in words if len(w.encode()) > COMM_BYTES)
+        return lambda i, up: _one_of("name", wanted, i, up) or (f"name {i.name}" if cut_name(i) in cut else None)
+    return lambda i, up: _one_of(key, wanted, i, up)
+
+
+def _one_of(key: str, wanted: frozenset[str], identity: Identity, ancestors: Ancestors) -> str | None:
+    return next((f"{key} {v}" for v in _values(key, identity, ancestors) if v in wanted), None)
+
+
+def _cmdline(patterns: Sequence[str], limit: int) -> Test:
+    searches = [re.compile(p).search for p in patterns]
+    return lambda i, _: _found_in(searches, " ".join(i.cmdline)[:limit])
 
 
 def _found_in(searches: Sequence[Callable[[str], "re.Match[str] | None"]], text: str) -> str | None:
@@ -326,7 +387,8 @@ def _guess(identity: Identity) -> ProcessType:
         return ProcessType.CLI
     if identity.unit and identity.unit.endswith(".service") and "/system.slice/" in (identity.cgroup or ""):
         return ProcessType.SERVICE
-    if {"DISPLAY", "WAYLAND_DISPLAY"} & {name for name, _ in identity.environ}:
+    on_screen = {"DISPLAY", "WAYLAND_DISPLAY"} & {name for name, _ in identity.environ}
+    if on_screen and identity.unit and identity.unit.startswith("app-"):
         return ProcessType.GUI
     return ProcessType.DAEMON
 
@@ -343,15 +405,14 @@ def rule_of(app: ApplicationRule, types: Mapping[str, TypeRule], source: RuleSou
     """*app* with its type's fields filled in. Raises KeyError when the type is defined nowhere."""
     kind = types[app.type]
     target = app.target if app.target is not None else kind.target
-
     return Rule(
         id=app.id,
         label=app.label or app.id,
         type=app.type,
         target=None if target is None else PriorityClass[target],
         certain=_pick(app.certain, kind.certain, False),
-        tags=frozenset(kind.tags) | frozenset(app.tags),
-        process_type=_pick(app.process_type, kind.process_type, ProcessType.DAEMON),
+        tags=_tags(kind.tags, app.tags),
+        process_type=_pick(app.process_type, kind.process_type, ProcessType.CLI),
         protected=_pick(app.protected, kind.protected, False),
         starts_others=_pick(app.starts_others, kind.starts_others, False),
         part=app.part if app.part is not None else kind.part,
@@ -359,3 +420,8 @@ def rule_of(app: ApplicationRule, types: Mapping[str, TypeRule], source: RuleSou
         source=source,
         alternatives=app.match,
     )
+
+
+@lru_cache(1024)
+def _tags(kind: tuple[str, ...], own: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(kind) | frozenset(own)  # thousands of rules share a few sets

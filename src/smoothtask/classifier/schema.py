@@ -1,19 +1,61 @@
 """The rule files' format, checked by pydantic: every problem at once, with file, line and field."""
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
+from smoothtask.classifier import regex
 from smoothtask.config.located import Located, Problem
 from smoothtask.model.group import ProcessType
+from smoothtask.model.text import sanitise
 
 ClassName = Literal["LATENCY_CRITICAL", "INTERACTIVE", "NORMAL", "BACKGROUND", "IDLE"]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Words = tuple[Word, ...]
-REGEX_LIMIT = 512
-MAX_UNBOUNDED = 3
-"""Repeats without an end in one regular expression: each multiplies the time that a hostile text can cost."""
+
+
+def _visible(text: str) -> str:
+    # Names of processes are sanitised: one with such characters would match nothing, and could deceive a reader.
+    if sanitise(text, len(text)) != text:
+        raise ValueError("expected text without control or invisible characters")
+    return text
+
+
+def _glob(text: str) -> str:
+    at = text.find("[")
+    while at >= 0:
+        # As fnmatch reads it: `]` or `!]` just after the bracket belong to the set.
+        end = text.find("]", at + 3 if text[at + 1 : at + 2] == "!" else at + 2)
+        if end < 0:
+            raise ValueError("expected a glob: a [ is never closed (write [[] for the character itself)")
+        at = text.find("[", end)
+    return text
+
+
+def _regex(text: str) -> str:
+    regex.check(text)
+    return text
+
+
+def _one_or_many(value: object) -> object:
+    many = value if isinstance(value, list | tuple) else (value,)
+    return tuple(str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in many)
+
+
+Word = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_visible)]
+Glob = Annotated[Word, AfterValidator(_glob)]
+Regex = Annotated[str, StringConstraints(min_length=1), AfterValidator(_regex)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+Words = Annotated[tuple[Word, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+Globs = Annotated[tuple[Glob, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+Regexes = Annotated[tuple[Regex, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
 
 
 class _Strict(BaseModel):
@@ -29,8 +71,8 @@ class _Fields(_Strict):
     process_type: ProcessType | None = None
     protected: bool | None = None
     starts_others: bool | None = None
-    part: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")] | None = None
-    after_s: float | None = Field(default=None, ge=0, le=86400)
+    part: Name | None = None
+    after_s: float | None = Field(default=None, ge=0, le=86400, allow_inf_nan=False)
 
 
 class TypeRule(_Fields):
@@ -42,50 +84,40 @@ class TypeRule(_Fields):
 class Alternative(_Strict):
     """One entry of `match`: all of its keys must hold, any of a list's values."""
 
-    exe: Words = ()
+    exe: Globs = ()
     name: Words = ()
-    cmdline: Words = ()
+    cmdline: Regexes = ()
     flatpak: Words = ()
     snap: Words = ()
-    unit: Words = ()
-    cgroup: Words = ()
+    unit: Globs = ()
+    cgroup: Globs = ()
     parent: Words = ()
     ancestor: Words = ()
     user: Words = ()
-    environ: dict[Word, Word] = {}
-    wine: Words = ()
-    container: Words = ()
+    environ: Annotated[dict[Word, Glob], Field(min_length=1)] = {}
+    wine: Globs = ()
+    container: Globs = ()
     tty: bool | None = None
-
-    @field_validator(
-        "exe", "name", "cmdline", "flatpak", "snap", "unit", "cgroup", "parent", "ancestor", "user", "wine",
-        "container",
-        mode="before",
-    )  # fmt: skip
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        many = value if isinstance(value, list | tuple) else (value,)
-        return tuple(str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in many)
-
-    @field_validator("cmdline")
-    @classmethod
-    def _safe_regex(cls, value: Words) -> Words:
-        for pattern in value:
-            check_regex(pattern)
-        return value
 
     @model_validator(mode="after")
     def _says_something(self) -> "Alternative":
         if not self.model_fields_set:
             raise ValueError("expected at least one condition, such as `name: foo`")
+        if "tty" in self.model_fields_set and self.tty is None:
+            raise ValueError("expected true or false for tty")
         return self
+
+    @property
+    def values(self) -> dict[str, tuple[str, ...] | dict[str, str] | bool]:
+        """What each key that stands here asks for."""
+        return {key: getattr(self, key) for key in self.model_fields_set}
 
 
 class ApplicationRule(_Fields):
     """One entry of `applications`."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-    label: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    label: Annotated[Word, StringConstraints(max_length=64)] | None = None
     type: Word
     match: Annotated[tuple[Alternative, ...], Field(min_length=1)]
 
@@ -93,44 +125,8 @@ class ApplicationRule(_Fields):
 class RuleFile(_Strict):
     """One file."""
 
-    types: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")], TypeRule] = {}
+    types: dict[Name, TypeRule] = {}
     applications: tuple[ApplicationRule, ...] = ()
-
-
-def check_regex(pattern: str) -> None:
-    """Raise ValueError for one that is broken, or can take very long: a repeat in a repeat, a back reference."""
-    if len(pattern) > REGEX_LIMIT:
-        raise ValueError(f"expected at most {REGEX_LIMIT} characters")
-    try:
-        re.compile(pattern)
-        tree = re._parser.parse(pattern)  # type: ignore[attr-defined]
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"expected a regular expression: {error}") from error
-    if _unbounded(tree, inside=False) > MAX_UNBOUNDED:
-        raise ValueError(f"expected at most {MAX_UNBOUNDED} of * and + in one expression")
-
-
-def _unbounded(tree: Any, *, inside: bool) -> int:
-    count = 0
-    for operation, argument in tree:
-        name = str(operation)
-        if name.startswith("GROUPREF"):
-            raise ValueError("back references are not supported here")
-        if name in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
-            _low, high, body = argument
-            endless = int(high) > 16
-            if endless and inside:
-                raise ValueError("a repeat inside a repeat can take for ever: write it without")
-            count += endless + _unbounded(body, inside=inside or endless)
-        elif name == "BRANCH":
-            count += sum(_unbounded(b, inside=inside) for b in argument[1])
-        elif name == "SUBPATTERN":
-            count += _unbounded(argument[3], inside=inside)
-        elif name in {"ASSERT", "ASSERT_NOT"}:
-            count += _unbounded(argument[1], inside=inside)
-        elif name == "ATOMIC_GROUP":
-            count += _unbounded(argument, inside=inside)
-    return count
 
 
 def parse_rules(document: Located) -> tuple[RuleFile | None, tuple[Problem, ...]]:
@@ -138,5 +134,11 @@ def parse_rules(document: Located) -> tuple[RuleFile | None, tuple[Problem, ...]
     try:
         return RuleFile.model_validate(document.value), ()
     except ValidationError as error:
-        problems = document.problems_of(error)
-        return None, tuple(sorted(set(problems), key=lambda p: p.line))
+        problems = sorted(dict.fromkeys(document.problems_of(error)), key=lambda p: p.line)
+        return None, tuple(p for p in problems if not _follows(p, problems))
+
+
+def _follows(problem: Problem, others: list[Problem]) -> bool:
+    """Whether a list is called empty only because each of its values is wrong, which is said already."""
+    empty = "at least 1 item after" in problem.message
+    return empty and any(p.field.startswith(f"{problem.field}[") for p in others)

@@ -119,7 +119,8 @@ class Engine:
         """
         if self.frame is None:
             return
-        placed = [p for key in keys if (p := self.world.admit(key)) is not None]
+        in_order = sorted(keys, key=lambda key: (key.start_ticks, key.pid))  # parents before children
+        placed = [p for key in in_order if (p := self.world.admit(key)) is not None]
         if not placed:
             return
         now_ns = self.clock.mono_ns()

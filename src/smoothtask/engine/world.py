@@ -33,8 +33,11 @@ class Difference:
 class World:
     """The living processes. `update` brings it in line with a table; the rest is look-ups."""
 
-    def __init__(self, read_identity: ReadIdentity, classify: Classify) -> None:
+    def __init__(
+        self, read_identity: ReadIdentity, classify: Classify, start_ticks: Callable[[int], int | None]
+    ) -> None:
         self._read_identity = read_identity
+        self._start_ticks = start_ticks
         self._classify = classify
         self._placed: dict[int, Placed] = {}
         self._codes: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
@@ -81,12 +84,31 @@ class World:
         return Difference(came, left)
 
     def admit(self, key: ProcKey) -> Placed | None:
-        """Read and place one process right now (again, if it is known); `None` when it is gone."""
-        placed = self._place(key.pid, key.start_ticks)
-        if placed is not None:
-            self._placed[key.pid] = placed
-            self._touch()
+        """Read and place one process right now (again, if it is known); `None` when it is gone.
+
+        Ancestors that are not known yet are placed first: a process is counted to its parent's group once, and
+        one without a parent would be an application of its own for as long as it lives.
+        """
+        identity = self._read_identity(*key)
+        if identity is None:
+            return None
+        for ancestor in reversed(self._unknown_ancestors(identity)):
+            self._placed[ancestor.key.pid] = self._classified(ancestor)
+        placed = self._placed[key.pid] = self._classified(identity)
+        self._touch()
         return placed
+
+    def _unknown_ancestors(self, identity: Identity) -> list[Identity]:
+        """The nearest first, up to the first that is known."""
+        found: list[Identity] = []
+        while len(found) < ANCESTORS and identity.ppid > 0 and identity.ppid not in self._placed:
+            start = self._start_ticks(identity.ppid)
+            parent = self._read_identity(identity.ppid, start) if start is not None else None
+            if parent is None:
+                break
+            found.append(parent)
+            identity = parent
+        return found
 
     def reclassify(self) -> None:
         """Ask the rules again about everybody (they changed)."""

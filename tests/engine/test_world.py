@@ -1,0 +1,46 @@
+"""Who belongs to whom, in whatever order processes become known."""
+
+from itertools import permutations
+
+import pytest
+
+from scenery import identity, known
+from smoothtask.engine.world import World
+from smoothtask.model.identity import Identity
+
+SHELL = identity(100, 1, "bash", sid=100, tty="pts/1")
+SUBSHELL = identity(101, 100, "bash", sid=100)
+JOBS = [identity(pid, 100, "burn", sid=100) for pid in (102, 103)] + [identity(104, 101, "burn", sid=100)]
+PEOPLE = {i.key.pid: i for i in (SHELL, SUBSHELL, *JOBS)}
+
+
+def world() -> World:
+    """One that can read these processes."""
+
+    def read(pid: int, start_ticks: int) -> Identity | None:
+        found = PEOPLE.get(pid)
+        return found if found is not None and found.key.start_ticks == start_ticks else None
+
+    def start(pid: int) -> int | None:
+        found = PEOPLE.get(pid)
+        return found.key.start_ticks if found is not None else None
+
+    return World(read, lambda i, _: known(i.name, starts_others=i.name == "bash"), start)
+
+
+@pytest.mark.parametrize("order", list(permutations([SHELL, *JOBS])))
+def test_jobs_belong_to_their_shell_in_whatever_order_they_are_admitted(order: tuple[Identity, ...]) -> None:
+    """The subshell never executed anything: no event names it, and its child leads to it."""
+    w = world()
+    for i in order:
+        assert w.admit(i.key) is not None
+    placed = [w.get(pid) for pid in PEOPLE]
+    assert {p.membership.group for p in placed if p is not None} == {"proc:100-10000"}
+    assert None not in placed
+
+
+def test_a_process_that_is_gone_is_not_admitted() -> None:
+    """Nor is anybody on its account."""
+    w = world()
+    assert w.admit(identity(999).key) is None
+    assert len(w) == 0
