@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scenery import identity
 from smoothtask.classifier import ananicy
 from smoothtask.classifier.apart import load_apart
-from smoothtask.classifier.layers import VENDOR, RuleFiles, load, personal, signature
+from smoothtask.classifier.layers import VENDOR, RuleFiles, _Types, load, personal, signature
 from smoothtask.classifier.lint import Severity, lint, why
 from smoothtask.classifier.match import RuleSet
 from smoothtask.classifier.regex import check
@@ -196,15 +196,14 @@ def test_a_persons_own_rules_are_their_word_about_their_own(tmp_path: Path) -> N
     (folder / "c.yaml").write_text(text)
     (folder / "c.yaml").chmod(0o666)
     problems: list[Problem] = []
-    types = {"low": TypeRule.model_validate({"class": "IDLE"})}
-    (folder / "b.yaml").unlink()
+    types = _Types({"low": TypeRule.model_validate({"class": "IDLE"})})
     rules = personal(os.getuid(), tmp_path, types, problems)
     assert [r.id for r in rules] == ["x"]
-    assert len(problems) == 3
+    assert [Path(p.file).name for p in problems] == ["b.yaml", "c.yaml", "a.yaml", "a.yaml"]
     rule_set = RuleSet((), {1000: rules})
     assert rule_set.classify(identity(5, name="foo", uid=1000), ()).app == "x"
     assert rule_set.classify(identity(5, name="foo", uid=1001), ()).source is None
-    assert personal(os.getuid() + 1, tmp_path, types, []) == ()
+    assert personal(os.getuid() + 1, tmp_path, _Types(), []) == ()
 
 
 def test_what_no_rule_knows_is_guessed() -> None:

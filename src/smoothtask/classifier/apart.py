@@ -31,7 +31,12 @@ class Reading:
 
     def result(self) -> Loaded:
         """Raises ConfigError as `layers.load` does, RulesUnreadable when the child failed otherwise."""
-        output, _ = self._child.communicate(timeout=TIMEOUT_S)
+        try:
+            output, _ = self._child.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            self._child.kill()
+            self._child.communicate()
+            raise RulesUnreadable(f"reading the rules took more than {TIMEOUT_S:.0f} s") from error
         if self._child.returncode != 0:
             raise RulesUnreadable(f"reading the rules failed with status {self._child.returncode}")
         answer: Source | ConfigError = pickle.loads(output)  # noqa: S301 - from our own child

@@ -3,24 +3,32 @@
 import os
 import pwd
 import stat
-from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
-from smoothtask.classifier import ananicy
+from smoothtask.classifier import ananicy, regex
 from smoothtask.classifier.match import PriorTable, Rule, RuleSet, rule_of
 from smoothtask.classifier.schema import RuleFile, TypeRule, parse_rules
 from smoothtask.config.located import ConfigError, Located, Problem, load_file, load_text
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import RuleSource
+from smoothtask.model.text import sanitise
 
 VENDOR = Path(__file__).parent.parent / "data" / "vendor"
 DISTRO = Path("/usr/share/smoothtask/rules.d")
 USER = Path("/etc/smoothtask/rules.d")
 ANANICY = Path("/etc/ananicy.d")
 PERSONAL = (".config", "smoothtask", "rules.d")
+# A person's rules are read and used by root: what they can cost is bounded.
 PERSONAL_BYTES = 256 * 1024
+"""Of all of one person's files."""
+PERSONAL_FILES = 32
 PERSONAL_RULES = 500
+PERSONAL_VALUES = 2000
+"""Values of all conditions of one person's rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Source:
     personal: dict[int, tuple[Rule, ...]]
     priors: PriorTable
     problems: tuple[Problem, ...]
-    types: frozenset[str]
+    types: dict[str, RuleSource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,34 @@ class Loaded:
     rules: RuleSet
     problems: tuple[Problem, ...]
     """Of ananicy's files and of people's own: said, never fatal."""
-    types: frozenset[str]
+    types: dict[str, RuleSource]
+    """Where each type of the four layers is defined."""
+
+
+@dataclass(slots=True)
+class _Types:
+    """Types by name: the highest layer's definition holds, also for the applications of lower ones."""
+
+    fields: dict[str, TypeRule] = field(default_factory=dict)
+    sources: dict[str, RuleSource] = field(default_factory=dict)
+
+    def add(self, layer: str, document: Located, parsed: RuleFile, problems: list[Problem]) -> None:
+        """Take what *parsed* defines; twice within one layer is a mistake."""
+        for name, fields in parsed.types.items():
+            at = ("types", name)
+            source = RuleSource(layer, document.file, document.line(at))
+            known = self.sources.get(name)
+            if known is not None and known.layer == layer:
+                problems.append(document.problem(at, f"{name} stands at {known} too"))
+                continue
+            self.fields[name], self.sources[name] = fields, source
+
+    def copy(self) -> "_Types":
+        """The same, to be added to."""
+        return _Types(dict(self.fields), dict(self.sources))
+
+
+Documents = list[tuple[Located, RuleFile]]
 
 
 def load(files: RuleFiles, *, keep_alternatives: bool = False) -> Loaded:
@@ -78,51 +113,83 @@ def compile_rules(source: Source, *, keep_alternatives: bool = False) -> Loaded:
 
 def read(files: RuleFiles) -> Source:
     """Read and check every layer. Raises ConfigError as `load` does."""
-    types: dict[str, TypeRule] = {}
-    applications: dict[str, Rule] = {}
-    problems: list[Problem] = []
-    for layer, folder in files.folders:
-        documents = list(_documents(folder, problems))
-        for _, parsed in documents:
-            types.update(parsed.types)
-        for rule in _rules(layer, documents, types, problems):
-            applications.pop(rule.id, None)  # a higher layer's rule replaces the one of the same id
-            applications[rule.id] = rule
+    source, problems = survey(files)
     if problems:
         raise ConfigError(problems)
+    return source
+
+
+def survey(files: RuleFiles) -> tuple[Source, list[Problem]]:
+    """What is right in every layer, and what is wrong with the four that must be right."""
+    problems: list[Problem] = []
+    types = _Types()
+    layers: list[tuple[str, Documents, frozenset[str]]] = []
+    for layer, folder in files.folders:
+        documents = list(_documents(folder, problems))
+        for document, parsed in documents:
+            types.add(layer, document, parsed, problems)
+        layers.append((layer, documents, frozenset(types.fields)))
+    applications: dict[str, Rule] = {}
+    for layer, documents, visible in layers:
+        for rule in _rules(layer, documents, {name: types.fields[name] for name in visible}, problems):
+            applications.pop(rule.id, None)  # a higher layer's rule replaces the one of the same id
+            applications[rule.id] = rule
     notes: list[Problem] = []
-    priors = PriorTable()
-    if files.ananicy is not None and files.ananicy.is_dir():
-        priors, notes = ananicy.load(files.ananicy)
+    priors = PriorTable() if files.ananicy is None else ananicy.load(files.ananicy, notes)
     own = dict(_everybodys(types, notes)) if files.homes else {}
-    return Source(tuple(applications.values()), own, priors, tuple(notes), frozenset(types))
+    return Source(tuple(applications.values()), own, priors, tuple(notes), types.sources), problems
 
 
 def signature(files: RuleFiles) -> Hashable:
     """Changes whenever a rule file does: path, inode, size and time of each."""
-    folders = [folder for _, folder in files.folders]
+    entries = [entry for _, folder in files.folders for entry in _stats(folder)]
     if files.ananicy is not None:
-        folders.append(files.ananicy)
+        entries += [e for folder, _, _ in os.walk(files.ananicy) for e in _stats(Path(folder))]
     if files.homes:
-        folders += [Path(user.pw_dir, *PERSONAL) for user in pwd.getpwall()]
-    return tuple(entry for folder in folders for entry in _stats(folder))
+        entries += [entry for user in pwd.getpwall() for entry in _personal_stats(Path(user.pw_dir))]
+    return tuple(entries)
 
 
-def _stats(folder: Path) -> Iterator[tuple[str, int, int, int]]:
+Stat = tuple[str, int, int, int]
+
+
+def _stats(folder: Path) -> Iterator[Stat]:
     try:
-        names = sorted(os.listdir(folder))
+        paths = [folder / name for name in sorted(os.listdir(folder))]
+    except NotADirectoryError:
+        paths = [folder]
     except OSError:  # it is not there, or not for us: that is part of the signature
         return
-    for name in names:
+    for path in paths:
         try:
-            s = os.lstat(folder / name)
-        except FileNotFoundError:
+            yield _entry(str(path), path.stat())
+        except OSError:  # vanished, or a link to nowhere
             continue
-        yield str(folder / name), s.st_ino, s.st_size, s.st_mtime_ns
+
+
+def _entry(path: str, s: os.stat_result) -> Stat:
+    return path, s.st_ino, s.st_size, s.st_mtime_ns
+
+
+def _personal_stats(home: Path) -> Iterator[Stat]:
+    try:
+        with _personal_folder(home) as folder:
+            for name in _names(folder)[:PERSONAL_FILES]:
+                yield _entry(f"{home}/{name}", os.stat(name, dir_fd=folder, follow_symlinks=False))
+    except OSError:  # as in `_stats`
+        return
 
 
 def _documents(folder: Path, problems: list[Problem]) -> Iterator[tuple[Located, RuleFile]]:
-    paths = [folder] if folder.is_file() else sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+    try:
+        paths = [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".yaml")]
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        paths = [folder]
+    except OSError as error:
+        problems.append(Problem(str(folder), 1, "", f"cannot be read: {error.strerror}"))
+        return
     for path in paths:
         try:
             document = load_file(path)
@@ -139,10 +206,7 @@ def _documents(folder: Path, problems: list[Problem]) -> Iterator[tuple[Located,
 
 
 def _rules(
-    layer: str,
-    documents: Iterable[tuple[Located, RuleFile]],
-    types: dict[str, TypeRule],
-    problems: list[Problem],
+    layer: str, documents: Iterable[tuple[Located, RuleFile]], types: Mapping[str, TypeRule], problems: list[Problem]
 ) -> Iterator[Rule]:
     seen: dict[str, str] = {}
     for document, parsed in documents:
@@ -159,17 +223,19 @@ def _rules(
             yield rule_of(app, types, source)
 
 
-def _everybodys(types: dict[str, TypeRule], problems: list[Problem]) -> Iterator[tuple[int, tuple[Rule, ...]]]:
+def _everybodys(types: _Types, problems: list[Problem]) -> Iterator[tuple[int, tuple[Rule, ...]]]:
     for user in pwd.getpwall():
-        rules = personal(user.pw_uid, Path(user.pw_dir), types, problems)
+        found: list[Problem] = []
+        rules = personal(user.pw_uid, Path(user.pw_dir), types.copy(), found)
+        # The words are that person's: they must not deceive whoever reads the log.
+        problems += [replace(p, field=sanitise(p.field, 128), message=sanitise(p.message)) for p in found]
         if rules:
             yield user.pw_uid, rules
 
 
-def personal(uid: int, home: Path, types: dict[str, TypeRule], problems: list[Problem]) -> tuple[Rule, ...]:
+def personal(uid: int, home: Path, types: _Types, problems: list[Problem]) -> tuple[Rule, ...]:
     """A person's own rules, read with care: they are that person's word about their own processes, no more."""
-    documents = []
-    own_types = dict(types)
+    documents: Documents = []
     for name, data in _personal_files(uid, home, problems):
         try:
             document = load_text(data, name)
@@ -179,11 +245,12 @@ def personal(uid: int, home: Path, types: dict[str, TypeRule], problems: list[Pr
         parsed, found = parse_rules(document)
         problems += found
         if parsed is not None:
-            own_types.update(parsed.types)
+            types.add("personal", document, parsed, problems)
             documents.append((document, parsed))
     rules: list[Rule] = []
-    for rule in _rules("personal", documents, own_types, problems):
-        refused = _refused(rule) or (f"only {PERSONAL_RULES} rules are read" if len(rules) >= PERSONAL_RULES else None)
+    budget = _Budget()
+    for rule in _rules("personal", documents, types.fields, problems):
+        refused = _refused(rule) or budget.refuses(rule)
         if refused:
             problems.append(Problem(rule.source.file, rule.source.line, rule.id, refused))
         else:
@@ -199,31 +266,85 @@ def _refused(rule: Rule) -> str | None:
     return None
 
 
-def _personal_files(uid: int, home: Path, problems: list[Problem]) -> Iterator[tuple[str, bytes]]:
-    """Files below *home*, no link followed on the way, all of *uid*'s own."""
-    try:
-        folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:  # no home, or none that we may enter: no rules
-        return
+@dataclass(slots=True)
+class _Budget:
+    """What one person's rules may still cost."""
+
+    rules: int = PERSONAL_RULES
+    values: int = PERSONAL_VALUES
+    steps: int = regex.PERSONAL_STEPS
+
+    def refuses(self, rule: Rule) -> str | None:
+        """Why there is no room for *rule*; else take its share."""
+        values = sum(len(v) for a in rule.alternatives for v in a.values.values() if not isinstance(v, bool))
+        steps = sum(regex.steps(p, regex.PERSONAL_TEXT) for a in rule.alternatives for p in a.cmdline)
+        if self.rules < 1:
+            return f"only {PERSONAL_RULES} rules are read"
+        if self.values < values:
+            return f"only {PERSONAL_VALUES} values are read, of all rules together"
+        if self.steps < steps:
+            return "the expressions for cmdline could take too long on some text: fewer, or with fewer .* in them"
+        self.rules, self.values, self.steps = self.rules - 1, self.values - values, self.steps - steps
+        return None
+
+
+@contextmanager
+def _personal_folder(home: Path) -> Iterator[int]:
+    """A descriptor of a person's rule folder, no link followed on the way below *home*. Raises OSError."""
+    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in PERSONAL:
             inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
             os.close(folder)
             folder = inner
-        for name in sorted(n for n in os.listdir(folder) if n.endswith(".yaml")):
-            path = str(Path(home, *PERSONAL, name))
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-            with os.fdopen(fd, "rb") as file:
-                found = os.fstat(fd)
-                mine = found.st_uid == uid and stat.S_ISREG(found.st_mode) and not found.st_mode & stat.S_IWOTH
-                if not mine or found.st_size > PERSONAL_BYTES:
-                    said = f"expected a file of uid {uid} that others cannot write, of {PERSONAL_BYTES} bytes at most"
-                    problems.append(Problem(path, 1, "", said))
-                    continue
-                yield path, file.read(PERSONAL_BYTES)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        problems.append(Problem(str(Path(home, *PERSONAL)), 1, "", f"cannot be read: {error.strerror}"))
+        yield folder
     finally:
         os.close(folder)
+
+
+def _names(folder: int) -> list[str]:
+    """Rule files of an open folder; not more than a thousand entries are looked at."""
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in islice(entries, 1000) if e.name.endswith(".yaml"))
+
+
+def _personal_files(uid: int, home: Path, problems: list[Problem]) -> Iterator[tuple[str, bytes]]:
+    """Regular files of *uid*'s own that nobody else can write."""
+    path = str(Path(home, *PERSONAL))
+    left = PERSONAL_BYTES
+    try:
+        with _personal_folder(home) as folder:
+            names = _names(folder)
+            if len(names) > PERSONAL_FILES:
+                problems.append(Problem(path, 1, "", f"only {PERSONAL_FILES} files are read"))
+            for name in names[:PERSONAL_FILES]:
+                where = sanitise(f"{path}/{name}")
+                try:
+                    data = _personal_file(folder, name, uid, left)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    problems.append(Problem(where, 1, "", f"cannot be read: {error.strerror}"))
+                    continue
+                if data is None:
+                    said = f"expected a file of uid {uid} that others cannot write, {PERSONAL_BYTES} bytes in all files"
+                    problems.append(Problem(where, 1, "", said))
+                    continue
+                left -= len(data)
+                yield where, data
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # no home, no rules, or not for us to enter
+        return
+    except OSError as error:
+        problems.append(Problem(path, 1, "", f"cannot be read: {error.strerror}"))
+
+
+def _personal_file(folder: int, name: str, uid: int, limit: int) -> bytes | None:
+    """The content; None for a file that is not as it must be. Raises OSError, ELOOP for a link."""
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    with os.fdopen(fd, "rb") as file:
+        found = os.fstat(fd)
+        mine = found.st_uid == uid and stat.S_ISREG(found.st_mode) and not found.st_mode & stat.S_IWOTH
+        if not mine or found.st_size > limit:
+            return None
+        data = file.read(limit + 1)
+        return data if len(data) <= limit else None

@@ -1,18 +1,23 @@
 """What is wrong with the rules, and which one wins for a process and why."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smoothtask.classifier.layers import Loaded, RuleFiles, load
-from smoothtask.classifier.match import LAYERS, Match, Rule
-from smoothtask.config.located import ConfigError, Problem
+from smoothtask.classifier.layers import RuleFiles, Source, survey
+from smoothtask.classifier.match import LAYERS, Match, Rule, specificity
+from smoothtask.classifier.schema import Alternative
+from smoothtask.config.located import Problem
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import ProcessType
 
-INTERPRETERS = frozenset(
-    ["python", "python3", "perl", "ruby", "node", "java", "mono", "dotnet", "php", "lua", "electron", "gjs"]
-)
+INTERPRETERS = frozenset({
+    "python", "python2", "python3", "perl", "ruby", "node", "nodejs", "java", "mono", "dotnet", "php", "lua",
+    "electron", "gjs", "bash", "sh", "dash", "zsh",
+})  # fmt: skip
+_BROAD = frozenset({"*", "/*", "**", "?*"})
+_BACKGROUND = frozenset({ProcessType.BATCH, ProcessType.MAINTENANCE, ProcessType.DAEMON, ProcessType.SERVICE})
 
 
 class Severity(StrEnum):
@@ -40,13 +45,14 @@ class Finding:
 
 def lint(files: RuleFiles) -> list[Finding]:
     """Every broken, undefined, shadowed or unsafe rule of every layer."""
-    try:
-        loaded = load(files, keep_alternatives=True)
-    except ConfigError as error:
-        return [_finding(Severity.ERROR, p) for p in error.problems]
-    notes = [_finding(Severity.WARNING, p) for p in loaded.problems]
-    rules = [*loaded.rules.rules, *(r for own in loaded.rules.personal.values() for r in own)]
-    return [*notes, *_unsafe(rules), *_shadowed(rules), *_unused(loaded, files)]
+    source, broken = survey(files)
+    everybodys = [source.rules, *source.personal.values()]
+    return [
+        *(_finding(Severity.ERROR, p) for p in broken),
+        *(_finding(Severity.WARNING, p) for p in source.problems),
+        *(f for rules in everybodys for f in (*_unsafe(rules), *_shadowed(rules))),
+        *_unused(source),
+    ]
 
 
 def why(matches: Sequence[Match]) -> list[str]:
@@ -82,38 +88,66 @@ def _unsafe(rules: Sequence[Rule]) -> Iterator[Finding]:
         low = rule.target is not None and rule.target < PriorityClass.NORMAL
         if low and rule.starts_others:
             yield _about(rule, Severity.ERROR, "lowers what starts other programs, which would inherit it")
-        background = rule.process_type in {ProcessType.BATCH, ProcessType.MAINTENANCE}
-        if rule.target is PriorityClass.LATENCY_CRITICAL and background:
-            yield _about(rule, Severity.ERROR, "background work cannot be latency-critical")
+        if rule.target is PriorityClass.LATENCY_CRITICAL and rule.process_type in _BACKGROUND:
+            what = f"a {rule.process_type.value} process cannot be latency-critical: nobody waits for its next frame"
+            yield _about(rule, Severity.ERROR, what)
         for alternative in rule.alternatives:
-            names_only = alternative.model_fields_set == {"name"}
-            if names_only and INTERPRETERS & set(alternative.name) and rule.target is not None:
+            only_names = alternative.model_fields_set == {"name"}
+            if only_names and INTERPRETERS & set(alternative.name) and not rule.starts_others:
                 yield _about(rule, Severity.WARNING, "an interpreter's name alone says nothing: add cmdline")
-            if any(set(glob) <= {"*", "/"} for glob in (*alternative.exe, *alternative.cgroup)):
-                yield _about(rule, Severity.WARNING, "matches every process")
+            if _matches_nearly_all(alternative):
+                yield _about(rule, Severity.WARNING, "matches nearly every process")
+
+
+def _matches_nearly_all(alternative: Alternative) -> bool:
+    """Whether no condition narrows it down: a bare `*`, an expression that finds nothing, a tty."""
+    broad = {
+        key
+        for key, value in alternative.values.items()
+        if key == "tty"
+        or (key in {"exe", "cgroup", "unit"} and isinstance(value, tuple) and _BROAD & set(value))
+        or (key == "cmdline" and isinstance(value, tuple) and {".", ".*", ".+", "^", "$"} & set(value))
+    }
+    return broad == alternative.model_fields_set
 
 
 def _shadowed(rules: Sequence[Rule]) -> Iterator[Finding]:
-    """Rules all of whose alternatives stand in another one that wins over them."""
-    owner: dict[object, tuple[tuple[int, int], Rule]] = {}
+    """Rules that can never win: each alternative is covered by one of another rule that wins over it."""
+    near: dict[object, list[tuple[tuple[int, int, int], Rule, Alternative]]] = defaultdict(list)
     for order, rule in enumerate(rules):
-        rank = (LAYERS.index(rule.source.layer), order)
         for alternative in rule.alternatives:
-            known = owner.get(_key(alternative))
-            if known is None or known[0] < rank:
-                owner[_key(alternative)] = (rank, rule)
-    for rule in rules:
-        winners = [owner[_key(a)][1] for a in rule.alternatives]
-        if all(w is not rule for w in winners):
-            yield _about(rule, Severity.WARNING, f"never wins: {winners[0].id} at {winners[0].source} says the same")
+            rank = (LAYERS.index(rule.source.layer), specificity(alternative), order)
+            for place in _places(alternative):
+                near[place].append((rank, rule, alternative))
+    for order, rule in enumerate(rules):
+        winners = []
+        for a in rule.alternatives:
+            rank = (LAYERS.index(rule.source.layer), specificity(a), order)
+            listed = near[_places(a)[0]]
+            winners.append(next((w for r, w, b in listed if r > rank and w is not rule and _covers(b, a)), None))
+        first = winners[0]
+        if first is not None and all(winners):
+            yield _about(rule, Severity.WARNING, f"never wins: {first.id} at {first.source} says the same")
 
 
-def _key(alternative: object) -> str:
-    return repr(alternative)
+def _places(alternative: Alternative) -> list[tuple[frozenset[str], str]]:
+    """Its keys with each value of the first one: what covers it shares all of them."""
+    values = alternative.values
+    value = values[min(values)]
+    return [(frozenset(values), v) for v in (value if isinstance(value, tuple) else (repr(value),))]
 
 
-def _unused(loaded: Loaded, files: RuleFiles) -> Iterator[Finding]:
-    used = {r.type for r in loaded.rules.rules}
-    used |= {r.type for own in loaded.rules.personal.values() for r in own}
-    for name in sorted(loaded.types - used):
-        yield Finding(Severity.NOTE, str(files.vendor), 1, f"types.{name}", "no application is of this type")
+def _covers(wide: Alternative, narrow: Alternative) -> bool:
+    """Whether *wide*, of the same keys, holds wherever *narrow* does."""
+    others = wide.values
+    return all(
+        set(v) <= set(others[k]) if isinstance(v, tuple) else v == others[k]  # type: ignore[arg-type]
+        for k, v in narrow.values.items()
+    )
+
+
+def _unused(source: Source) -> Iterator[Finding]:
+    used = {r.type for rules in (source.rules, *source.personal.values()) for r in rules}
+    for name in sorted(source.types.keys() - used):
+        where = source.types[name]
+        yield Finding(Severity.NOTE, where.file, where.line, f"types.{name}", "no application is of this type")
