@@ -28,6 +28,8 @@ _INDEXED = ("flatpak", "snap", "wine", "unit", "container", "exe", "name", "pare
 """Keys whose exact values are looked up in a dictionary, those that few processes share first."""
 _TRAITS = ("wine", "container", "unit", "environ", "tty", "exe")
 """What most processes lack, the rarest first: a pattern that asks for one need not be tried on those."""
+_TOGETHER = 16
+"""Patterns that are ruled out by one question."""
 _GLOB = re.compile(r"[*?\[]")
 
 Ancestors = Sequence[Identity]
@@ -134,26 +136,32 @@ class _Index:
         self._exact: dict[str, dict[str, list[Pattern]]] = {}
         self._cut_names: dict[str, list[tuple[str, Pattern]]] = {}
         """By the first 15 bytes: (the whole name, the pattern)."""
-        self._by_trait: dict[str, list[Pattern]] = {}
+        self._scanned: list[_Scan] = []
+        by_trait: dict[str, list[tuple[Alternative, Pattern]]] = {}
         for order, (rule, alternatives) in enumerate(zip(rules, (f.alternatives for f in full), strict=True)):
             for alternative in alternatives:
-                self._add(rule, alternative, order)
+                pattern = self._add(rule, alternative, order)
+                if pattern is not None:
+                    trait = next((t for t in _TRAITS if t in alternative.model_fields_set), "")
+                    by_trait.setdefault(trait, []).append((alternative, pattern))
+        for trait, found in by_trait.items():
+            self._scanned += (_Scan.of(trait, found[i : i + _TOGETHER]) for i in range(0, len(found), _TOGETHER))
 
-    def _add(self, rule: Rule, alternative: Alternative, order: int) -> None:
+    def _add(self, rule: Rule, alternative: Alternative, order: int) -> Pattern | None:
+        """Index a pattern; return it when it has no exact value."""
         values = alternative.values
         key = next((k for k in _INDEXED if k in values and _is_exact(k, values[k])), None)
         tests = tuple(_test(k, v, personal=rule.source.layer == "personal") for k, v in values.items() if k != key)
         layer = LAYERS.index(rule.source.layer)
         pattern = Pattern(rule, tests, (layer, specificity(alternative), order))
         if key is None:
-            trait = next((t for t in _TRAITS if t in values), "")
-            self._by_trait.setdefault(trait, []).append(pattern)
-            return
+            return pattern
         by_value = self._exact.setdefault(key, {})
         for value in getattr(alternative, key):
             by_value.setdefault(value.lower() if key == "wine" else value, []).append(pattern)
             if key == "name" and len(value.encode()) > COMM_BYTES:
                 self._cut_names.setdefault(_cut(value), []).append((value, pattern))
+        return None
 
     def matches(self, identity: Identity, ancestors: Ancestors) -> Iterator[Match]:
         """Every pattern that holds, once."""
@@ -181,10 +189,34 @@ class _Index:
         if cut is not None:
             for name, pattern in self._cut_names.get(cut, ()):
                 yield f"name {name} (cut to {cut})", pattern
-        for trait, patterns in self._by_trait.items():
-            if not trait or _has(identity, trait):
-                for pattern in patterns:
+        for scan in self._scanned:
+            if scan.may_hold(identity):
+                for pattern in scan.patterns:
                     yield "", pattern
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """Some patterns without an exact value, and one question that rules all of them out for most processes."""
+
+    trait: str
+    any_glob: Callable[[str], object] | None
+    """Whether any of their globs for the trait matches."""
+    patterns: tuple[Pattern, ...]
+
+    @classmethod
+    def of(cls, trait: str, found: Sequence[tuple[Alternative, Pattern]]) -> "_Scan":
+        """For patterns that all ask for *trait*."""
+        globs = [glob for alternative, _ in found for glob in getattr(alternative, trait)] if trait in _GLOBS else []
+        return cls(trait, _matcher(trait, globs) if globs else None, tuple(p for _, p in found))
+
+    def may_hold(self, identity: Identity) -> bool:
+        """False when none of the patterns holds."""
+        if not self.trait or self.trait == "tty":  # a pattern may ask for its absence
+            return True
+        if self.any_glob is None:
+            return bool(getattr(identity, self.trait))
+        return any(map(self.any_glob, _values(self.trait, identity, ())))
 
 
 def _is_exact(key: str, value: object) -> bool:
@@ -207,18 +239,6 @@ def _values(key: str, identity: Identity, ancestors: Ancestors) -> Iterable[str]
         case _:
             value = getattr(identity, key)
             return (value,) if value else ()
-
-
-def _has(identity: Identity, trait: str) -> bool:
-    match trait:
-        case "wine":
-            return identity.wine_exe is not None
-        case "unit":
-            return identity.unit is not None or identity.slice is not None
-        case "tty":
-            return True  # a pattern may ask for its absence
-        case _:
-            return bool(getattr(identity, trait))
 
 
 @dataclass(slots=True)
@@ -321,20 +341,19 @@ def _found_in(searches: Sequence[Callable[[str], "re.Match[str] | None"]], text:
     return None if found is None else f"command line with “{found[0][:40]}”"
 
 
-def _glob(key: str, words: tuple[str, ...]) -> Test:
-    flags = re.IGNORECASE if key == "wine" else 0
-    matches = re.compile("|".join(f"(?:{translate(w)})" for w in words), flags).match
-    attribute = {"wine": "wine_exe"}.get(key, key)
+def _glob(key: str, words: Sequence[str]) -> Test:
+    matches = _matcher(key, words)
 
-    def test(identity: Identity, _: Ancestors) -> str | None:
-        text = getattr(identity, attribute)
-        if text and matches(text):
-            return f"{key} {text}"
-        if key == "unit" and identity.slice and matches(identity.slice):
-            return f"slice {identity.slice}"
-        return None
+    def test(identity: Identity, ancestors: Ancestors) -> str | None:
+        found = next((v for v in _values(key, identity, ancestors) if matches(v)), None)
+        return None if found is None else f"{'slice' if key == 'unit' and found != identity.unit else key} {found}"
 
     return test
+
+
+def _matcher(key: str, globs: Sequence[str]) -> Callable[[str], object]:
+    flags = re.IGNORECASE if key == "wine" else 0
+    return re.compile("|".join(f"(?:{translate(g)})" for g in globs), flags).match
 
 
 def _environ(wanted: Mapping[str, str]) -> Test:
