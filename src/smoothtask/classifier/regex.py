@@ -7,6 +7,7 @@ repeat whose characters cannot begin what follows it has one way only (`\\S+ `),
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -18,7 +19,7 @@ SHARED_STEPS = 1 << 38
 SHARED_TEXT = 2048
 """Characters of a command line that it sees."""
 PERSONAL_STEPS = 1 << 24
-"""The same for all the expressions of one person together: some 30 ms a process at the very worst."""
+"""The same for all the expressions of one person together: some 50 ms a process at the very worst."""
 PERSONAL_TEXT = 512
 
 # A set of characters is a bit mask: one bit for each below 256, one for all others, one for the end of the text.
@@ -58,11 +59,13 @@ def steps(pattern: str, length: int) -> int:
     if _FLAGS.search(pattern):
         raise ValueError("the flags a, L and u are not supported here")
     try:
-        re.compile(pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what a later Python would understand otherwise
+            re.compile(pattern)
         tree = list(re._parser.parse(pattern))  # type: ignore[attr-defined]
         anchored = bool(tree) and str(tree[0][1]) in {"AT_BEGINNING", "AT_BEGINNING_STRING"}
         _, cost = _Estimate(length, folds=bool(_IGNORES_CASE.search(pattern))).sequence(tree, 0)
-    except (re.error, RecursionError, OverflowError) as error:
+    except (re.error, RecursionError, OverflowError, Warning) as error:
         raise ValueError(f"expected a regular expression: {error}") from error
     return min(HUGE, cost if anchored else cost * length)
 
