@@ -332,8 +332,11 @@ def _personal_files(uid: int, home: Path, problems: list[Problem]) -> Iterator[t
                     continue
                 left -= len(data)
                 yield where, data
-    except (FileNotFoundError, NotADirectoryError, PermissionError):  # no home, no rules, or not for us to enter
+    except (FileNotFoundError, PermissionError):  # no home, no rules, or not for us to enter
         return
+    except NotADirectoryError:
+        if home.is_dir():  # some users have /dev/null
+            problems.append(Problem(path, 1, "", "expected folders on the way there, no links: nothing is read"))
     except OSError as error:
         problems.append(Problem(path, 1, "", f"cannot be read: {error.strerror}"))
 
