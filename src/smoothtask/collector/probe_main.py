@@ -18,10 +18,10 @@ import sys
 import time
 
 PERIOD_NS = 20_000_000
-CALM_UNITS = 5
-LATE_NS = 2_000_000
+CALM_UNITS = 10
+LATE_NS = 5_000_000
 """A wake-up this late ends the calm, and counts for itself alone …"""
-WATCHFUL_NS = 5_000_000_000
+WATCHFUL_NS = 1_000_000_000
 """… for this long."""
 BACKLOG = 500
 """Units that are counted for one wake-up at most: 10 s of them, the latest ones first."""
