@@ -13,6 +13,7 @@ from pathlib import Path
 
 from smoothtask import __version__
 from smoothtask.actuator.apply import Actuator, DryRun
+from smoothtask.actuator.knobs import Machine
 from smoothtask.actuator.ledger import Ledger, LedgerError
 from smoothtask.actuator.resolve import Abilities
 from smoothtask.actuator.restore import restore
@@ -20,10 +21,12 @@ from smoothtask.classifier.apart import Reading, RulesUnreadable, load_apart
 from smoothtask.classifier.behaviour import BehaviourLimits
 from smoothtask.classifier.layers import Loaded, RuleFiles, signature
 from smoothtask.classifier.match import Ancestors
+from smoothtask.collector import cgroups
 from smoothtask.collector.identity import read_identity
 from smoothtask.collector.probe import LatencyProbe, ProbeUnavailable
 from smoothtask.collector.sampler import Sampler
 from smoothtask.collector.tasks import open_tasks
+from smoothtask.config.held import Holder, ScopeHeldError, hold
 from smoothtask.config.located import ConfigError
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings, effects, load_settings
@@ -32,19 +35,23 @@ from smoothtask.engine.commands import Commands
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.loop import Loop, Wakers
 from smoothtask.engine.people import Labels, People
+from smoothtask.engine.scoping import Scoping
 from smoothtask.engine.ticker import TickSettings
 from smoothtask.engine.world import World
-from smoothtask.kernel import sched
+from smoothtask.kernel import cgroup2, sched
+from smoothtask.kernel.disks import read_disks
 from smoothtask.kernel.netlink import EventsUnavailable, ProcEvents, Subscription
 from smoothtask.kernel.notify import message, notify
 from smoothtask.kernel.psi import PsiTriggers
 from smoothtask.kernel.system import read_system, read_temperatures
+from smoothtask.kernel.systemd import Managers
 from smoothtask.model.change import Outcome, Status
 from smoothtask.model.command import Reply
 from smoothtask.model.decision import Pin
 from smoothtask.model.frame import Frame, Mode
 from smoothtask.model.group import Classification, ProcessType, RuleSource
 from smoothtask.model.identity import Identity
+from smoothtask.model.scope import Scope, ScopeError
 from smoothtask.policy.parameters import ContentionLimits, Hysteresis, PolicyParameters
 from smoothtask.store.log import SnapshotLog
 from smoothtask.store.pins import load_pins, save_pins
@@ -131,13 +138,15 @@ def build(settings: Settings, paths: Paths, *, observe: bool) -> Loop:
 
 
 def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Loop:
+    scoping = _scoping(paths.scope)
     paths.prepare()
     opened.closers.append(_lock(paths.lock))
     _raise_descriptor_limit()
-    sources: dict[str, str] = {}
+    sources = {"scope": str(paths.scope)}
     reading = _Reading.start(settings, paths)  # these two children work beside what follows
     subscription = _subscribe(settings, sources)
-    hands, reason = _hands(settings, paths, observe, opened)
+    said: list[str] = []
+    hands, reason = _hands(settings, paths, observe, opened, said)
     rules = reading.result()
     tasks, sources["tasks"] = open_tasks(settings.tasks.source)
     opened.closers.append(tasks.close)
@@ -146,7 +155,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
     opened.closers.append(triggers.close)
     sources["psi"] = "; ".join(triggers.unavailable.values()) or "triggers"
     pins, pin_problems = load_pins(paths.pins)
-    said: list[str] = [str(p) for p in (*pin_problems, *rules.loaded.problems[:20])]
+    said += [str(p) for p in (*pin_problems, *rules.loaded.problems[:20])]
     log = _snapshot_log(settings, paths, said.append)
     sources["log"] = log.status if log is not None else "off"
     if log is not None:
@@ -164,6 +173,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         record=_recorder(log),
         parameters=_parameters(settings),
         behaviour_limits=BehaviourLimits(**settings.behaviour.model_dump()),
+        scoping=scoping,
         mode=Mode.DRY_RUN if reason else Mode.RULES_ONLY,
         mode_reason=reason,
         sources=sources,
@@ -217,13 +227,16 @@ def restore_all(paths: Paths) -> list[str]:
     release = _lock(paths.lock)
     try:
         ledger = Ledger.open(paths.ledger, sched.boot_id())
+        managers = Managers()
+        machine = Machine(sched, cgroup2, managers)
     except LedgerError as error:
         release()
         return [f"cannot restore: {error}"]
     try:
-        outcomes = restore(ledger, sched)
+        outcomes = restore(ledger, machine)
         return [*ledger.notes, *_summary(outcomes)]
     finally:
+        managers.close()
         ledger.close()
         release()
 
@@ -261,8 +274,36 @@ def _lock(path: Path) -> Callable[[], None]:
     return release
 
 
-def _hands(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> tuple[Actuator | DryRun, str]:
-    """The actuator, or one that only says what it would do, and why."""
+def _scoping(scope: Scope) -> Scoping:
+    """Raises ScopeError for a cgroup that is not there."""
+    if scope.cgroup is not None and not cgroups.cgroup_exists(scope.cgroup):
+        raise ScopeError(f"{scope.cgroup}: there is no such cgroup on this machine")
+    return Scoping(scope, cgroups.path_of if cgroups.numbers_tell() else None, cgroups.cgroup_exists)
+
+
+def _hold(paths: Paths, opened: _Open, said: list[str]) -> None:
+    """Be the only one who manages this scope. Raises AlreadyRunning."""
+    try:
+        release, died = hold(paths.scope, paths.runtime_dir, paths.held)
+    except ScopeHeldError as error:
+        raise AlreadyRunning(str(error)) from error
+    opened.closers.append(release)
+    said += [
+        _left_behind(d) for d in died if d.runtime_dir != paths.runtime_dir and (d.runtime_dir / "ledger").exists()
+    ]
+
+
+def _left_behind(holder: Holder) -> str:
+    return (
+        f"the SmoothTask with pid {holder.pid} died and what it changed is in force: "
+        f"`smoothtask --runtime-dir {holder.runtime_dir} restore` puts it back"
+    )
+
+
+def _hands(
+    settings: Settings, paths: Paths, observe: bool, opened: _Open, said: list[str]
+) -> tuple[Actuator | DryRun, str]:
+    """The actuator, or one that only says what it would do, and why; *said*: what people should know."""
     if observe:
         reason = "observing only, as asked"
     elif settings.mode == "dry-run":
@@ -270,11 +311,17 @@ def _hands(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> tu
     elif os.geteuid() != 0:
         reason = "not root: nothing could be undone"
     else:
+        _hold(paths, opened, said)
         ledger = Ledger.open(paths.ledger, sched.boot_id())
         opened.closers.append(ledger.close)
-        restore(ledger, sched)  # what a predecessor that died left behind
+        managers = Managers()
+        opened.closers.append(managers.close)
+        machine = Machine(sched, cgroup2, managers)
+        left = restore(ledger, machine)  # what a predecessor that died left behind
+        said += [*ledger.notes, *(_summary(left) if left else ())]
         abilities = Abilities(slices=sched.slices_supported())
-        return Actuator(sched, ledger, effects(settings), abilities, autogroups=sched.autogroups_enabled()), ""
+        autogroups = sched.autogroups_enabled()
+        return Actuator(machine, ledger, effects(settings), abilities, autogroups=autogroups, disks=read_disks), ""
     return DryRun(effects(settings)), reason
 
 
@@ -346,7 +393,7 @@ def _snapshot_log(settings: Settings, paths: Paths, on_problem: Callable[[str], 
     if not settings.store.record:
         return None
     return SnapshotLog(
-        Path(settings.store.path) if settings.store.path else paths.database,
+        paths.database_at(settings.store.path),
         salt_path=paths.salt,
         anonymise=settings.store.anonymise,
         retention=Retention(max_age_days=settings.store.keep_days, max_bytes=int(settings.store.keep_mb * MEGABYTE)),

@@ -39,11 +39,14 @@ def _run(command: str, options: object) -> int:
     from smoothtask.config.located import ConfigError
     from smoothtask.config.paths import UnsafeDirectoryError
     from smoothtask.control.client import DaemonError, DaemonRefusedError, NoDaemonError
+    from smoothtask.model.scope import ScopeError
 
     try:
         return VERBS[command](options)  # type: ignore[arg-type]
     except ConfigError as error:
         return _fail(str(error), CONFIG)
+    except ScopeError as error:
+        return _fail(f"--scope: {error}", USAGE)
     except NoDaemonError as error:
         return _fail(f"{error}; `smoothtask top` or `smoothtask --daemon` starts one", NO_DAEMON)
     except DaemonRefusedError as error:

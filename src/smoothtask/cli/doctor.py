@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from smoothtask.config.held import holders
 from smoothtask.config.located import ConfigError
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import load_settings
@@ -84,7 +85,14 @@ def examine(paths: Paths, root: Path = Path("/")) -> list[Finding]:
     """Everything, in the order people read it."""
     machine = Machine(root, os.geteuid(), os.uname().release)
     findings = [check(machine) for check in CHECKS]
-    return [*findings, *_pressure(machine), *_disks(machine), *_other_daemons(machine), *_places(paths)]
+    return [
+        *findings,
+        *_pressure(machine),
+        *_disks(machine),
+        *_other_daemons(machine),
+        *_scopes(paths),
+        *_places(paths),
+    ]
 
 
 def lines(findings: list[Finding]) -> list[str]:
@@ -328,6 +336,27 @@ def _other_daemons(m: Machine) -> Iterator[Finding]:
     if state == "enabled":
         ops = m.read("/sys/kernel/sched_ext/root/ops") or "unknown"
         yield Finding("sched_ext scheduler", State.NOTE, f"{ops} schedules: nice may mean something else to it")
+
+
+def _scopes(paths: Paths) -> Iterator[Finding]:
+    """Which daemon manages what."""
+    try:
+        found = holders(paths.held)
+    except PermissionError:
+        yield Finding("scopes", State.NOTE, "only root may see which daemons manage what")
+        return
+    for holder in found:
+        if holder.alive:
+            detail = f"{holder.scope} is managed by pid {holder.pid} ({holder.runtime_dir})"
+            yield Finding("scope", State.NOTE, detail)
+        elif (holder.runtime_dir / "ledger").exists():
+            yield Finding(
+                "scope",
+                State.WRONG,
+                f"pid {holder.pid}, which managed {holder.scope}, died without putting back what it had changed",
+                "",
+                f"`smoothtask --runtime-dir {holder.runtime_dir} restore`",
+            )
 
 
 def _places(paths: Paths) -> Iterator[Finding]:

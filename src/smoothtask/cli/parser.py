@@ -104,6 +104,7 @@ def _places() -> argparse.ArgumentParser:
         ("--config", "FILE", "the configuration (or SMOOTHTASK_CONFIG)"),
         ("--runtime-dir", "DIR", "socket, lock and ledger (or SMOOTHTASK_RUNTIME_DIR)"),
         ("--state-dir", "DIR", "pins and snapshots (or SMOOTHTASK_STATE_DIR)"),
+        ("--scope", "CGROUP|UID", "manage this cgroup or user alone, or ask who does (or SMOOTHTASK_SCOPE)"),
     ):
         # Without a default, so that the command's parser does not overwrite what stood before the command.
         group.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)

@@ -41,7 +41,7 @@ class CannotError(Exception):
 def paths_of(options: Options) -> Paths:
     """Flags, else environment, else defaults."""
     flag = vars(options).get
-    return find_paths(flag("config"), flag("runtime_dir"), flag("state_dir"))
+    return find_paths(flag("config"), flag("runtime_dir"), flag("state_dir"), scope=flag("scope"))
 
 
 def settings_of(paths: Paths) -> "Settings":
@@ -245,7 +245,7 @@ def _export(options: Options) -> int:
     configured = settings_of(paths).store.path
     try:
         written = exporting.export(
-            Path(configured) if configured else paths.database,
+            paths.database_at(configured),
             Path(options.directory),
             options.format,
             tables=options.tables or exporting.TABLES,

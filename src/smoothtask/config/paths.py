@@ -1,14 +1,19 @@
 """Where things are: from flags, else the environment, else the defaults of root or of an ordinary user."""
 
 import os
+import pwd
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from smoothtask.model.scope import Scope, parse_scope
 
 SYSTEM_RUNTIME_DIR = Path("/run/smoothtask")
 SYSTEM_STATE_DIR = Path("/var/lib/smoothtask")
 SYSTEM_CONFIG_FILE = Path("/etc/smoothtask/config.yaml")
+SCOPES = "scopes"
+"""Below a runtime or state directory: those of daemons that manage a part of the machine."""
 
 RUNTIME_MODE = 0o755
 """Everybody may come as far as the socket, which asks the kernel who they are."""
@@ -32,6 +37,10 @@ class Paths:
     """Somebody named the file, so it has to be there."""
     runtime_named: bool = False
     """Somebody named the runtime directory: no other daemon is looked for."""
+    scope: Scope = field(default_factory=Scope.everything)
+    """What a daemon here manages."""
+    held: Path = SYSTEM_RUNTIME_DIR / "held"
+    """Which scopes are held by the daemons of this host (`config.held`)."""
 
     @property
     def socket(self) -> Path:
@@ -41,7 +50,7 @@ class Paths:
     @property
     def sockets(self) -> tuple[Path, ...]:
         """Where a client looks for a daemon: here, and at the system's unless a directory was named."""
-        system = SYSTEM_RUNTIME_DIR / "control.sock"
+        system = _place(SYSTEM_RUNTIME_DIR, self.scope) / "control.sock"
         return (self.socket,) if self.runtime_named or self.socket == system else (system, self.socket)
 
     @property
@@ -69,10 +78,21 @@ class Paths:
         """What makes this installation's hashes its own."""
         return self.state_dir / "salt"
 
+    def database_at(self, configured: str | None) -> Path:
+        """The snapshot log where the configuration may name a place: no two daemons write to one."""
+        if configured is None:
+            return self.database
+        path = Path(configured)
+        return path if self.scope.is_everything else path.with_stem(f"{path.stem}-{self.scope.slug}")
+
     def prepare(self) -> None:
         """Make the runtime and the state directory. Raises UnsafeDirectoryError, OSError."""
-        _make(self.runtime_dir, RUNTIME_MODE)
-        _make(self.state_dir, STATE_MODE)
+        for place, mode in ((self.runtime_dir, RUNTIME_MODE), (self.state_dir, STATE_MODE)):
+            base = place.parent.parent
+            if not self.scope.is_everything and place == _place(base, self.scope):
+                make_folder(base, mode)
+                make_folder(place.parent, mode)
+            make_folder(place, mode)
 
 
 def find_paths(
@@ -81,21 +101,41 @@ def find_paths(
     state_dir: str | None = None,
     environ: Mapping[str, str] | None = None,
     uid: int | None = None,
+    scope: str | None = None,
 ) -> Paths:
-    """Paths from flags (the arguments), else from the environment, else the defaults for *uid*."""
+    """Paths from flags (the arguments), else from the environment, else the defaults for *uid*.
+
+    Raises ScopeError for a scope that cannot be meant.
+    """
     environ = os.environ if environ is None else environ
     uid = os.geteuid() if uid is None else uid
     config = config_file or environ.get("SMOOTHTASK_CONFIG")
     runtime = runtime_dir or environ.get("SMOOTHTASK_RUNTIME_DIR")
     state = state_dir or environ.get("SMOOTHTASK_STATE_DIR")
+    scoped = scope or environ.get("SMOOTHTASK_SCOPE")
+    limits = parse_scope(scoped, _uid_of) if scoped else Scope.everything()
+    held = environ.get("SMOOTHTASK_HELD_DIR")
     default_runtime, default_state, default_config = _defaults(environ, uid)
     return Paths(
-        runtime_dir=Path(runtime).absolute() if runtime else default_runtime,
-        state_dir=Path(state).absolute() if state else default_state,
+        runtime_dir=Path(runtime).absolute() if runtime else _place(default_runtime, limits),
+        state_dir=Path(state).absolute() if state else _place(default_state, limits),
         config_file=Path(config).absolute() if config else default_config,
         config_required=bool(config),
         runtime_named=bool(runtime),
+        scope=limits,
+        held=Path(held).absolute() if held else SYSTEM_RUNTIME_DIR / "held",
     )
+
+
+def _place(base: Path, scope: Scope) -> Path:
+    return base if scope.is_everything else base / SCOPES / scope.slug
+
+
+def _uid_of(name: str) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except (KeyError, ValueError):  # ValueError: a name with a null character
+        return None
 
 
 def _defaults(environ: Mapping[str, str], uid: int) -> tuple[Path, Path, Path]:
@@ -110,7 +150,8 @@ def _defaults(environ: Mapping[str, str], uid: int) -> tuple[Path, Path, Path]:
     return runtime, state, config
 
 
-def _make(path: Path, mode: int) -> None:
+def make_folder(path: Path, mode: int) -> None:
+    """Make a folder of ours; one that is there already must be safe. Raises UnsafeDirectoryError, OSError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode)

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from smoothtask.collector.sampler import Sample, Sampler
 from smoothtask.engine.frames import class_events, group_frames, process_frames
 from smoothtask.engine.groups import GroupBuilder
 from smoothtask.engine.people import People
+from smoothtask.engine.scoping import Scoping
 from smoothtask.engine.world import World
 from smoothtask.model.change import Acted
 from smoothtask.model.classes import PriorityClass
@@ -74,6 +75,7 @@ class Engine:
     parameters: PolicyParameters = field(default_factory=PolicyParameters)
     behaviour_limits: BehaviourLimits = field(default_factory=BehaviourLimits)
     clock: Clock = field(default_factory=Clock)
+    scoping: Scoping = field(default_factory=Scoping)
     mode: Mode = Mode.RULES_ONLY
     mode_reason: str = ""
     sources: dict[str, str] = field(default_factory=dict)
@@ -87,6 +89,8 @@ class Engine:
     _contention: ContentionState = field(default_factory=ContentionState)
     _policy: PolicyState = field(default_factory=PolicyState)
     _acted: Acted = field(default_factory=Acted)
+    _closed: Mapping[str, str] = field(default_factory=dict)
+    """Groups outside of this daemon's scope, and why; see `engine.scoping`."""
     _seq: int = 0
     _cost_cpu_ns: int = 0
     _cost_pct: float = 0.0
@@ -101,6 +105,8 @@ class Engine:
         difference = self.world.update(sample.tasks, executed)
         self.hands.forget(difference.left)
         groups, row_groups = self._groups(sample)
+        self._closed = self.scoping.closed(self.world, sample.tasks.processes, row_groups)
+        self._say_news()
         contention, self._contention = assess(
             self._contention, sample.system, groups, now_s, self.parameters.contention
         )
@@ -127,6 +133,7 @@ class Engine:
         group_ids = frozenset(self.world.group_of(p) for p in placed)
         groups = self._builder.some(self.world, group_ids, self._now_ticks(), self.frame)
         state = self._policy
+        self._closed = self.scoping.closed_between(self.world, group_ids, self._closed)
         decisions = self._decide(groups, self.frame.contention, now_ns / SECOND_NS)
         self._policy = PolicyState({**state.standings, **self._policy.standings})
         if all(d.target is PriorityClass.NORMAL for d in decisions):
@@ -147,6 +154,11 @@ class Engine:
     def say(self, kind: str, text: str, group: str | None = None) -> None:
         """Add an event to the next frame."""
         self._events.append(Event(self.clock.wall_s(), kind, text, group))
+
+    def _say_news(self) -> None:
+        news = self.scoping.news()
+        if news is not None:
+            self.say("system", news)
 
     def _now_ticks(self) -> int:
         return self.clock.boot_ns() * USER_HZ // SECOND_NS
@@ -169,7 +181,9 @@ class Engine:
 
     def _decide(self, groups: tuple[AppGroup, ...], contention: Contention, now_s: float) -> tuple[Decision, ...]:
         before = {g: s.target for g, s in self._policy.standings.items()}
-        decisions, self._policy = decide(groups, contention, self.people.orders, self._policy, now_s, self.parameters)
+        decisions, self._policy = decide(
+            groups, contention, self.people.orders, self._policy, now_s, self.parameters, self._closed
+        )
         labels = {g.id: g.label for g in groups}
         changes = class_events(decisions, before, labels, self.clock.wall_s())
         if changes:
@@ -217,7 +231,7 @@ class Engine:
             mode_reason=self.mode_reason,
             system=sample.system,
             contention=contention,
-            groups=group_frames(groups, decisions, self._acted.mechanisms, self.people.pins, marked),
+            groups=group_frames(groups, decisions, self._acted, self.people.pins, marked),
             processes=process_frames(sample.tasks.processes, sample.rates, row_groups, classes, self.world.by_pid),
             events=tuple(self._events),
             cost=self._cost(cpu_before, sample.elapsed_s, interval_s),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Override, Pin, Reason, Stage
@@ -9,6 +10,8 @@ from smoothtask.model.group import AppGroup, Behaviour
 from smoothtask.policy.guardrails import clamp, is_protected
 from smoothtask.policy.parameters import Hysteresis, PolicyParameters
 from smoothtask.policy.rules import RULES, Facts
+
+NOTHING_CLOSED: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +55,19 @@ def decide(
     state: PolicyState,
     now_s: float,
     parameters: PolicyParameters,
+    closed: Mapping[str, str] = NOTHING_CLOSED,
 ) -> tuple[tuple[Decision, ...], PolicyState]:
-    """One decision a group, and the state for the next tick. Parents come before their parts in *groups*."""
+    """One decision a group, and the state for the next tick. Parents come before their parts in *groups*.
+
+    *closed*: groups that this daemon may not touch, and why.
+    """
     decisions: dict[str, Decision] = {}
     standings: dict[str, Standing] = {}
     busy = _applications_with_waiters(groups)
     for group in groups:
         parent = decisions.get(group.parent) if group.parent else None
         facts = Facts(group, contention, parent.target if parent else None, group.parent in busy)
-        wish = _guarded(group, _wish(facts, orders, now_s, parameters))
+        wish = _guarded(group, _wish(facts, orders, now_s, parameters, closed.get(group.id)))
         before = state.standings.get(group.id)
         standing, held = _settle(before, wish, now_s, parameters.hysteresis)
         standings[group.id] = standing
@@ -84,8 +91,10 @@ def _applications_with_waiters(groups: Sequence[AppGroup]) -> frozenset[str]:
     )
 
 
-def _wish(facts: Facts, orders: Orders, now_s: float, parameters: PolicyParameters) -> _Wish:
+def _wish(facts: Facts, orders: Orders, now_s: float, parameters: PolicyParameters, closed: str | None) -> _Wish:
     group = facts.group
+    if closed is not None:
+        return _Wish(PriorityClass.NORMAL, (Reason(Stage.PROTECTION, "scope", closed),), at_once=True, protected=True)
     protection = is_protected(group, parameters.protected_apps)
     if protection is not None:
         reason = Reason(Stage.PROTECTION, "protected", protection, _source(group))
