@@ -16,10 +16,12 @@ from pathlib import Path
 
 from harness import finish, log, verdict
 from smoothtask.actuator.apply import Actuator
+from smoothtask.actuator.knobs import Machine
 from smoothtask.actuator.ledger import Ledger
 from smoothtask.actuator.resolve import Abilities
 from smoothtask.collector.tasks import open_tasks
-from smoothtask.kernel import sched
+from smoothtask.kernel import cgroup2, sched
+from smoothtask.kernel.systemd import Managers
 from smoothtask.model.classes import DEFAULT_EFFECTS, PriorityClass
 from smoothtask.model.decision import Decision, Stage
 
@@ -67,9 +69,10 @@ def main() -> None:
         sys.exit(1)
     tasks, how = open_tasks()
     with crowd() as pids, tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        machine = Machine(sched, cgroup2, Managers())
         ledger = Ledger.open(Path(folder, "ledger"), sched.boot_id())
         abilities = Abilities(slices=sched.slices_supported())
-        hands = Actuator(sched, ledger, DEFAULT_EFFECTS, abilities, autogroups=sched.autogroups_enabled())
+        hands = Actuator(machine, ledger, DEFAULT_EFFECTS, abilities, autogroups=sched.autogroups_enabled())
         group_of = {pid: f"g{i}" for i, pid in enumerate(pids)}
 
         def act(target: PriorityClass) -> float:

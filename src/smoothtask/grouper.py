@@ -8,15 +8,16 @@ Rule 3: a part that is decided apart has the id of its application, a slash, and
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from smoothtask.model.group import Behaviour, Classification, Membership, ProcessType
+from smoothtask.model.group import Behaviour, Classification, Membership, ProcessType, UnitRef
 from smoothtask.model.identity import Identity
 from smoothtask.model.tasks import ProcKey
 
 KERNEL_GROUP = "kernel"
 _ROOT_TYPES = frozenset({ProcessType.GUI, ProcessType.AUDIO_CLIENT, ProcessType.DAEMON, ProcessType.SERVICE})
 # Units that hold many applications: the tree below them is looked at instead.
-_SHARED_UNIT = re.compile(r"(session-[^/]*|init|user@\d+)\.(scope|service)$")
+_SHARED_UNIT = re.compile(r"(session-[^/]*|init|user@\d+|smoothtask-[^/]*)\.(scope|service)$")
 _USER_MANAGER = re.compile(r"/user@(\d+)\.service/")
 
 
@@ -48,6 +49,23 @@ def place(
         around = shelter.membership.group
     beside = parent if parent is not None and parent.membership.group == around else None
     return Membership(around, _part(around, classification, beside))
+
+
+def unit_of(identity: Identity) -> UnitRef | None:
+    """The unit of systemd that *identity* is in, unless it holds many applications (or is one of ours)."""
+    if not identity.unit or not identity.cgroup or _SHARED_UNIT.search(identity.unit):
+        return None
+    return _unit_ref(identity.cgroup, identity.unit)
+
+
+@lru_cache(maxsize=4096)
+def _unit_ref(cgroup: str, unit: str) -> UnitRef | None:
+    manager = _USER_MANAGER.search(cgroup)
+    parts = cgroup.split("/")
+    if unit not in parts or not cgroup.startswith("/"):
+        return None
+    # What is below a unit (a container's own tree) belongs to it.
+    return UnitRef(int(manager[1]) if manager else -1, unit, "/".join(parts[: parts.index(unit) + 1]))
 
 
 def split_hogs(

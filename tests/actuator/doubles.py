@@ -1,14 +1,19 @@
 """A kernel in memory, with the rules of inheritance of the real one: what tests of the actuator act on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
+from scenery import group
+from smoothtask.actuator.knobs import Cgroups, Machine, UnitManagers
 from smoothtask.kernel.sched import Autogroup
 from smoothtask.model.change import IoPrio, SchedAttr
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Decision, Stage
+from smoothtask.model.group import AppGroup
 from smoothtask.model.tasks import PROCESS_DTYPE, THREAD_DTYPE, TaskTable
 
 FRESH = SchedAttr(0, 0, 0, reset_on_fork=False)
@@ -131,6 +136,16 @@ class FakeKernel:
     def cpu_task_group(self, pid: int, /) -> str | None:
         return "/" if pid in self.threads else None
 
+    @property
+    def machine(self) -> Machine:
+        """This kernel, on a machine without cgroup v2 and systemd."""
+        return Machine(self, cast("Cgroups", NoCgroups()), cast("UnitManagers", NoManagers()))
+
+    def groups(self, decisions: Iterable[Decision]) -> list[AppGroup]:
+        """A group for each decision."""
+        roots = {t.group: t.pid for t in reversed(self.threads.values())}
+        return [group(d.group, root_pid=roots.get(d.group, 0)) for d in decisions]
+
     # --- what the collector and restore see
 
     def table(self) -> TaskTable:
@@ -160,6 +175,32 @@ class FakeKernel:
             fields[16], fields[19], fields[38] = str(t.sched.nice), str(t.start), str(t.sched.policy)
             (folder / "stat").write_text(f"{t.tid} (x) {' '.join(fields)}")
         return str(root)
+
+
+class NoCgroups:
+    """A machine whose cgroups are not the unified ones."""
+
+    def mounted(self) -> bool:
+        return False
+
+    def controllers(self, path: str, /) -> frozenset[str]:
+        return frozenset()
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} of a cgroup on a machine that has none")
+
+
+class NoManagers:
+    """A machine without systemd."""
+
+    def booted(self) -> bool:
+        return False
+
+    def is_there(self, uid: int, /) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} of a manager on a machine that has none")
 
 
 class Crash(BaseException):

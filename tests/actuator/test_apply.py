@@ -35,19 +35,21 @@ class Rig:
     def start(self) -> None:
         """A daemon that begins, with what its predecessor left on disk."""
         self.ledger = Ledger.open(self.path, "boot")
-        self.hands = Actuator(self.kernel, self.ledger, EFFECTS, Abilities(), autogroups=True)
+        self.hands = Actuator(self.kernel.machine, self.ledger, EFFECTS, Abilities(), autogroups=True)
 
     def tick(self, *decisions: Decision) -> Acted:
         """Act once on everything."""
         self.kernel.now += 10
         table = self.kernel.table()
-        return self.hands.act(decisions, (), table, self.kernel.row_groups(table), True, self.kernel.now)
+        return self.hands.act(
+            decisions, self.kernel.groups(decisions), table, self.kernel.row_groups(table), True, self.kernel.now
+        )
 
     def restore(self) -> None:
         """What `smoothtask restore` does, from the file alone."""
         ledger = Ledger.open(self.path, "boot")
         with tempfile.TemporaryDirectory(dir=self.folder) as root:
-            restore(ledger, self.kernel, self.kernel.write_proc(Path(root)))
+            restore(ledger, self.kernel.machine, self.kernel.write_proc(Path(root)))
         self.ledger = ledger
 
 

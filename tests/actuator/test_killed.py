@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from actuator.doubles import FRESH, NO_IO, decision
+from scenery import group
 from smoothtask.actuator.apply import Actuator
+from smoothtask.actuator.knobs import Machine
 from smoothtask.actuator.ledger import Ledger
 from smoothtask.actuator.resolve import Abilities
 from smoothtask.actuator.restore import restore
 from smoothtask.collector.tasks import open_tasks
-from smoothtask.kernel import sched
+from smoothtask.kernel import cgroup2, sched
+from smoothtask.kernel.systemd import Managers
 from smoothtask.model.classes import DEFAULT_EFFECTS, PriorityClass
 
 pytestmark = [
@@ -26,6 +29,7 @@ pytestmark = [
 ]
 ROUNDS = 40
 BOOT = "this one"
+MACHINE = Machine(sched, cgroup2, Managers())
 # Four threads, two of which start children that start others; every 50 ms somebody new.
 VICTIM = """
 import subprocess, threading, time
@@ -65,13 +69,14 @@ def drive(victim: int, path: Path, choose: random.Random) -> int:
         autogroups = sched.autogroups_enabled()
         ledger = Ledger.open(path, BOOT)
         hands = Actuator(
-            sched, ledger, DEFAULT_EFFECTS, Abilities(slices=sched.slices_supported()), autogroups=autogroups
+            MACHINE, ledger, DEFAULT_EFFECTS, Abilities(slices=sched.slices_supported()), autogroups=autogroups
         )
         while True:
             table = tasks.read(time.monotonic_ns())
             rows = ["victim" if sid == victim else "others" for sid in table.processes["sid"].tolist()]
             now = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10_000_000
-            hands.act([decision("victim", choose.choice(CLASSES))], (), table, rows, True, now)
+            wish = decision("victim", choose.choice(CLASSES))
+            hands.act([wish], [group("victim", root_pid=victim)], table, rows, True, now)
             time.sleep(choose.choice([0, 0.005, 0.05]))
     finally:
         os._exit(1)
@@ -104,13 +109,13 @@ def test_restore_after_sigkill_at_any_moment(victim: int, tmp_path: Path) -> Non
         assert os.waitstatus_to_exitcode(os.waitpid(driver, 0)[1]) == -signal.SIGKILL
         changed += any(values != (FRESH, NO_IO) for values in family(victim).values())
         ledger = Ledger.open(path, BOOT)
-        restore(ledger, sched)
+        restore(ledger, MACHINE)
         ledger.close()
         left = {tid: values for tid, values in family(victim).items() if values != (FRESH, NO_IO)}
         assert not left
         assert sched.get_autogroup(victim) == untouched
         again = Ledger.open(path, BOOT)
-        assert restore(again, sched) == ()
+        assert restore(again, MACHINE) == ()
         again.close()
     assert changed > ROUNDS // 4
     assert not path.exists()
@@ -131,11 +136,11 @@ def test_a_process_that_ignores_us_is_as_before_after_a_crash(tmp_path: Path) ->
     try:
         tasks, _ = open_tasks()
         ledger = Ledger.open(tmp_path / "ledger", BOOT)
-        hands = Actuator(sched, ledger, DEFAULT_EFFECTS, Abilities(), autogroups=False)
+        hands = Actuator(MACHINE, ledger, DEFAULT_EFFECTS, Abilities(), autogroups=False)
         table = tasks.read(time.monotonic_ns())
         rows = ["shell" if pid == shell.pid else "others" for pid in table.processes["pid"].tolist()]
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10_000_000
-        hands.act([decision("shell", PriorityClass.IDLE)], (), table, rows, True, now)
+        hands.act([decision("shell", PriorityClass.IDLE)], [group("shell", root_pid=shell.pid)], table, rows, True, now)
         tasks.close()
         time.sleep(0.03)  # later than the change by a clock tick
         for _ in range(2):
@@ -143,7 +148,7 @@ def test_a_process_that_ignores_us_is_as_before_after_a_crash(tmp_path: Path) ->
             shell.stdin.flush()
             started.append(int(shell.stdout.readline()))
         assert [sched.get_sched(p).nice for p in started] == [19, 19]
-        restore(Ledger.open(tmp_path / "ledger", BOOT), sched)
+        restore(Ledger.open(tmp_path / "ledger", BOOT), MACHINE)
         for pid in (shell.pid, *started):
             assert (sched.get_sched(pid), sched.get_ioprio(pid)) == (FRESH, NO_IO)
     finally:

@@ -46,10 +46,11 @@ class Bequests:
         self._by_pid: dict[tuple[int, Knob, Value], _Will] = {}
         self._by_sid: dict[tuple[int, Knob, Value], _Will] = {}
         for entry in entries:
-            if inheritable(entry):
+            thread = entry.thread
+            if thread is not None and inheritable(entry):
                 until = FOREVER if entry.until_ticks is None else entry.until_ticks
                 will = _Will(entry.at_ticks, until, entry)
-                for wills, who in ((self._by_pid, entry.target.pid), (self._by_sid, entry.sid)):
+                for wills, who in ((self._by_pid, thread.pid), (self._by_sid, entry.sid)):
                     key = (who, entry.knob, bequest(entry.new))
                     known = wills.get(key)
                     wills[key] = will if known is None else _merge(known, will)
@@ -83,7 +84,8 @@ class Bequests:
         will, process = self._by_pid.get(key), family.get(key[0])
         if will is None or process is None or not will.covers(start_ticks):
             return None
-        return will.entry if will.entry.target.start_ticks == process.start_ticks else None
+        changed = will.entry.thread
+        return will.entry if changed is not None and changed.start_ticks == process.start_ticks else None
 
     def _of_session(
         self, key: tuple[int, Knob, Value], start_ticks: int, family: Mapping[int, Relative]
@@ -91,7 +93,9 @@ class Bequests:
         will, leader = self._by_sid.get(key), family.get(key[0])
         if will is None or not will.covers(start_ticks):
             return None
-        reused = leader is not None and leader.start_ticks > max(will.at_ticks, will.entry.target.start_ticks)
+        changed = will.entry.thread
+        began = changed.start_ticks if changed is not None else 0
+        reused = leader is not None and leader.start_ticks > max(will.at_ticks, began)
         return None if reused else will.entry
 
 

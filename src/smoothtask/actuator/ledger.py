@@ -14,14 +14,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from smoothtask.model.change import IoPrio, Knob, SchedAttr, Target, Value
+from smoothtask.model.change import (
+    AnyTarget,
+    Caps,
+    ControllersTarget,
+    HomeTarget,
+    IoPrio,
+    Knob,
+    SchedAttr,
+    Target,
+    UnitTarget,
+    Value,
+)
 
-VERSION = 1
+VERSION = 2
 COMPACT_ABOVE = 2000
 LINE_LIMIT = 16_384
 """Above the longest that is written: a group and a reason of 200 characters, each escaped to 12 bytes."""
 
 
+UNSET = 2**64 - 1
+"""systemd's value of a weight or limit that is not set."""
+DEFAULT_WEIGHT = 100
+THREAD_KNOBS = frozenset({Knob.SCHED, Knob.IOPRIO})
+_TARGETS: dict[Knob, type[AnyTarget]] = {
+    Knob.SCHED: Target,
+    Knob.IOPRIO: Target,
+    Knob.AUTOGROUP: Target,
+    Knob.UNIT: UnitTarget,
+    Knob.HOME: HomeTarget,
+    Knob.CONTROLLERS: ControllersTarget,
+}
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -33,8 +56,8 @@ class Key(NamedTuple):
     """Which value an entry is about."""
 
     knob: Knob
-    tid: int
-    tid_start_ticks: int
+    who: tuple[int | str, ...]
+    """`Target.who`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +65,7 @@ class Entry:
     """One value that is ours at the moment."""
 
     knob: Knob
-    target: Target
+    target: AnyTarget
     old: Value
     new: Value
     group: str
@@ -59,12 +82,19 @@ class Entry:
     @property
     def ours(self) -> tuple[Value | None, ...]:
         """The values that are there by our doing."""
+        if self.knob is Knob.UNIT and self.old == UNSET:
+            return self.new, self.before, DEFAULT_WEIGHT  # on its way back it is that for a moment
         return self.new, self.before
 
     @property
     def key(self) -> Key:
         """What it is about."""
-        return Key(self.knob, self.target.tid, self.target.tid_start_ticks)
+        return Key(self.knob, self.target.who)
+
+    @property
+    def thread(self) -> Target | None:
+        """The thread, when it is about one; `None` for sessions, units and cgroups."""
+        return self.target if self.knob in THREAD_KNOBS and isinstance(self.target, Target) else None
 
 
 class Ledger:
@@ -77,6 +107,7 @@ class Ledger:
         self.notes: list[str] = []
         self.revision = 0
         """Another number whenever entries or wills are others."""
+        self._of: tuple[int, dict[Knob, list[Entry]]] = (-1, {})
         self._path = path
         self._boot_id = boot_id
         self._fd: int | None = None
@@ -105,6 +136,15 @@ class Ledger:
             raise LedgerError(f"{path}: {error.strerror}") from error
         return ledger
 
+    def of(self, knob: Knob) -> list[Entry]:
+        """The entries in force about one knob, the oldest first."""
+        if self._of[0] != self.revision:
+            by_knob: dict[Knob, list[Entry]] = {}
+            for entry in self.entries.values():
+                by_knob.setdefault(entry.knob, []).append(entry)
+            self._of = self.revision, by_knob
+        return self._of[1].get(knob, [])
+
     def record(self, entries: Sequence[Entry], wills: Sequence[Entry] = ()) -> None:
         """Make them durable. Raises LedgerError when that fails: then nothing may be written."""
         lines = [_line({"will": _encode(e)}) for e in wills]
@@ -127,7 +167,7 @@ class Ledger:
         self.revision += 1 if known else 0
         # A line that is lost here costs nothing: the value is not ours any more, and restoring finds that out.
         with contextlib.suppress(LedgerError):
-            self._append(_line({"drop": [k.knob, k.tid, k.tid_start_ticks]}) for k in known)
+            self._append(_line({"drop": [k.knob, *k.who]}) for k in known)
         if self._lines > COMPACT_ABOVE and self._lines > 4 * len(self.entries):
             with contextlib.suppress(OSError):
                 self._rewrite()
@@ -138,7 +178,7 @@ class Ledger:
             return
         os.close(self._fd)
         self._fd = None
-        if not self.entries:
+        if not self.entries and not self.wills:
             self._path.unlink(missing_ok=True)
 
     def _append(self, lines: Iterable[bytes]) -> None:
@@ -152,7 +192,8 @@ class Ledger:
             _write_all(self._fd, b"".join(data))
             os.fdatasync(self._fd)
         except OSError as error:
-            os.ftruncate(self._fd, before)  # half a line would be read as damage
+            with contextlib.suppress(OSError):  # half a line is skipped as damage when the file is read
+                os.ftruncate(self._fd, before)
             raise LedgerError(f"{self._path}: {error.strerror}") from error
         self._lines += len(data)
 
@@ -192,8 +233,8 @@ class Ledger:
                 elif "will" in record:
                     self.wills.append(_decode(record["will"]))
                 elif "drop" in record:
-                    knob, tid, start = record["drop"]
-                    self.entries.pop(Key(Knob(knob), tid, start), None)
+                    knob, *who = record["drop"]
+                    self.entries.pop(Key(Knob(knob), tuple(who)), None)
             except (KeyError, TypeError, ValueError, OverflowError) as error:
                 self.notes.append(f"a record of the ledger makes no sense: {error!r}")
 
@@ -225,7 +266,7 @@ def _decode(fields: list[Any]) -> Entry:
     knob, target, old, new, group, why, sid, at_ticks, before, until_ticks = fields
     return Entry(
         Knob(knob),
-        Target(*map(int, target)),
+        _target(Knob(knob), target),
         _value(Knob(knob), old),
         _value(Knob(knob), new),
         str(group),
@@ -235,6 +276,17 @@ def _decode(fields: list[Any]) -> Entry:
         None if before is None else _value(Knob(knob), before),
         None if until_ticks is None else int(until_ticks),
     )
+
+
+def _target(knob: Knob, raw: Any) -> AnyTarget:
+    kind = _TARGETS[knob]
+    if kind is Target:
+        return Target(*map(int, raw))
+    wanted = kind.__annotations__.values()
+    for value, expected in zip(raw, wanted, strict=True):
+        if not isinstance(value, expected):
+            raise TypeError(f"expected {expected} in {raw}")
+    return kind(*raw)
 
 
 def _value(knob: Knob, raw: Any) -> Value:
@@ -252,6 +304,10 @@ def _value(knob: Knob, raw: Any) -> Value:
             return prio
         case Knob.AUTOGROUP:
             return int(raw)
+        case Knob.UNIT:
+            return Caps(tuple((str(d), int(n)) for d, n in raw[0])) if isinstance(raw, list) else int(raw)
+        case Knob.HOME | Knob.CONTROLLERS:
+            return str(raw)
 
 
 def _write_all(fd: int, data: bytes) -> None:

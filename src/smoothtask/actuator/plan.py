@@ -15,6 +15,9 @@ from smoothtask.model.tasks import Array, TaskTable
 
 UNTOUCHED = -1
 """In place of a class: whatever is ours there is put back, nothing else is looked at."""
+CPU_ELSEWHERE, IO_ELSEWHERE = 8, 16
+"""Added to a class where a cgroup brings that part of it about."""
+_CLASS = 7
 UNKNOWN = -2
 """In place of a class: the process is in no group yet; it is not looked at."""
 
@@ -24,7 +27,7 @@ class Settled:
     """How a thread was left."""
 
     wanted: int
-    """The class (or UNTOUCHED) that it was brought to."""
+    """The class (with what is done elsewhere), or UNTOUCHED, that it was brought to."""
     nice: int
     """As it was then: another value now was set by somebody else."""
 
@@ -101,7 +104,7 @@ def make_plan(
 
 
 def _as_wish(target: int) -> int:
-    return UNTOUCHED if target == PriorityClass.NORMAL else target
+    return UNTOUCHED if target >= 0 and target & _CLASS == PriorityClass.NORMAL else target
 
 
 def _known(

@@ -11,7 +11,7 @@ Rule 5: nothing is changed that could not be undone with the privileges we have.
 
 from dataclasses import dataclass
 
-from smoothtask.model.change import IoPrio, SchedAttr
+from smoothtask.model.change import IoPrio, SchedAttr, Value
 from smoothtask.model.classes import NICE_CEILING, NICE_FLOOR, ClassEffect, IoClass
 
 FAIR = frozenset({0, 3})  # SCHED_OTHER, SCHED_BATCH
@@ -32,8 +32,8 @@ class Abilities:
 class Held:
     """A value that we changed: what it was, what we made it."""
 
-    old: SchedAttr | IoPrio | int
-    new: SchedAttr | IoPrio | int
+    old: Value
+    new: Value
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,77 +4,89 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from smoothtask.actuator.inherit import Bequests, Relative, bequest
+from smoothtask.actuator.knobs import Machine, read, same, write
 from smoothtask.actuator.ledger import Entry, Key, Ledger
 from smoothtask.kernel.procfs import Stat, parse_stat
-from smoothtask.model.change import Change, IoPrio, Knob, Outcome, SchedAttr, Status, Target
+from smoothtask.kernel.systemd import ManagerError, NoSuchUnitError
+from smoothtask.model.change import Change, ControllersTarget, HomeTarget, Knob, Outcome, Status, Target, UnitTarget
 
-if TYPE_CHECKING:
-    from smoothtask.actuator.apply import Kernel
+_ORDER = (Knob.HOME, Knob.UNIT, Knob.AUTOGROUP, Knob.SCHED, Knob.IOPRIO, Knob.CONTROLLERS)
+"""Cgroups are emptied before the controllers that they need are turned off."""
 
 
-def restore(ledger: Ledger, kernel: "Kernel", proc_root: str = "/proc") -> tuple[Outcome, ...]:
+def restore(ledger: Ledger, machine: Machine, proc_root: str = "/proc") -> tuple[Outcome, ...]:
     """Newest first; a value that somebody changed since is left and said. Children that inherited are reached too."""
-    entries = list(reversed(ledger.entries.values()))
-    outcomes = [_put_back(entry, kernel, proc_root) for entry in entries]
+    newest_first = list(ledger.entries.values())
+    newest_first.reverse()
+    entries = sorted(newest_first, key=lambda e: _ORDER.index(e.knob))
+    outcomes = [_put_back(entry, machine, proc_root) for entry in entries]
     known = {e.key for e in entries}
     parents = [*entries, *ledger.wills]
     # What inherits may go on being born while we put back: look until nobody new is found.
     for _ in range(5):
-        heirs = [h for h in _heirs(Bequests(parents), kernel, proc_root) if h.key not in known]
+        heirs = [h for h in _heirs(Bequests(parents), machine, proc_root) if h.key not in known]
         if not heirs:
             break
         known.update(h.key for h in heirs)
         parents += heirs
-        outcomes += [o for h in heirs if (o := _put_back(h, kernel, proc_root)).status is not Status.CHANGED]
+        outcomes += [o for h in heirs if (o := _put_back(h, machine, proc_root)).status is not Status.CHANGED]
     undone = {Status.APPLIED, Status.GONE, Status.CHANGED}
     ledger.wills.clear()
     ledger.drop([Key(*_key(o.change)) for o in outcomes if o.status in undone])
     return tuple(outcomes)
 
 
-def _key(change: Change) -> tuple[Knob, int, int]:
-    return change.knob, change.target.tid, change.target.tid_start_ticks
+def _key(change: Change) -> tuple[Knob, tuple[int | str, ...]]:
+    return change.knob, change.target.who
 
 
-def _put_back(entry: Entry, kernel: "Kernel", proc_root: str) -> Outcome:
+def _put_back(entry: Entry, machine: Machine, proc_root: str) -> Outcome:
     change = Change(entry.knob, entry.target, entry.new, entry.old, entry.group, "restored")
     try:
         if entry.knob is Knob.AUTOGROUP:
-            return _put_back_session(entry, change, kernel, proc_root)
-        t = entry.target
-        if kernel.start_ticks(t.pid, t.tid) != t.tid_start_ticks:
+            return _put_back_session(entry, change, machine, proc_root)
+        if not same(machine, entry.target):
             return Outcome(change, Status.GONE)
-        now = kernel.get_sched(t.tid) if entry.knob is Knob.SCHED else kernel.get_ioprio(t.tid)
+        now = read(machine, entry.knob, entry.target)
         if now == entry.old:
             return Outcome(change, Status.APPLIED, "was so already")
         if now not in entry.ours:
-            return Outcome(change, Status.CHANGED, f"{entry.knob} of thread {t.tid} is somebody else's by now: {now}")
-        if isinstance(entry.old, SchedAttr):
-            kernel.set_sched(t.tid, entry.old)
-        elif isinstance(entry.old, IoPrio):
-            kernel.set_ioprio(t.tid, entry.old)
-    except (ProcessLookupError, FileNotFoundError):
+            return Outcome(change, Status.CHANGED, f"{_what(entry)} is somebody else's by now: {now}")
+        write(machine, change)
+    except NoSuchUnitError:
         return Outcome(change, Status.GONE)
+    except (ProcessLookupError, FileNotFoundError) as error:
+        return Outcome(change, Status.GONE, str(error) if entry.knob is Knob.HOME else "")
     except PermissionError as error:
-        return Outcome(change, Status.DENIED, f"thread {entry.target.tid}: {error.strerror}")
-    except (OSError, ValueError) as error:
-        return Outcome(change, Status.FAILED, f"thread {entry.target.tid}: {error}")
+        return Outcome(change, Status.DENIED, f"{_what(entry)}: {error.strerror}")
+    except (OSError, ValueError, ManagerError) as error:
+        return Outcome(change, Status.FAILED, f"{_what(entry)}: {error}")
     return Outcome(change, Status.APPLIED)
 
 
-def _put_back_session(entry: Entry, change: Change, kernel: "Kernel", proc_root: str) -> Outcome:
+def _what(entry: Entry) -> str:
+    match entry.target:
+        case Target(tid=tid):
+            return f"{entry.knob} of thread {tid}"
+        case UnitTarget(unit=unit, name=name):
+            return f"{name} of {unit}"
+        case HomeTarget(cgroup=cgroup) | ControllersTarget(cgroup=cgroup):
+            return f"{entry.knob} of {cgroup}"
+
+
+def _put_back_session(entry: Entry, change: Change, machine: Machine, proc_root: str) -> Outcome:
     """An autogroup outlives the process it was changed through: any of its members will do."""
-    if not isinstance(entry.new, int) or not isinstance(entry.old, int):
+    target = entry.target
+    if not isinstance(entry.new, int) or not isinstance(entry.old, int) or not isinstance(target, Target):
         return Outcome(change, Status.FAILED, "not an autogroup's value")
-    for pid in chain([entry.target.pid], _session_members(entry.sid, proc_root)):
-        group = kernel.get_autogroup(pid)
-        if group is None or group.id != entry.target.tid:
+    for pid in chain([target.pid], _session_members(entry.sid, proc_root)):
+        group = machine.threads.get_autogroup(pid)
+        if group is None or group.id != target.tid:
             continue
         if group.nice in entry.ours and group.nice != entry.old:
-            kernel.set_autogroup(pid, entry.old)
+            machine.threads.set_autogroup(pid, entry.old)
             return Outcome(change, Status.APPLIED)
         said = f"autogroup {group.id} has nice {group.nice} by now, which is not ours"
         return Outcome(change, Status.APPLIED if group.nice == entry.old else Status.CHANGED, said)
@@ -87,7 +99,7 @@ def _session_members(sid: int, proc_root: str) -> Iterable[int]:
             yield pid
 
 
-def _heirs(bequests: Bequests, kernel: "Kernel", proc_root: str) -> list[Entry]:
+def _heirs(bequests: Bequests, machine: Machine, proc_root: str) -> list[Entry]:
     """Threads that have a value from one that we changed: recorded nowhere, for they began since the last look."""
     if not bequests.sids:
         return []
@@ -102,7 +114,7 @@ def _heirs(bequests: Bequests, kernel: "Kernel", proc_root: str) -> list[Entry]:
             if knob is Knob.SCHED and stat.nice <= 0:
                 continue
             try:
-                value = kernel.get_sched(tid) if knob is Knob.SCHED else kernel.get_ioprio(tid)
+                value = machine.threads.get_sched(tid) if knob is Knob.SCHED else machine.threads.get_ioprio(tid)
             except ProcessLookupError:
                 break
             source = bequests.source(knob, value, pid, stat.start_ticks, family)

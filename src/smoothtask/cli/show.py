@@ -129,6 +129,7 @@ def explain_lines(data: Mapping[str, Any]) -> list[str]:
         + (f" ({data['rule']})" if data.get("rule") else ""),
         f"does        {data.get('behaviour')}, for {data.get('behaviour_s')} s",
         f"in effect   {data.get('mechanism')}",
+        *([f"            {data['effect']}"] if data.get("effect") else []),
         "because",
     ]
     reasons = [

@@ -139,6 +139,7 @@ class Commands:
             "since_s": round(decision.since_s, 1),
             "reasons": reasons,
             "mechanism": found.mechanism,
+            "effect": found.effect,
             "marks": sorted(m.value for m in found.marks),
             "behaviour": group.behaviour.value,
             "behaviour_s": round(group.behaviour_s, 1),

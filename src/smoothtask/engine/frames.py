@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from smoothtask.grouper import Placed
+from smoothtask.model.change import Acted
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Decision, Pin
 from smoothtask.model.frame import Event, GroupFrame, Mark, ProcessFrame
@@ -20,7 +21,7 @@ COMMAND_LIMIT = 200
 def group_frames(
     groups: Sequence[AppGroup],
     decisions: Sequence[Decision],
-    mechanisms: Mapping[str, str],
+    acted: Acted,
     pins: Sequence[Pin],
     marked: Mapping[Mark, frozenset[str]],
 ) -> tuple[GroupFrame, ...]:
@@ -32,7 +33,8 @@ def group_frames(
             marks.add(Mark.PROTECTED)
         if pins and find_pin(group, pins) is not None:
             marks.add(Mark.PINNED)
-        frames.append(GroupFrame(group, decision, mechanisms.get(group.id, "-"), frozenset(marks)))
+        effect = acted.reasons.get(group.id, "")
+        frames.append(GroupFrame(group, decision, acted.mechanisms.get(group.id, "-"), frozenset(marks), effect))
     return tuple(frames)
 
 

@@ -6,12 +6,14 @@ import numpy as np
 
 from smoothtask.classifier.behaviour import HOG, NAMES, STEADY
 from smoothtask.engine.world import World
-from smoothtask.grouper import Placed
+from smoothtask.grouper import Placed, unit_of
 from smoothtask.model.frame import Frame
-from smoothtask.model.group import AppGroup, Behaviour, Classification, GroupMetrics
+from smoothtask.model.group import AppGroup, Behaviour, Classification, GroupMetrics, UnitRef
 from smoothtask.model.tasks import USER_HZ, Array
 
 NOTHING = GroupMetrics(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+UNITS, CGROUPS = 32, 4
+"""So many of a group's are known at most."""
 HOG_SHARE = 0.7
 """A group is a hog when its hogs make this share of what it uses and waits for."""
 
@@ -26,6 +28,8 @@ class _Profile:
     classification: Classification
     starts_others: bool
     oldest_ticks: int
+    units: tuple[UnitRef, ...]
+    cgroups: tuple[str, ...]
 
 
 class GroupBuilder:
@@ -94,8 +98,13 @@ def _profiles(world: World, wanted: frozenset[str] | None = None) -> dict[str, _
     """The profile of every group, or of those *wanted*."""
     members: dict[str, list[Placed]] = {}
     parts: dict[str, list[Placed]] = {}
+    holders: dict[UnitRef, str | None] = {}
+    """Unit → the one application that is in it; `None` where several are."""
     for placed in world.living():
         outer, group_id = placed.membership.group, world.group_of(placed)
+        unit = unit_of(placed.identity)
+        if unit is not None:
+            holders[unit] = outer if holders.setdefault(unit, outer) == outer else None
         if wanted is not None and group_id not in wanted and outer not in wanted:
             continue
         members.setdefault(group_id, []).append(placed)
@@ -104,10 +113,18 @@ def _profiles(world: World, wanted: frozenset[str] | None = None) -> dict[str, _
     # A part may be all that is left of its application: the application stays, known by its part.
     for outer, listed in parts.items():
         members.setdefault(outer, [min(listed, key=_start)])
-    return {g: _profile(g, listed) for g, listed in members.items() if wanted is None or g in wanted}
+    units: dict[str, list[UnitRef]] = {}
+    for unit, holder in holders.items():
+        if holder is not None:
+            units.setdefault(holder, []).append(unit)
+    return {
+        g: _profile(g, listed, tuple(units.get(g, ())))
+        for g, listed in members.items()
+        if wanted is None or g in wanted
+    }
 
 
-def _profile(group_id: str, members: list[Placed]) -> _Profile:
+def _profile(group_id: str, members: list[Placed], units: tuple[UnitRef, ...]) -> _Profile:
     parent = group_id.partition("/")[0] if _is_part(group_id) else None
     root = min(members, key=_start)
     speaker = _speaker(members, root) if parent is None else root
@@ -118,6 +135,8 @@ def _profile(group_id: str, members: list[Placed]) -> _Profile:
         classification=speaker.classification,
         starts_others=any(m.classification.starts_others for m in members),
         oldest_ticks=root.identity.key.start_ticks,
+        units=tuple(sorted(units))[:UNITS],
+        cgroups=tuple(sorted({m.identity.cgroup for m in members if m.identity.cgroup}))[:CGROUPS],
     )
 
 
@@ -190,4 +209,6 @@ def _group(
         unit=identity.unit,
         tty=identity.tty,
         starts_others=profile.starts_others,
+        units=profile.units,
+        cgroups=profile.cgroups,
     )

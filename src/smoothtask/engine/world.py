@@ -4,7 +4,7 @@ Per-process work in Python happens for what is new or has executed another progr
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from smoothtask.classifier.behaviour import HOG, NAMES, process_codes
 from smoothtask.grouper import Placed, place, split_hogs
 from smoothtask.model.group import Behaviour, Classification
 from smoothtask.model.identity import Identity
+from smoothtask.model.ours import is_ours
 from smoothtask.model.tasks import Array, ProcKey, TaskTable
 
 ReadIdentity = Callable[[int, int], Identity | None]
@@ -42,6 +43,7 @@ class World:
         self._placed: dict[int, Placed] = {}
         self._codes: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
         self._comms: npt.NDArray[np.bytes_] = np.empty(0, "S16")
+        self._cgroups: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
         self._apart: dict[ProcKey, str] = {}
         self._row_groups: list[str] | None = None
         self.version = 0
@@ -73,8 +75,8 @@ class World:
         else:
             came_rows = np.flatnonzero(~np.isin(codes, self._codes))
             left = self._forget(self._codes[~np.isin(self._codes, codes)])
-        renamed = self._renamed_rows(codes, processes["comm"])
-        self._codes, self._comms = codes, processes["comm"].copy()
+        renamed = self._renamed_rows(codes, processes["comm"], processes["cgroup_id"])
+        self._codes, self._comms, self._cgroups = codes, processes["comm"].copy(), processes["cgroup_id"].copy()
         came = self._admit(processes, came_rows)
         again = set(renamed) | (executed & self._placed.keys())
         again -= {key.pid for key in came}
@@ -157,13 +159,18 @@ class World:
                 members[p.membership.group].append(row)
         return members
 
-    def _renamed_rows(self, codes: npt.NDArray[np.uint64], comms: npt.NDArray[np.bytes_]) -> list[int]:
-        """Pids whose comm changed: an exec that no event told of."""
+    def _renamed_rows(
+        self, codes: npt.NDArray[np.uint64], comms: npt.NDArray[np.bytes_], cgroups: npt.NDArray[np.uint64]
+    ) -> list[int]:
+        """Pids whose comm changed (an exec that no event told of), or that were moved to another cgroup.
+
+        A desktop starts an application first, and asks systemd for its scope then.
+        """
         if len(codes) == len(self._codes) and np.array_equal(codes, self._codes):
-            rows = np.flatnonzero(comms != self._comms)
+            rows = np.flatnonzero((comms != self._comms) | (cgroups != self._cgroups))
         else:
             _, now, before = np.intersect1d(codes, self._codes, assume_unique=True, return_indices=True)
-            rows = now[comms[now] != self._comms[before]]
+            rows = now[(comms[now] != self._comms[before]) | (cgroups[now] != self._cgroups[before])]
         return [int(code) & 0x3FFFFF for code in codes[rows]]
 
     def _forget(self, codes: npt.NDArray[np.uint64]) -> tuple[ProcKey, ...]:
@@ -206,10 +213,23 @@ class World:
         return None if identity is None else self._classified(identity)
 
     def _classified(self, identity: Identity) -> Placed:
+        identity = self._as_found(identity)
         classification = self._classify(identity, tuple(self._ancestors(identity)))
         parent = self._older(identity.ppid, identity)
         leader = self._older(identity.sid, identity)
         return Placed(identity, classification, place(identity, classification, parent, leader))
+
+    def _as_found(self, identity: Identity) -> Identity:
+        """*identity* as it would be if we had moved nobody: where it was before, or where its parent is."""
+        if identity.cgroup is None or not is_ours(identity.cgroup):
+            return identity
+        before = self._placed.get(identity.key.pid)
+        if before is None or before.identity.key != identity.key or is_ours(before.identity.cgroup or ""):
+            before = self._older(identity.ppid, identity)
+        if before is None:
+            return identity
+        was = before.identity
+        return replace(identity, cgroup=was.cgroup, unit=was.unit, slice=was.slice)
 
     def _older(self, pid: int, than: Identity) -> Placed | None:
         """The process *pid*, if it is older than *than*: a reused pid is nobody's parent."""

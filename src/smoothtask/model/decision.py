@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 
 
 class Stage(StrEnum):
@@ -48,6 +48,7 @@ class Decision:
     """True when `target` is a measure for the time of contention only."""
     since_s: float = 0.0
     """Seconds in this class."""
+    limits: Limits = NO_LIMITS
 
     @property
     def text(self) -> str:
@@ -66,6 +67,8 @@ class Pin:
     """Whose order: 0 holds for everybody's processes, another uid for its own."""
     made_at: float
     """Unix time."""
+    limits: Limits = NO_LIMITS
+    """What was ordered with it; holds in every class."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class GroupFrame:
     mechanism: str
     """What is in effect, such as `nice +19, ionice idle on 6 threads`; `-` when nothing is."""
     marks: frozenset[Mark] = frozenset()
+    effect: str = ""
+    """Why that mechanism, and against whom it counts."""
 
 
 @dataclass(frozen=True, slots=True)

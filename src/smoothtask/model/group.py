@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 
 
 class Membership(NamedTuple):
@@ -17,6 +17,17 @@ class Membership(NamedTuple):
     def id(self) -> str:
         """The group that decisions about this process are made for."""
         return self.subgroup or self.group
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class UnitRef:
+    """A systemd unit that holds nothing but one application."""
+
+    manager: int
+    """The uid whose manager it is; −1: the system's."""
+    name: str
+    cgroup: str
+    """As in /proc/PID/cgroup."""
 
 
 class ProcessType(StrEnum):
@@ -69,6 +80,8 @@ class Classification:
     """The role under which such processes form a subgroup of the application around them: build, renderer."""
     starts_others: bool = False
     """A login, shell, terminal, launcher, ssh: what it starts inherits what is done to it."""
+    limits: Limits = NO_LIMITS
+    """What its rule asks for while it is BACKGROUND or IDLE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +132,7 @@ class AppGroup:
     tty: str | None = None
     starts_others: bool = False
     """Whether any member does (`Classification.starts_others`)."""
+    units: tuple[UnitRef, ...] = ()
+    """The units that hold it and nothing else; none for a part."""
+    cgroups: tuple[str, ...] = ()
+    """Where its processes are (or came from, when we moved them): at most 4."""

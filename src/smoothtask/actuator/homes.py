@@ -1,0 +1,220 @@
+"""Cgroups of our own for groups that have none: what is lowered moves there with its children, and back.
+
+Children are born where their parent is, so a storm of short-lived ones needs no work at all. Whoever is there and
+does not belong to the group (a build that starts the program it built) is brought home at the next tick.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from smoothtask.actuator.knobs import Machine
+from smoothtask.actuator.ledger import Entry
+from smoothtask.actuator.mechanism import Tick, Wish
+from smoothtask.actuator.units import in_words
+from smoothtask.actuator.writer import Step, Writer
+from smoothtask.kernel.systemd import ManagerError
+from smoothtask.model.change import Change, HomeTarget, Knob, Outcome, Status, Value
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.tasks import ProcKey
+
+PATIENCE_TICKS = 5
+"""Looks until a scope that systemd promised must be there."""
+
+
+class Maker(Protocol):
+    """Where such cgroups come from."""
+
+    def place(self, wish: Wish) -> HomeTarget | None:
+        """Where a group would live; `None` where that cannot be. `root_pid` and `origin_id` are filled in later."""
+        ...
+
+    def why(self, target: HomeTarget) -> str:
+        """Against whom the weight of such a cgroup counts."""
+        ...
+
+    def values(self, wish: Wish, target: HomeTarget) -> dict[str, Value]:
+        """The properties that it shall have, as systemd calls them."""
+        ...
+
+    def start(self, target: HomeTarget, pids: Sequence[int], values: Mapping[str, Value]) -> None:
+        """Make it and move *pids* there. Raises OSError, ManagerError."""
+        ...
+
+    def add(self, target: HomeTarget, pids: Sequence[int]) -> None:
+        """Move more processes there. Raises OSError, ManagerError."""
+        ...
+
+    def weigh(self, target: HomeTarget, values: Mapping[str, Value]) -> None:
+        """Give it other values. Raises OSError, ManagerError."""
+        ...
+
+
+@dataclass(slots=True)
+class _Home:
+    """A cgroup of ours, and what it was last given."""
+
+    target: HomeTarget
+    values: Mapping[str, Value]
+    looks: int = 0
+    """Ticks for which it has not been seen."""
+    seen: bool = False
+
+
+class Homes:
+    """Implements `Mechanism`."""
+
+    def __init__(self, machine: Machine, writer: Writer, maker: Maker) -> None:
+        self._machine = machine
+        self._writer = writer
+        self._ledger = writer.ledger
+        self._maker = maker
+        self._homes: dict[str, _Home] = {}
+        self._refused: dict[str, str] = {}
+
+    def effective(self, wish: Wish) -> str | None:
+        """See `Mechanism`."""
+        if wish.decision.target > PriorityClass.BACKGROUND or wish.group.id in self._refused:
+            return None
+        home = self._homes.get(wish.group.id)
+        target = home.target if home is not None else self._maker.place(wish)
+        return self._maker.why(target) if target is not None else None
+
+    def apply(self, wishes: Mapping[str, Wish], tick: Tick) -> list[Outcome]:
+        """See `Mechanism`."""
+        steps: list[Step] = []
+        members = _members(tick, wishes.keys() | self._homes.keys()) if wishes or self._homes else {}
+        for group, wish in wishes.items():
+            home = self._homes.get(group)
+            if home is None:
+                steps += self._begin(group, wish, members.get(group, []), tick)
+            else:
+                self._adjust(group, home, wish, tick)
+        if tick.complete:
+            for group, home in list(self._homes.items()):
+                steps += self._kept(group, home, group in wishes, members.get(group, []), tick)
+            self._refused = {g: why for g, why in self._refused.items() if g in wishes}
+        outcomes = self._writer.write(steps, tick.now_ticks, tick.events)
+        for o in outcomes:
+            self._note(o, tick.events)
+        return outcomes
+
+    def read_back(self, tick: Tick) -> list[Outcome]:
+        """See `Mechanism`: `apply` looks into each cgroup of ours once a complete tick."""
+        del tick
+        return []
+
+    def holds(self, group: str) -> str | None:
+        """See `Mechanism`."""
+        home = self._homes.get(group)
+        if home is None:
+            return None
+        values = ", ".join(f"{name} {in_words(value)}" for name, value in sorted(home.values.items()))
+        return f"{values} on {home.target.unit or home.target.cgroup}"
+
+    def undone(self, entry: Entry, outcome: Outcome) -> None:
+        """See `Mechanism`."""
+        del outcome
+        if entry.knob is Knob.HOME:
+            self._homes.pop(entry.group, None)
+
+    @property
+    def cgroups(self) -> dict[str, str]:
+        """Group → its cgroup."""
+        return {group: home.target.cgroup for group, home in self._homes.items()}
+
+    def _begin(self, group: str, wish: Wish, members: Sequence[ProcKey], tick: Tick) -> list[Step]:
+        target = self._maker.place(wish)
+        if target is None:
+            return []
+        pids = self._in(target.origin, members)
+        if not pids:
+            return []
+        values = self._maker.values(wish, target)
+        change = Change(Knob.HOME, target, target.origin, target.cgroup, group, wish.decision.text)
+        self._homes[group] = _Home(target, values)
+        del tick
+        return [Step(change, target.origin, act=lambda: self._maker.start(target, pids, values))]
+
+    def _adjust(self, group: str, home: _Home, wish: Wish, tick: Tick) -> None:
+        values = self._maker.values(wish, home.target)
+        if values == home.values or not home.seen:
+            return
+        try:
+            self._maker.weigh(home.target, values)
+            home.values = values
+        except (OSError, ManagerError) as error:
+            tick.events.append(f"{group}: {home.target.unit or home.target.cgroup}: {error}")
+
+    def _kept(self, group: str, home: _Home, wanted: bool, members: Sequence[ProcKey], tick: Tick) -> list[Step]:
+        """Look into a cgroup of ours: who is missing comes, who does not belong goes, an empty one is forgotten."""
+        target = home.target
+        if self._machine.cgroups.cgroup_id(target.cgroup) is None:
+            return self._missing(group, home, tick)
+        inside = self._machine.cgroups.pids(target.cgroup)
+        home.seen, home.looks = home.seen or bool(inside), 0 if inside else home.looks + 1
+        if not wanted or (home.seen and not inside and home.looks > PATIENCE_TICKS):
+            change = Change(Knob.HOME, target, target.origin, target.origin, group, "put back")
+            return [Step(change, target.cgroup)]
+        belong = {key.pid for key in members}
+        known = set(tick.table.processes["pid"].tolist())
+        for pid in (inside & known) - belong:
+            self._send_home(pid, group, target, tick)
+        absent = self._in(target.origin, [key for key in members if key.pid not in inside])
+        if absent and home.seen:
+            try:
+                self._maker.add(target, absent)
+            except (OSError, ManagerError) as error:
+                tick.events.append(f"{group}: {len(absent)} processes stay where they are: {error}")
+        return []
+
+    def _missing(self, group: str, home: _Home, tick: Tick) -> list[Step]:
+        """It is gone because everybody left, or was never made."""
+        home.looks += 1
+        if not home.seen and home.looks < PATIENCE_TICKS:
+            return []
+        if not home.seen:
+            self._refused[group] = "systemd did not move its processes"
+            tick.events.append(f"{group}: {home.target.unit or home.target.cgroup}: {self._refused[group]}")
+        self._ledger.drop([e.key for e in self._ledger.of(Knob.HOME) if e.target == home.target])
+        del self._homes[group]
+        return []
+
+    def _send_home(self, pid: int, group: str, target: HomeTarget, tick: Tick) -> None:
+        try:
+            self._machine.cgroups.move(pid, target.origin)
+            tick.events.append(f"{group}: process {pid} is another application's by now, and was brought home")
+        except ProcessLookupError:
+            return
+        except OSError as error:
+            tick.events.append(f"{group}: process {pid} cannot go back to {target.origin}: {error.strerror}")
+
+    def _in(self, cgroup: str, members: Sequence[ProcKey]) -> list[int]:
+        """Those of *members* that live, and live there."""
+        return [
+            key.pid
+            for key in members
+            if self._machine.cgroups.of_process(key.pid) == cgroup
+            and self._machine.threads.start_ticks(key.pid) == key.start_ticks
+        ]
+
+    def _note(self, outcome: Outcome, events: list[str]) -> None:
+        change = outcome.change
+        if change.old == change.new or outcome.status is not Status.APPLIED:
+            self._homes.pop(change.group, None)
+        if outcome.status in {Status.DENIED, Status.FAILED}:
+            self._refused[change.group] = outcome.detail
+            events.append(f"{change.group}: {change.target.who[0]}: {outcome.detail}")
+        elif outcome.status is Status.GONE and outcome.detail:
+            events.append(f"{change.group}: {outcome.detail}")
+
+
+def _members(tick: Tick, groups: set[str]) -> dict[str, list[ProcKey]]:
+    """The processes of each of *groups*."""
+    members: dict[str, list[ProcKey]] = {}
+    processes = tick.table.processes
+    rows = [i for i, group in enumerate(tick.row_groups) if group in groups]
+    for i in rows:
+        key = ProcKey(int(processes["pid"][i]), int(processes["start_ticks"][i]))
+        members.setdefault(tick.row_groups[i], []).append(key)
+    return members
