@@ -21,14 +21,13 @@ from smoothtask.classifier.apart import Reading, RulesUnreadable, load_apart
 from smoothtask.classifier.behaviour import BehaviourLimits
 from smoothtask.classifier.layers import Loaded, RuleFiles, signature
 from smoothtask.classifier.match import Ancestors
-from smoothtask.collector import cgroups
 from smoothtask.collector.identity import read_identity
 from smoothtask.collector.probe import LatencyProbe, ProbeUnavailable
 from smoothtask.collector.sampler import Sampler
 from smoothtask.collector.tasks import open_tasks
 from smoothtask.config.held import Holder, ScopeHeldError, hold
 from smoothtask.config.located import ConfigError
-from smoothtask.config.paths import Paths
+from smoothtask.config.paths import Paths, cgroup_exists
 from smoothtask.config.settings import Settings, effects, load_settings
 from smoothtask.control.server import ControlServer
 from smoothtask.engine.commands import Commands
@@ -276,9 +275,9 @@ def _lock(path: Path) -> Callable[[], None]:
 
 def _scoping(scope: Scope) -> Scoping:
     """Raises ScopeError for a cgroup that is not there."""
-    if scope.cgroup is not None and not cgroups.cgroup_exists(scope.cgroup):
+    if scope.cgroup is not None and not cgroup_exists(scope.cgroup):
         raise ScopeError(f"{scope.cgroup}: there is no such cgroup on this machine")
-    return Scoping(scope, cgroups.path_of if cgroups.numbers_tell() else None, cgroups.cgroup_exists)
+    return Scoping(scope, cgroup_exists)
 
 
 def _hold(paths: Paths, opened: _Open, said: list[str]) -> None:

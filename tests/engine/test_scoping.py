@@ -8,12 +8,11 @@ from smoothtask.engine.world import World
 from smoothtask.model.decision import Pin, Stage
 from smoothtask.model.identity import Identity
 from smoothtask.model.scope import Scope
-from smoothtask.model.tasks import PROCESS_DTYPE, Array
+from smoothtask.model.tasks import PROCESS_DTYPE, THREAD_DTYPE, Array, TaskTable
 from smoothtask.policy.decide import Orders, PolicyState, decide
 from smoothtask.policy.parameters import PolicyParameters
 
 ANNS = "/user.slice/user-1000.slice"
-PATHS = {7: f"{ANNS}/app.scope", 8: "/system.slice/cron.service", 9: f"{ANNS}/other.scope"}
 
 
 def world(*people: Identity) -> World:
@@ -29,7 +28,7 @@ def rows(*of: tuple[int, int, int]) -> Array:
     """Processes of (pid, uid, cgroup number)."""
     table = np.zeros(len(of), PROCESS_DTYPE)
     for row, (pid, uid, number) in zip(table, of, strict=True):
-        row["pid"], row["uid"], row["cgroup_id"] = pid, uid, number
+        row["pid"], row["start_ticks"], row["uid"], row["cgroup_id"] = pid, pid * 100, uid, number
     return table
 
 
@@ -69,28 +68,40 @@ def test_the_tables_uid_counts_not_the_one_at_exec() -> None:
     assert Scoping(Scope.of_uid(0)).closed(w, rows((5, 0, 0)), ["g"]) == {}
 
 
-def test_a_process_that_moves_to_another_cgroup_is_followed_and_each_cgroup_is_asked_for_once() -> None:
-    asked = []
-
-    def path_of(number: int, pid: int) -> str | None:
-        asked.append((number, pid))
-        return PATHS.get(number)
-
-    scoping = Scoping(Scope.of_cgroup(ANNS), path_of)
-    w = world(*(identity(pid, cgroup=PATHS[7]) for pid in (5, 6)))
-    for _ in range(2):
-        assert scoping.closed(w, rows((5, 1000, 7), (6, 1000, 7)), ["a", "b"]) == {}
-    assert asked == [(7, 5)]
-    assert set(scoping.closed(w, rows((5, 1000, 8), (6, 1000, 7)), ["a", "b"])) == {"a"}
-    assert set(scoping.closed(w, rows((5, 1000, 9), (6, 1000, 7)), ["a", "b"])) == set()
-    assert set(scoping.closed(w, rows((5, 1000, 1), (6, 1000, 7)), ["a", "b"])) == {"a"}, "unknown: nobody's"
-    assert set(scoping.closed(w, rows((5, 1000, 1), (6, 1000, 7)), ["a", "b"])) == {"a"}
-    assert asked == [(7, 5), (8, 5), (9, 5), (1, 5), (1, 5)], "what is not known is asked for again"
+def test_a_process_that_moves_to_another_cgroup_is_followed() -> None:
+    """The world reads it again when its cgroup's number changes."""
+    places = {5: f"{ANNS}/app.scope"}
+    w = World(
+        lambda pid, _start: identity(pid, sid=pid, cgroup=places[pid]),
+        lambda i, _: classification(f"name:{i.name}"),
+        lambda _: None,
+    )
+    scoping = Scoping(Scope.of_cgroup(ANNS))
+    for number, cgroup, closed in ((7, places[5], False), (8, "/system.slice/x", True), (9, f"{ANNS}/y", False)):
+        places[5] = cgroup
+        table = rows((5, 1000, number))
+        w.update(TaskTable(np.zeros(0, THREAD_DTYPE), table, 0, "bpf"))
+        assert bool(scoping.closed(w, table, w.row_groups(table))) is closed
 
 
-def test_without_numbers_the_path_at_exec_counts() -> None:
-    w = world(identity(5, cgroup=PATHS[7]), identity(6, cgroup=PATHS[8]), identity(7))
-    table = rows((5, 1000, 1), (6, 1000, 1), (7, 1000, 1))
+def test_what_we_moved_ourselves_is_still_where_it_was() -> None:
+    """A lowered part lives in a scope of ours: it must not leave our own scope by that."""
+    scope = f"{ANNS}/user@1000.service/app.slice/app-x.scope"
+    places = {5: scope}
+    w = World(
+        lambda pid, _start: identity(pid, sid=pid, cgroup=places[pid]),
+        lambda i, _: classification(f"name:{i.name}"),
+        lambda _: None,
+    )
+    w.admit(identity(5).key)
+    places[5] = "/smoothtask/5-500"
+    w.admit(identity(5).key)
+    assert Scoping(Scope.of_cgroup(scope)).closed(w, rows((5, 1000, 7)), ["g"]) == {}
+
+
+def test_a_process_whose_cgroup_is_not_known_is_in_no_cgroup_scope() -> None:
+    w = world(identity(5, cgroup=f"{ANNS}/a.scope"), identity(6, cgroup="/system.slice/b.service"), identity(7))
+    table = rows((5, 1000, 0), (6, 1000, 0), (7, 1000, 0))
     assert set(Scoping(Scope.of_cgroup(ANNS)).closed(w, table, ["a", "b", "c"])) == {"b", "c"}
 
 
@@ -105,7 +116,7 @@ def test_between_ticks_new_members_close_a_group_and_nothing_opens_one() -> None
 
 def test_a_cgroup_that_goes_and_comes_back_is_said_once_each() -> None:
     there = [True]
-    scoping = Scoping(Scope.of_cgroup(ANNS), None, lambda _path: there[0])
+    scoping = Scoping(Scope.of_cgroup(ANNS), lambda _path: there[0])
     assert scoping.news() is None
     there[0] = False
     assert scoping.news() == f"cgroup {ANNS} has gone: there is nothing to manage until it is back"

@@ -3,11 +3,11 @@
 import os
 import pwd
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from smoothtask.model.scope import Scope, parse_scope
+from smoothtask.model.scope import MOUNTS, Scope, parse_scope
 
 SYSTEM_RUNTIME_DIR = Path("/run/smoothtask")
 SYSTEM_STATE_DIR = Path("/var/lib/smoothtask")
@@ -129,6 +129,11 @@ def find_paths(
 
 def _place(base: Path, scope: Scope) -> Path:
     return base if scope.is_everything else base / SCOPES / scope.slug
+
+
+def cgroup_exists(path: str, mounts: Iterable[str] = MOUNTS) -> bool:
+    """Whether *path*, as in /proc/PID/cgroup, is a cgroup."""
+    return any(Path(f"{mount}{path}").is_dir() for mount in mounts)
 
 
 def _uid_of(name: str) -> int | None:

@@ -10,7 +10,7 @@ from smoothtask.model.text import sanitise
 
 EXPECTED = "expected a cgroup such as /user.slice/user-1000.slice, a uid or a user's name"
 MOUNTS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup")
-"""What may stand before a cgroup's path: of a hybrid machine's hierarchies, and of cgroup v2."""
+"""What may stand before a cgroup's path: the mounts of a hybrid machine, and of cgroup v2."""
 NOBODY_S_UID = (1 << 32) - 1
 """(uid_t) -1 means "no uid" (setreuid(2))."""
 PATH_LIMIT = 1000
