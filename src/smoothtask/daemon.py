@@ -142,10 +142,13 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
     opened.closers.append(_lock(paths.lock))
     _raise_descriptor_limit()
     sources = {"scope": str(paths.scope)}
+    said: list[str] = []
+    reason = _why_only_watching(settings, observe)
+    if not reason:
+        _hold(paths, opened, said)
     reading = _Reading.start(settings, paths)  # these two children work beside what follows
     subscription = _subscribe(settings, sources)
-    said: list[str] = []
-    hands, reason = _hands(settings, paths, observe, opened, said)
+    hands = DryRun(effects(settings)) if reason else _hands(settings, paths, opened, said)
     rules = reading.result()
     tasks, sources["tasks"] = open_tasks(settings.tasks.source)
     opened.closers.append(tasks.close)
@@ -299,29 +302,27 @@ def _left_behind(holder: Holder) -> str:
     )
 
 
-def _hands(
-    settings: Settings, paths: Paths, observe: bool, opened: _Open, said: list[str]
-) -> tuple[Actuator | DryRun, str]:
-    """The actuator, or one that only says what it would do, and why; *said*: what people should know."""
+def _why_only_watching(settings: Settings, observe: bool) -> str:
+    """Why nothing will be applied; empty when it will."""
     if observe:
-        reason = "observing only, as asked"
-    elif settings.mode == "dry-run":
-        reason = "mode: dry-run in the configuration"
-    elif os.geteuid() != 0:
-        reason = "not root: nothing could be undone"
-    else:
-        _hold(paths, opened, said)
-        ledger = Ledger.open(paths.ledger, sched.boot_id())
-        opened.closers.append(ledger.close)
-        managers = Managers()
-        opened.closers.append(managers.close)
-        machine = Machine(sched, cgroup2, managers)
-        left = restore(ledger, machine)  # what a predecessor that died left behind
-        said += [*ledger.notes, *(_summary(left) if left else ())]
-        abilities = Abilities(slices=sched.slices_supported())
-        autogroups = sched.autogroups_enabled()
-        return Actuator(machine, ledger, effects(settings), abilities, autogroups=autogroups, disks=read_disks), ""
-    return DryRun(effects(settings)), reason
+        return "observing only, as asked"
+    if settings.mode == "dry-run":
+        return "mode: dry-run in the configuration"
+    return "" if os.geteuid() == 0 else "not root: nothing could be undone"
+
+
+def _hands(settings: Settings, paths: Paths, opened: _Open, said: list[str]) -> Actuator:
+    """The actuator, once what a predecessor left is put back; *said*: what people should know."""
+    ledger = Ledger.open(paths.ledger, sched.boot_id())
+    opened.closers.append(ledger.close)
+    managers = Managers()
+    opened.closers.append(managers.close)
+    machine = Machine(sched, cgroup2, managers)
+    left = restore(ledger, machine)  # what a predecessor that died left behind
+    said += [*ledger.notes, *(_summary(left) if left else ())]
+    abilities = Abilities(slices=sched.slices_supported())
+    autogroups = sched.autogroups_enabled()
+    return Actuator(machine, ledger, effects(settings), abilities, autogroups=autogroups, disks=read_disks)
 
 
 def rule_files(settings: Settings, paths: Paths) -> RuleFiles:

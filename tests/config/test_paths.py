@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from smoothtask.config.paths import Paths, UnsafeDirectoryError, find_paths
+from smoothtask.config.paths import Paths, UnsafeDirectoryError, cgroup_exists, find_paths
+from smoothtask.model.scope import Scope, ScopeError
 
 
 def test_root_uses_the_systems_places() -> None:
@@ -73,3 +74,56 @@ def test_somebody_elses_directory_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path / "state", 65534, 65534)
     with pytest.raises(UnsafeDirectoryError, match="belongs to uid 65534"):
         paths_in(tmp_path).prepare()
+
+
+@pytest.mark.parametrize("scope", ["1234", "/user.slice/user-1234.slice"])
+def test_a_scope_has_places_of_its_own(scope: str) -> None:
+    paths = find_paths(environ={}, uid=0, scope=scope)
+    slug = paths.scope.slug
+    assert paths.runtime_dir == Path("/run/smoothtask/scopes") / slug
+    assert paths.database == Path("/var/lib/smoothtask/scopes") / slug / "snapshots.db"
+    assert paths.sockets == (paths.socket,), "the whole machine's daemon is another one"
+    assert len(os.fsencode(paths.socket)) < 108
+    assert find_paths(environ={"SMOOTHTASK_SCOPE": scope}, uid=0) == paths
+    assert find_paths(environ={"SMOOTHTASK_SCOPE": scope}, uid=0, scope="/").scope == Scope.everything()
+    person = find_paths(environ={"HOME": "/home/ann", "XDG_RUNTIME_DIR": "/run/user/7"}, uid=7, scope=scope)
+    assert person.sockets == (paths.socket, Path("/run/user/7/smoothtask/scopes") / slug / "control.sock")
+
+
+def test_named_directories_win_over_a_scopes_own() -> None:
+    paths = find_paths(runtime_dir="/f/run", state_dir="/f/state", environ={}, uid=0, scope="root")
+    assert (paths.runtime_dir, paths.state_dir, paths.scope) == (Path("/f/run"), Path("/f/state"), Scope.of_uid(0))
+
+
+def test_nobody_by_that_name() -> None:
+    for name in ("no-such-user", "nul\0"):
+        with pytest.raises(ScopeError, match="no such user"):
+            find_paths(environ={"SMOOTHTASK_SCOPE": name}, uid=0)
+
+
+def test_a_scopes_directories_can_be_reached_whatever_the_umask(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path / "home"), "XDG_RUNTIME_DIR": str(tmp_path / "session")}
+    paths = find_paths(environ=environ, uid=7, scope="1234")
+    before = os.umask(0o077)
+    try:
+        paths.prepare()
+    finally:
+        os.umask(before)
+    base = tmp_path / "session/smoothtask"
+    for folder in (base, base / "scopes", base / "scopes/uid-1234"):
+        assert folder.stat().st_mode & 0o7777 == 0o755
+    assert paths.state_dir.parent.stat().st_mode & 0o7777 == 0o700
+
+
+def test_no_two_scopes_share_a_configured_database() -> None:
+    whole, one = find_paths(environ={}, uid=0), find_paths(environ={}, uid=0, scope="7")
+    assert whole.database_at("/data/log.db") == Path("/data/log.db")
+    assert one.database_at("/data/log.db") == Path("/data/log-uid-7.db")
+    assert one.database_at(None) == one.database
+
+
+def test_a_cgroup_is_there_in_any_hierarchy(tmp_path: Path) -> None:
+    mounts = [str(tmp_path / "unified"), str(tmp_path)]
+    (tmp_path / "unified/a").mkdir(parents=True)
+    assert cgroup_exists("/a", mounts)
+    assert not cgroup_exists("/b", mounts)
