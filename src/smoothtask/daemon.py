@@ -8,7 +8,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from smoothtask import __version__
@@ -25,7 +25,7 @@ from smoothtask.collector.identity import read_identity
 from smoothtask.collector.probe import LatencyProbe, ProbeUnavailable
 from smoothtask.collector.sampler import Sampler
 from smoothtask.collector.tasks import open_tasks
-from smoothtask.config.held import Holder, ScopeHeldError, hold
+from smoothtask.config.held import Holder, ScopeHeldError, hold, holders
 from smoothtask.config.located import ConfigError
 from smoothtask.config.paths import Paths, cgroup_exists
 from smoothtask.config.settings import Settings, effects, load_settings
@@ -37,7 +37,8 @@ from smoothtask.engine.people import Labels, People
 from smoothtask.engine.scoping import Scoping
 from smoothtask.engine.ticker import TickSettings
 from smoothtask.engine.world import World
-from smoothtask.kernel import cgroup2, sched
+from smoothtask.grouper import Placed
+from smoothtask.kernel import cgroup2, owners, sched
 from smoothtask.kernel.disks import read_disks
 from smoothtask.kernel.netlink import EventsUnavailable, ProcEvents, Subscription
 from smoothtask.kernel.notify import message, notify
@@ -50,12 +51,16 @@ from smoothtask.model.decision import Pin
 from smoothtask.model.frame import Frame, Mode
 from smoothtask.model.group import Classification, ProcessType, RuleSource
 from smoothtask.model.identity import Identity
+from smoothtask.model.owner import Owner, OwnerKind
 from smoothtask.model.scope import Scope, ScopeError
+from smoothtask.policy import standback
 from smoothtask.policy.parameters import ContentionLimits, Hysteresis, PolicyParameters
 from smoothtask.store.log import SnapshotLog
 from smoothtask.store.pins import load_pins, save_pins
 from smoothtask.store.retention import Retention
 
+OWNERS_EVERY_S = 10.0
+"""How often other programs that set priorities are looked for."""
 RULES_EVERY_S = 10.0
 """How often the rule files are looked at for changes."""
 DESCRIPTORS = 16384
@@ -95,6 +100,68 @@ class _Rules:
             return _OURSELVES
         return self.loaded.rules.classify(identity, ancestors)
 
+
+@dataclass(slots=True)
+class _Owners:
+    """Who else sets priorities, looked for every 10 s; what is left to them goes to the actuator when it changes."""
+
+    engine: Engine
+    hands: Actuator | DryRun
+    paths: Paths
+    _found: tuple[Owner, ...] = ()
+    _among: tuple[Owner, ...] = ()
+    """Those among the processes of world version `_version`."""
+    _version: int = -1
+    _looked_at_s: float = float("-inf")
+
+    def look(self, now_s: float) -> None:
+        """Look, unless that was done a moment ago."""
+        if now_s - self._looked_at_s < OWNERS_EVERY_S:
+            return
+        self._looked_at_s = now_s
+        found = self._find()
+        self.engine.sources["owners"] = standback.summary(found)
+        if found == self._found:
+            return
+        for text in standback.news(self._found, found):
+            self.engine.say("system", text)
+        self._found = found
+        self.hands.stand_back(standback.left_to(found))
+
+    def _find(self) -> tuple[Owner, ...]:
+        world = self.engine.world
+        if world.version != self._version:
+            self._version = world.version
+            self._among = tuple(o for p in world.living() if (o := owners.recognise(p.identity)) is not None)
+        found = owners.complete(self._among)
+        return (
+            *(replace(o, groups=self._games(o.uid)) if o.kind is OwnerKind.GAMEMODE else o for o in found),
+            *self._other_daemons(),
+        )
+
+    def _games(self, uid: int) -> tuple[str, ...]:
+        """The groups of a user's games that use GameMode."""
+        world = self.engine.world
+        games = (p for p in world.living() if p.identity.uid == uid and _may_be_a_game(p))
+        return tuple(sorted({world.group_of(p) for p in games if owners.uses_gamemode(p.identity.key.pid)}))
+
+    def _other_daemons(self) -> tuple[Owner, ...]:
+        """Daemons that manage some of what we look at: one that acts would not have started beside them."""
+        if os.geteuid() != 0:
+            return ()
+        others = (h for h in holders(self.paths.held) if h.alive and h.pid != os.getpid())
+        return tuple(
+            Owner(OwnerKind.SMOOTHTASK, "another SmoothTask", 0, h.pid, str(h.scope))
+            for h in others
+            if h.scope.overlaps(self.paths.scope)
+        )
+
+
+def _may_be_a_game(placed: Placed) -> bool:
+    return placed.classification.type == "game" or not _GAME_VARIABLES.isdisjoint(dict(placed.identity.environ))
+
+
+_GAME_VARIABLES = frozenset({"SteamAppId", "SteamGameId", "GAMEMODERUNEXEC", "LUTRIS_GAME_UUID", "HEROIC_APP_NAME"})
 
 _OURSELVES = Classification(
     app="smoothtask",
@@ -182,13 +249,14 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         read_rss_bytes=_rss_bytes,
     )
     events = _events(subscription, sources, opened)
+    others = _Owners(engine, hands, paths)
     for text in said:
         engine.say("system", text)
     wakers = Wakers(
         events=events,
         psi_fds=tuple(triggers.filenos.values()),
         start_ticks=sched.start_ticks,
-        beat=lambda: _beat(engine, rules, said),
+        beat=lambda: _beat(engine, rules, said, others),
     )
     reload = _reloader(engine, rules, paths)
     loop = Loop(engine, Commands(engine, reload, can_apply=not reason), wakers, _tick_settings(settings))
@@ -459,9 +527,10 @@ def _reloader(engine: Engine, rules: _Rules, paths: Paths) -> Callable[[], Reply
     return reload
 
 
-def _beat(engine: Engine, rules: _Rules, said: list[str]) -> None:
-    """Once a tick: watchdog, rule files, messages of the log."""
+def _beat(engine: Engine, rules: _Rules, said: list[str], others: _Owners) -> None:
+    """Once a tick: watchdog, other owners, rule files, messages of the log."""
     _notify(message(watchdog=True))
+    others.look(time.monotonic())
     while len(said) > 0:
         engine.say("system", said.pop(0))
     if rules.changed(time.monotonic()):

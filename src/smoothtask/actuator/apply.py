@@ -23,6 +23,7 @@ from smoothtask.model.change import Acted, Knob, Outcome, Status
 from smoothtask.model.classes import ClassEffect, PriorityClass
 from smoothtask.model.decision import Decision
 from smoothtask.model.group import AppGroup
+from smoothtask.model.owner import LeftTo
 from smoothtask.model.tasks import ProcKey, TaskTable
 
 LOOK_AGAIN_TICKS = 1000
@@ -90,6 +91,9 @@ class Actuator:
             self._explain(wishes, left)
         owned = self._threads.user_owned | self._units.user_owned
         return Acted(dict(self._described()), self._reasons, owned, tuple(tick.events), tuple(outcomes))
+
+    def stand_back(self, left: LeftTo) -> None:
+        """What is left to other programs that set priorities."""
 
     def forget(self, left: Iterable[ProcKey]) -> None:
         """Processes exited; what they held goes with the next complete pass."""
@@ -251,6 +255,9 @@ class DryRun:
                 if not d.protected and d.group in by_id and (effect := self._effects[d.target]).nice is not None
             }
         )
+
+    def stand_back(self, left: LeftTo) -> None:
+        """Nothing is touched anyway."""
 
     def forget(self, left: Iterable[ProcKey]) -> None:
         """Nothing is remembered."""

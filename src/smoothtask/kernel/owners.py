@@ -160,9 +160,14 @@ def uses_gamemode(pid: int, proc_root: str = "/proc") -> bool:
 
 
 def find(identities: Iterable[Identity], root: Path = Path("/")) -> tuple[Owner, ...]:
-    """All owners: one of each kind, name and user, in a steady order."""
+    """All owners on this machine: see `complete`."""
+    return complete(filter(None, map(recognise, identities)), root)
+
+
+def complete(among: Iterable[Owner], root: Path = Path("/")) -> tuple[Owner, ...]:
+    """Those *among* the processes and those in files: one of each kind, name and user, in a steady order."""
     found: dict[tuple[OwnerKind, str, int], Owner] = {}
-    for owner in filter(None, map(recognise, identities)):
+    for owner in among:
         found.setdefault((owner.kind, owner.name, owner.uid), owner)
     scheduler = read_sched_ext(root)
     if scheduler is not None:
