@@ -3,13 +3,14 @@
 PYTHON ?= python3
 PREFIX ?= /opt/smoothtask
 ARGS ?=
+VM_ARGS ?=
 export PYTHON PREFIX
 
 BIN := .venv/bin
 BENCHES := $(filter-out bench/harness.py bench/frame_loop.py,$(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev test lint format pytest bench screenshots bpf install uninstall clean
+.PHONY: help run setup setup-dev test lint format pytest test-vm bench screenshots bpf install uninstall clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -23,7 +24,7 @@ setup: ## .venv with what the program needs
 setup-dev: ## .venv with what the tests need too
 	@sh tools/setup.sh dev
 
-test: lint pytest ## everything that must pass
+test: lint pytest test-vm ## everything that must pass
 
 lint: setup-dev ## style, types, who imports whom
 	$(BIN)/ruff format --check .
@@ -37,6 +38,9 @@ format: setup-dev ## put the code into its form
 
 pytest: setup-dev ## the tests alone (ARGS="tests/policy -x")
 	$(BIN)/python -m pytest $(ARGS)
+
+test-vm: setup-dev ## tests on a kernel of their own, in a VM (VM_ARGS="tests/vm/test_kernel.py")
+	@sh tools/test-vm.sh $(VM_ARGS)
 
 bench: setup-dev ## every figure that is promised, measured here (BENCHES=bench/x.py for one)
 	@status=0; for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Makes .venv at the root: `setup.sh run` with what the program needs, `setup.sh dev` with what its tests need too.
+# `setup.sh vm` installs what tools/vm needs.
 #
 # Rule 1: what is there is not touched: without a change of pyproject.toml a second run costs milliseconds.
 # Rule 2: Debian's packages are installed where that is allowed (root, or sudo); else it says exactly which to install.
@@ -13,6 +14,8 @@ venv=.venv
 
 RUN_PACKAGES="libbpf1"
 DEV_PACKAGES="tmux gcc libc6-dev stress-ng htop clang llvm libbpf-dev libcairo2 util-linux procps git"
+
+VM_PACKAGES="qemu-system-x86 systemd systemd-sysv udev dbus dbus-user-session libpam-systemd kmod passwd util-linux"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -79,13 +82,23 @@ dev_packages() {
     apt_install $packages || say "some tests will be skipped. To run them all: apt-get install $packages"
 }
 
+# Where they may not be installed, tools/vm says what is missing; an installation that fails is an error.
+vm_packages() {
+    packages=$(missing $VM_PACKAGES)
+    [ -n "$packages" ] || return 0
+    if command -v apt-get >/dev/null && as_root true; then apt_install $packages
+    else say "the tests in the VM will be skipped. To run them: apt-get install $packages"
+    fi
+}
+
 stamp=$venv/.smoothtask-$level
 stamp_text() { cat pyproject.toml tools/setup.sh | cksum; echo "$python"; pwd; }
 
 case $level in
     run) wanted=. ;;
     dev) wanted=".[dev]" ;;
-    *) fail "usage: $0 run|dev" ;;
+    vm) vm_packages; exit ;;
+    *) fail "usage: $0 run|dev|vm" ;;
 esac
 if [ -x $venv/bin/smoothtask ] && [ "$(stamp_text)" = "$(cat $stamp 2>/dev/null)" ]; then exit 0; fi
 
