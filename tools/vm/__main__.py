@@ -5,7 +5,8 @@ The guest is Debian's 6.12 kernel under qemu, with cgroup v2, systemd, D-Bus, lo
 all that is installed are there under the same paths, and what the guest writes is gone with it, but for what it
 puts into /run/job/out (see --out). SMOOTHTASK_VM in its environment is `1`, or `bare`.
 
-Exit status: COMMAND's; 77 where there can be no VM; 124 after --timeout; 126 when it does not boot.
+Exit status: COMMAND's; 77 where there can be no VM; 124 after --timeout; 125 when the guest ended before COMMAND
+did; 126 when it does not boot.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from job import Job
 from linux import Unavailable, fetch
 
 CACHE = Path(os.environ.get("SMOOTHTASK_VM_CACHE", "/var/cache/smoothtask-vm"))
-UNAVAILABLE, TOO_LONG, NO_BOOT = 77, 124, 126
+UNAVAILABLE, TOO_LONG, CUT_OFF, NO_BOOT = 77, 124, 125, 126
 ATTEMPTS = 3
 """qemu's threads can lose a race while the guest's kernel patches its own code: a rare oops early in the boot."""
 LOG_CHARS = 4000
@@ -29,13 +30,12 @@ LOG_CHARS = 4000
 def main() -> int:
     """Understand the command line, and run it."""
     options = _parser().parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    for number in (signal.SIGINT, signal.SIGPIPE):  # nothing is left to tidy up: the kernel ends what we started
+        signal.signal(number, signal.SIG_DFL)
     try:
         machine.check()
-        kernel = fetch(CACHE)
         machine.make_workspace(CACHE / "work")
-        return _run(options, kernel, CACHE / "work")
+        return _run(options, fetch(CACHE), CACHE / "work")
     except Unavailable as reason:
         print(f"skipped: {reason}")
         return UNAVAILABLE
@@ -62,30 +62,40 @@ def _run(options: argparse.Namespace, kernel: Path, work: Path) -> int:
     cwd = str(Path.cwd())
     root = machine.snapshot(work, machine.wanted_paths(cwd))
     hardware = machine.Hardware(options.cpus, options.memory, options.accel, options.cpu)
+    status = NO_BOOT
     for attempt in range(ATTEMPTS):
         folder = work / f"attempt-{attempt}"
         job = Job.write(folder / "job", kernel, options.command, cwd, bare=options.bare)
-        show = True
-        try:
-            status = machine.boot(kernel, root, job, folder, hardware, options.timeout)
-            show = job.status is None
-            return status
-        except machine.TimeLimit:
-            _say(f"no end within {options.timeout:g} s")
-            return TOO_LONG
-        except machine.BootFailed:
-            _say("the guest did not boot")
-        finally:
-            if options.out is not None:
-                shutil.copytree(job.out, options.out, dirs_exist_ok=True)
-            if show or options.verbose:
-                _show_logs(folder)
-    return NO_BOOT
+        status, trouble = _boot(kernel, root, job, folder, hardware, options.timeout)
+        if trouble:
+            _say(trouble)
+        if trouble or options.verbose:
+            _show_logs(folder)
+        if options.out is not None:
+            shutil.copytree(job.out, options.out, dirs_exist_ok=True)
+        if status != NO_BOOT or job.started:
+            break
+    return status
+
+
+def _boot(
+    kernel: Path, root: Path, job: Job, folder: Path, hardware: machine.Hardware, limit_s: float
+) -> tuple[int, str | None]:
+    """The exit status, and what went wrong with the machine."""
+    try:
+        machine.boot(kernel, root, job, folder, hardware, limit_s)
+    except machine.TimeLimit:
+        return TOO_LONG, f"no end within {limit_s:g} s"
+    except machine.BootFailed:
+        return NO_BOOT, "the guest did not boot"
+    status = job.status
+    return (CUT_OFF, "the guest ended before the command did") if status is None else (status, None)
 
 
 def _show_logs(folder: Path) -> None:
     for log in sorted(folder.glob("*.log")):
-        _say(f"{log.name}:\n{log.read_text(errors='replace')[-LOG_CHARS:]}")
+        if text := log.read_text(errors="replace")[-LOG_CHARS:].strip():
+            _say(f"{log.name}:\n{text}")
 
 
 def _say(text: str) -> None:

@@ -1,0 +1,46 @@
+"""Where there is no systemd: a tree of our own for what is lowered, and nothing left of it afterwards."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smoothtask.kernel import cgroup2
+from smoothtask.model.classes import PriorityClass
+from vm.guest import Cgroup, Spin, until
+from vm.rig import Rig
+
+IDLE, BACKGROUND = PriorityClass.IDLE, PriorityClass.BACKGROUND
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """One a test."""
+    made = Rig(tmp_path / "ledger")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_lowered_group_gets_a_cgroup(rig: Rig, sleeper: int, spin: Spin, crash: bool) -> None:
+    """With its weight; the controllers that it needed are off again afterwards, also after a crash."""
+    before = cgroup2.enabled("/")
+    acted = rig.tick({f"proc:{sleeper}-{rig.machine.threads.start_ticks(sleeper)}": IDLE})
+    group = f"proc:{sleeper}-{rig.machine.threads.start_ticks(sleeper)}"
+    home = Cgroup.of(sleeper)
+    assert home.path.startswith("/smoothtask/")
+    assert home.read("cpu.weight") == "25"
+    assert "cpu" in cgroup2.enabled("/")
+    assert acted.mechanisms[group].startswith("CPUWeight 25")
+    assert acted.reasons[group].startswith("a cgroup of its own")
+    rig.tick({group: BACKGROUND})
+    assert home.read("cpu.weight") == "50"
+    if crash:
+        rig.restore()
+    else:
+        rig.hands.undo_all()
+    assert Cgroup.of(sleeper).path == "/"
+    assert not home.exists
+    assert not Cgroup("/smoothtask").exists
+    assert cgroup2.enabled("/") == before
+    until(lambda: not rig.ledger.entries or crash)
