@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace, kernel: Path, work: Path) -> int:
             _show_logs(folder)
         if options.out is not None:
             shutil.copytree(job.out, options.out, dirs_exist_ok=True)
-        if status != NO_BOOT or job.started:
+        if status != NO_BOOT or job.started:  # the command itself may have said 126
             break
     return status
 
