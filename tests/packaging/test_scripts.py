@@ -129,6 +129,47 @@ def test_run_needs_no_sudo_for_root(tree: Path) -> None:
     assert run(tree, "run.sh").stdout == "smoothtask top\n"
 
 
+VM = 'case "$*" in "tools/vm "*) echo "$*" >>"$TREE/booted"; exit $STATUS ;; esac'
+BOOTS = ["tools/vm -- .venv/bin/python -m pytest -p no:cacheprovider tests/vm"]
+BARE = ["tools/vm --bare -- .venv/bin/python -m pytest -p no:cacheprovider tests/vm/bare"]
+
+
+@pytest.mark.parametrize(
+    ("vm_status", "status", "boots"), [(0, 0, BOOTS + BARE), (77, 0, BOOTS), (1, 1, BOOTS), (126, 126, BOOTS)]
+)
+def test_tests_in_the_vm_fail_when_they_fail_but_not_for_lack_of_a_vm(
+    tree: Path, vm_status: int, status: int, boots: list[str]
+) -> None:
+    program(tree, "python", VM, ".venv/bin")
+    assert run(tree, "test-vm.sh", STATUS=str(vm_status)).returncode == status
+    assert (tree / "booted").read_text().splitlines() == boots
+
+
+def test_some_tests_in_the_vm_take_one_boot(tree: Path) -> None:
+    program(tree, "python", VM, ".venv/bin")
+    assert run(tree, "test-vm.sh", "tests/vm/test_kernel.py", "-x", STATUS="0").returncode == 0
+    assert (tree / "booted").read_text() == BOOTS[0] + "/test_kernel.py -x\n"
+
+
+@pytest.mark.parametrize("apt_status", [0, 1])
+def test_packages_of_the_vm_are_installed_where_that_is_allowed(tree: Path, apt_status: int) -> None:
+    program(tree, "id", "echo 0")
+    program(tree, "dpkg-query", "exit 1")
+    program(tree, "apt-get", f'echo "$*" >>"$TREE/apt"; exit {apt_status}')
+    assert (run(tree, "setup.sh", "vm").returncode == 0) == (apt_status == 0)
+    called = (tree / "apt").read_text()
+    assert ("install" in called and "qemu-system-x86" in called) == (apt_status == 0)
+
+
+def test_packages_of_the_vm_are_named_where_it_is_not(tree: Path) -> None:
+    program(tree, "dpkg-query", "exit 1")
+    program(tree, "apt-get", "exit 1")
+    done = run(tree, "setup.sh", "vm")
+    assert done.returncode == 0
+    assert "qemu-system-x86" in done.stderr
+    assert "skipped" in done.stderr
+
+
 @pytest.mark.parametrize("action", ["install", "uninstall"])
 def test_installation_is_for_root(tree: Path, action: str) -> None:
     done = run(tree, "install.sh", action, PREFIX=str(tree / "opt"))
@@ -147,7 +188,7 @@ def test_a_folder_of_somebody_else_stays(tree: Path, action: str) -> None:
     assert precious.read_text() == "mine"
 
 
-@pytest.mark.parametrize("script", ["setup.sh", "run.sh", "install.sh"])
+@pytest.mark.parametrize("script", ["setup.sh", "run.sh", "install.sh", "test-vm.sh"])
 def test_scripts_are_valid(script: str) -> None:
     subprocess.run(["sh", "-n", ROOT / "tools" / script], check=True)
 
