@@ -5,6 +5,7 @@ sudo python bench/actuate.py           (this one)
 """
 
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -68,6 +69,8 @@ def main() -> None:
         log("needs root: what was lowered could not be raised again")
         sys.exit(1)
     tasks, how = open_tasks()
+    gc.collect()
+    gc.freeze()  # as the daemon does when it is ready
     with crowd() as pids, tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         machine = Machine(sched, cgroup2, Managers())
         ledger = Ledger.open(Path(folder, "ledger"), sched.boot_id())

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,7 +133,7 @@ def test_sound_lines_that_make_no_sense_are_said_and_skipped(tmp_path: Path, rec
 
 def test_a_long_hostile_reason_is_not_taken_for_damage(tmp_path: Path) -> None:
     """Each character may take twelve bytes."""
-    hostile = replace(entry(1), why="\U0001f600" * 500, group="\udcff\n" * 500)
+    hostile = entry(1)._replace(why="\U0001f600" * 500, group="\udcff\n" * 500)
     Ledger.open(tmp_path / "l", "boot").record([hostile])
     again = Ledger.open(tmp_path / "l", "boot")
     assert list(again.entries) == [entry(1).key]
@@ -144,7 +143,7 @@ def test_a_long_hostile_reason_is_not_taken_for_damage(tmp_path: Path) -> None:
 def test_wills_are_kept_until_they_expire(tmp_path: Path) -> None:
     """Across a crash and a rewrite."""
     ledger = Ledger.open(tmp_path / "l", "boot")
-    will = replace(entry(1), until_ticks=500)
+    will = entry(1)._replace(until_ticks=500)
     ledger.record([entry(2)], [will])
     again = Ledger.open(tmp_path / "l", "boot")
     assert again.wills == [will]

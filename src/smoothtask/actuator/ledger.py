@@ -1,6 +1,6 @@
 """What we changed, and what it was before: on disk before the first write, so that a crash loses nothing.
 
-One line a record: CRC-32 of the rest in hex, a space, JSON. The file is appended to, and written anew when most
+A line is a CRC-32 of the rest in hex, a space, JSON of some records. The file is appended to, and written anew when most
 of it is history. A torn or damaged line is skipped and said; a ledger of another boot is history.
 """
 
@@ -10,9 +10,11 @@ import os
 import stat
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from smoothtask.model.change import (
     AnyTarget,
@@ -27,15 +29,19 @@ from smoothtask.model.change import (
     Value,
 )
 
-VERSION = 2
+VERSION = 3
 COMPACT_ABOVE = 2000
-LINE_LIMIT = 16_384
-"""Above the longest that is written: a group and a reason of 200 characters, each escaped to 12 bytes."""
+BATCH = 64
+"""Records in one line."""
+TEXT_LIMIT = 200
+LINE_LIMIT = 1 << 20
+"""Above the longest that is written: BATCH records of two paths of 1,024 characters, each escaped to 6 bytes."""
 
 
 UNSET = 2**64 - 1
 """systemd's value of a weight or limit that is not set."""
 DEFAULT_WEIGHT = 100
+_T = TypeVar("_T")
 THREAD_KNOBS = frozenset({Knob.SCHED, Knob.IOPRIO})
 _TARGETS: dict[Knob, type[AnyTarget]] = {
     Knob.SCHED: Target,
@@ -45,7 +51,6 @@ _TARGETS: dict[Knob, type[AnyTarget]] = {
     Knob.HOME: HomeTarget,
     Knob.CONTROLLERS: ControllersTarget,
 }
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class LedgerError(Exception):
@@ -60,8 +65,7 @@ class Key(NamedTuple):
     """`Target.who`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One value that is ours at the moment."""
 
     knob: Knob
@@ -111,7 +115,8 @@ class Ledger:
         self._path = path
         self._boot_id = boot_id
         self._fd: int | None = None
-        self._lines = 0
+        self._records = 0
+        """How many the file holds, those that are history too."""
 
     @classmethod
     def open(cls, path: Path, boot_id: str) -> "Ledger":
@@ -147,8 +152,7 @@ class Ledger:
 
     def record(self, entries: Sequence[Entry], wills: Sequence[Entry] = ()) -> None:
         """Make them durable. Raises LedgerError when that fails: then nothing may be written."""
-        lines = [_line({"will": _encode(e)}) for e in wills]
-        self._append([*lines, *(_line({"set": _encode(e)}) for e in entries)])
+        self._append(_lines_of(entries, wills), len(entries) + len(wills))
         self.entries.update((e.key, e) for e in entries)
         self.wills += wills
         self.revision += 1 if entries or wills else 0
@@ -167,8 +171,8 @@ class Ledger:
         self.revision += 1 if known else 0
         # A line that is lost here costs nothing: the value is not ours any more, and restoring finds that out.
         with contextlib.suppress(LedgerError):
-            self._append(_line({"drop": [k.knob, *k.who]}) for k in known)
-        if self._lines > COMPACT_ABOVE and self._lines > 4 * len(self.entries):
+            self._append([_line({"drop": [[k.knob, *k.who] for k in some]}) for some in _batches(known)], len(known))
+        if self._records > COMPACT_ABOVE and self._records > 4 * len(self.entries):
             with contextlib.suppress(OSError):
                 self._rewrite()
 
@@ -181,21 +185,18 @@ class Ledger:
         if not self.entries and not self.wills:
             self._path.unlink(missing_ok=True)
 
-    def _append(self, lines: Iterable[bytes]) -> None:
-        if self._fd is None:
-            return
-        data = list(lines)
-        if not data:
+    def _append(self, lines: Sequence[bytes], records: int) -> None:
+        if self._fd is None or not lines:
             return
         before = os.fstat(self._fd).st_size
         try:
-            _write_all(self._fd, b"".join(data))
+            _write_all(self._fd, b"".join(lines))
             os.fdatasync(self._fd)
         except OSError as error:
             with contextlib.suppress(OSError):  # half a line is skipped as damage when the file is read
                 os.ftruncate(self._fd, before)
             raise LedgerError(f"{self._path}: {error.strerror}") from error
-        self._lines += len(data)
+        self._records += records
 
     def _rewrite(self) -> None:
         """Write the entries in force to a new file and put it in the old one's place."""
@@ -206,8 +207,7 @@ class Ledger:
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             lines = [_line({"version": VERSION, "boot": self._boot_id})]
-            lines += [_line({"will": _encode(e)}) for e in self.wills]
-            lines += [_line({"set": _encode(e)}) for e in self.entries.values()]
+            lines += _lines_of(list(self.entries.values()), self.wills)
             _write_all(fd, b"".join(lines))
             os.fdatasync(fd)
             temporary.rename(self._path)
@@ -216,7 +216,7 @@ class Ledger:
             temporary.unlink(missing_ok=True)
             raise
         os.close(self._fd)
-        self._fd, self._lines = fd, len(lines)
+        self._fd, self._records = fd, len(self.entries) + len(self.wills)
 
     def _replay(self, data: bytes) -> None:
         records = list(_records(data, self.notes))
@@ -228,13 +228,14 @@ class Ledger:
         for record in records[1:]:
             try:
                 if "set" in record:
-                    entry = _decode(record["set"])
-                    self.entries[entry.key] = entry
+                    group, why, fields = record["set"]
+                    self.entries.update((e.key, e) for f in fields if (e := _decode(group, why, f)))
                 elif "will" in record:
-                    self.wills.append(_decode(record["will"]))
+                    group, why, fields = record["will"]
+                    self.wills += [_decode(group, why, f) for f in fields]
                 elif "drop" in record:
-                    knob, *who = record["drop"]
-                    self.entries.pop(Key(Knob(knob), tuple(who)), None)
+                    for knob, *who in record["drop"]:
+                        self.entries.pop(Key(Knob(knob), tuple(who)), None)
             except (KeyError, TypeError, ValueError, OverflowError) as error:
                 self.notes.append(f"a record of the ledger makes no sense: {error!r}")
 
@@ -254,16 +255,35 @@ def _records(data: bytes, notes: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _line(record: dict[str, Any]) -> bytes:
-    body = _ENCODER.encode(record).encode()
+    try:
+        body = to_json(record)
+    except PydanticSerializationError:  # a path that is not UTF-8 goes in escapes
+        body = json.dumps(record, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
-def _encode(e: Entry) -> list[Any]:
-    return [e.knob, e.target, e.old, e.new, e.group[:200], e.why[:200], e.sid, e.at_ticks, e.before, e.until_ticks]
+def _lines_of(entries: Sequence[Entry], wills: Sequence[Entry]) -> list[bytes]:
+    """Lines of at most BATCH records that have group and reason in common: what is torn was not acted on yet."""
+    lines = []
+    for kind, some in (("will", wills), ("set", entries)):
+        for (group, why), alike in groupby(some, key=lambda e: (e.group, e.why)):
+            lines += [
+                _line({kind: [group[:TEXT_LIMIT], why[:TEXT_LIMIT], [_encode(e) for e in batch]]})
+                for batch in _batches(list(alike))
+            ]
+    return lines
 
 
-def _decode(fields: list[Any]) -> Entry:
-    knob, target, old, new, group, why, sid, at_ticks, before, until_ticks = fields
+def _batches(some: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    return (some[i : i + BATCH] for i in range(0, len(some), BATCH))
+
+
+def _encode(e: Entry) -> tuple[Any, ...]:
+    return e.knob, e.target, e.old, e.new, e.sid, e.at_ticks, e.before, e.until_ticks
+
+
+def _decode(group: str, why: str, fields: list[Any]) -> Entry:
+    knob, target, old, new, sid, at_ticks, before, until_ticks = fields
     return Entry(
         Knob(knob),
         _target(Knob(knob), target),

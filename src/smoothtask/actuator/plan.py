@@ -5,6 +5,7 @@ A thread that is in the class it was brought to, with the values it was left wit
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,7 @@ UNKNOWN = -2
 """In place of a class: the process is in no group yet; it is not looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """How a thread was left."""
 
     wanted: int
@@ -32,8 +32,7 @@ class Settled:
     """As it was then: another value now was set by somebody else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """A thread to look at, the class it should be in, and its group."""
 
     target: Target

@@ -10,6 +10,7 @@ Rule 5: nothing is changed that could not be undone with the privileges we have.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from smoothtask.model.change import IoPrio, SchedAttr, Value
 from smoothtask.model.classes import NICE_CEILING, NICE_FLOOR, ClassEffect, IoClass
@@ -28,16 +29,14 @@ class Abilities:
     """CAP_SYS_NICE: without it a lowered nice cannot be raised again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A value that we changed: what it was, what we made it."""
 
     old: Value
     new: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """Write *new*; the ledger's old value is *old*. `old == new` puts back, `inherited` was never written by us."""
 
     old: SchedAttr | IoPrio | int
@@ -45,8 +44,7 @@ class Move:
     write: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(NamedTuple):
     """Leave it alone from now on."""
 
     why: str

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import chain
 
 from smoothtask.actuator.inherit import Bequests, Relative, bequest
@@ -119,7 +118,7 @@ def _heirs(bequests: Bequests, machine: Machine, proc_root: str) -> list[Entry]:
                 break
             source = bequests.source(knob, value, pid, stat.start_ticks, family)
             if source is not None:
-                heirs.append(replace(source, target=target, old=bequest(source.old), new=value, before=None))
+                heirs.append(source._replace(target=target, old=bequest(source.old), new=value, before=None))
     return heirs
 
 

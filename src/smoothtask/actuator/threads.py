@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from smoothtask.actuator.inherit import Bequests, Relative, inheritable
 from smoothtask.actuator.knobs import Machine
@@ -19,8 +19,7 @@ REMEMBER_TICKS = 2000
 """How long a value that is no longer in force may turn up in children born before: some ticks of 5 s."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """A thread's values as they are now."""
 
     intent: Intent
@@ -187,7 +186,7 @@ class Threads:
             if step.now not in (step.change.new, step.change.old) and who not in wills:
                 held = self._ledger.entries.get(step.key)
                 since = held.at_ticks if held is not None else target.tid_start_ticks
-                ended = replace(step.entry(since), new=step.now, before=None, until_ticks=now_ticks + REMEMBER_TICKS)
+                ended = step.entry(since)._replace(new=step.now, before=None, until_ticks=now_ticks + REMEMBER_TICKS)
                 if inheritable(ended):
                     wills[who] = ended
         return list(wills.values())
@@ -240,4 +239,4 @@ def _wills_of(gone: Sequence[Entry], living: Iterable[Entry], until_ticks: int) 
             if entry.at_ticks < known.at_ticks:
                 oldest[entry.sid, entry.new] = entry
     dead = {e.key for e in gone}
-    return [replace(e, until_ticks=until_ticks) for e in oldest.values() if e.key in dead]
+    return [e._replace(until_ticks=until_ticks) for e in oldest.values() if e.key in dead]

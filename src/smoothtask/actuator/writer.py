@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from smoothtask.actuator.knobs import Machine, attempt
@@ -73,7 +72,7 @@ class Writer:
                 finished.append(step.key)
             elif outcome.status is not Status.APPLIED and step.key in entries:
                 # Refused, or made something else of: what is there now is still our doing.
-                amended.append(replace(entries[step.key], new=actual))
+                amended.append(entries[step.key]._replace(new=actual))
         with contextlib.suppress(LedgerError):  # the record from before the write undoes it just as well
             self.ledger.record([e for e in amended if e.new != e.old])
         self.ledger.drop([*finished, *(e.key for e in amended if e.new == e.old)])

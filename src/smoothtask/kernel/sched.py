@@ -8,8 +8,9 @@ import os
 import platform
 import struct
 from collections.abc import Callable
-from functools import cache
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, Final, NamedTuple
 
 from smoothtask.model.change import IoPrio, SchedAttr
 from smoothtask.model.classes import NICE_CEILING, NICE_FLOOR
@@ -41,19 +42,36 @@ class SchedUnavailable(Exception):  # noqa: N818 (a state of the machine, not a 
     """This architecture's system call numbers are not known here."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """The system calls, each with its own types: ctypes converts faster what it knows beforehand."""
+
+    set_attr: Callable[..., int]
+    get_attr: Callable[..., int]
+    set_ioprio: Callable[..., int]
+    get_ioprio: Callable[..., int]
+
+
 @cache
-def _syscall() -> tuple[ctypes.CDLL, tuple[ctypes.c_long, ...]]:
+def _calls() -> _Calls:
     numbers = _NUMBERS.get(platform.machine())
     if numbers is None:
         raise SchedUnavailable(f"no system call numbers for {platform.machine()}")
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    return libc, tuple(map(ctypes.c_long, numbers))
+    shapes: tuple[tuple[type[ctypes._SimpleCData[Any]], ...], ...] = (
+        (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint),
+        (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint),
+        (ctypes.c_int, ctypes.c_int, ctypes.c_int),
+        (ctypes.c_int, ctypes.c_int),
+    )
+    made = []
+    for number, shape in zip(numbers, shapes, strict=True):
+        call = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_long, *shape, use_errno=True)(("syscall", libc))
+        made.append(partial(call, number))
+    return _Calls(*made)
 
 
-def _call(which: int, *arguments: object) -> int:
-    libc, numbers = _syscall()
-    result: int = libc.syscall(numbers[which], *arguments)
+def _checked(result: int) -> int:
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
@@ -70,7 +88,7 @@ def get_sched(tid: int) -> SchedAttr:
 
 def _raw_sched(tid: int) -> SchedAttr:
     buffer = ctypes.create_string_buffer(_ATTR.size)
-    _call(1, ctypes.c_int(tid), buffer, ctypes.c_uint(_ATTR.size), ctypes.c_uint(0))
+    _checked(_calls().get_attr(tid, buffer, _ATTR.size, 0))
     _, policy, flags, nice, _, runtime, _, _ = _ATTR.unpack(buffer.raw)
     return SchedAttr(policy, nice, runtime, bool(flags & _RESET_ON_FORK))
 
@@ -87,7 +105,7 @@ def set_sched(tid: int, attr: SchedAttr) -> None:
         raise ValueError(f"nice {attr.nice} is beyond {NICE_FLOOR} … {NICE_CEILING}")
     flags = _RESET_ON_FORK if attr.reset_on_fork else 0
     data = _ATTR.pack(_ATTR.size, attr.policy, flags, attr.nice, 0, attr.slice_ns, 0, 0)
-    _call(0, ctypes.c_int(tid), ctypes.c_char_p(data), ctypes.c_uint(0))
+    _checked(_calls().set_attr(tid, data, 0))
 
 
 @cache
@@ -131,7 +149,7 @@ def _of_a_child(measure: Callable[[], int]) -> int:
 
 def get_ioprio(tid: int) -> IoPrio:
     """IO class and level of one thread; class 0 when none was ever set."""
-    value = _call(3, ctypes.c_int(_IOPRIO_WHO_PROCESS), ctypes.c_int(tid))
+    value = _checked(_calls().get_ioprio(_IOPRIO_WHO_PROCESS, tid))
     return IoPrio(value >> _IOPRIO_CLASS_SHIFT, value & 0x7)
 
 
@@ -140,7 +158,7 @@ def set_ioprio(tid: int, prio: IoPrio) -> None:
     if prio.io_class == 1:
         raise ValueError("the real-time IO class is never set")
     value = prio.io_class << _IOPRIO_CLASS_SHIFT | prio.level
-    _call(2, ctypes.c_int(_IOPRIO_WHO_PROCESS), ctypes.c_int(tid), ctypes.c_int(value))
+    _checked(_calls().set_ioprio(_IOPRIO_WHO_PROCESS, tid, value))
 
 
 def get_autogroup(pid: int, proc_root: str = "/proc") -> Autogroup | None:

@@ -117,8 +117,7 @@ class ControllersTarget(NamedTuple):
 AnyTarget = Target | UnitTarget | HomeTarget | ControllersTarget
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One write: what, where, from, to, for whom and why."""
 
     knob: Knob
@@ -149,8 +148,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A change and what became of it."""
 
     change: Change
