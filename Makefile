@@ -30,6 +30,7 @@ lint: setup-dev ## style, types, who imports whom
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	MYPYPATH=tools/vm $(BIN)/mypy tools/vm
 	$(BIN)/lint-imports
 
 format: setup-dev ## put the code into its form
