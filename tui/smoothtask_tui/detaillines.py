@@ -70,13 +70,15 @@ def reasons_text(g: GroupFrame) -> str:
     lines += [
         f"  {r.stage.value}/{r.rule}: {r.text}" + (f"  [{r.source}]" if r.source else "") for r in g.decision.reasons
     ]
-    return "\n".join([*lines, f"  in effect: {g.mechanism}"])
+    return "\n".join([*lines, f"  in effect: {g.mechanism}", *([f"  {g.effect}"] if g.effect else [])])
 
 
 def _facts(g: GroupFrame, m: GroupMetrics) -> Iterator[tuple[str, str]]:
     c = g.group.classification
     for_now = " (only while somebody waits)" if g.decision.restraint else ""
     yield "in effect", ("nothing" if g.mechanism == "-" else g.mechanism) + for_now
+    if g.effect:
+        yield "counts", g.effect
     if g.marks:
         yield "marks", ", ".join(MARK_WORDS[m] for m in MARK_WORDS if m in g.marks)
     tags = ", ".join(sorted(c.tags - {c.type}))
