@@ -9,6 +9,7 @@ import os
 import platform
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -16,6 +17,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from job import Job
 from linux import Unavailable
@@ -138,25 +140,22 @@ def _arguments(kernel: Path, folder: Path, hardware: Hardware) -> list[str]:
 
 def _share(stack: ExitStack, folder: Path, tag: str, source: Path, cache: str) -> list[str]:
     """Start the daemon that shares *source*; return qemu's arguments for it."""
-    socket = folder / f"{tag}.sock"
-    options = f"source={source},sandbox=chroot,log_level=err,xattr,cache={cache}"
-    daemon = _start(stack, [str(VIRTIOFSD), f"--socket-path={socket}", "-o", options], folder / f"virtiofsd-{tag}.log")
-    while not socket.exists():
-        if daemon.poll() is not None:
-            raise BootFailed
-        time.sleep(0.02)
+    path = folder / f"{tag}.sock"
+    with socket.socket(socket.AF_UNIX) as listening:  # handed over: by a path it would lock and leave a file in /run
+        listening.bind(str(path))
+        listening.listen(1)
+        options = f"source={source},sandbox=chroot,log_level=err,xattr,cache={cache}"
+        command = [str(VIRTIOFSD), f"--fd={listening.fileno()}", "-o", options]
+        _start(stack, command, folder / f"virtiofsd-{tag}.log", pass_fds=(listening.fileno(),))
     device = f"vhost-user-fs-pci,chardev={tag},tag={tag},queue-size=1024"
-    return ["-chardev", f"socket,id={tag},path={socket}", "-device", device]
+    return ["-chardev", f"socket,id={tag},path={path}", "-device", device]
 
 
-def _start(
-    stack: ExitStack, command: list[str], log: Path, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL
-) -> "subprocess.Popen[bytes]":
+def _start(stack: ExitStack, command: list[str], log: Path, **options: Any) -> "subprocess.Popen[bytes]":
     """A process that is killed with the stack, or by the kernel when this process dies."""
     with log.open("wb") as stderr:
-        process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *command], stdin=stdin, stdout=stdout, stderr=stderr
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": stderr, **options}
+        process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], **streams)
     stack.callback(process.wait)
     stack.callback(process.kill)
     return process
