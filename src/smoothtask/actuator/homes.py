@@ -11,7 +11,7 @@ from typing import Protocol
 from smoothtask.actuator.knobs import Machine
 from smoothtask.actuator.ledger import Entry
 from smoothtask.actuator.mechanism import Tick, Wish
-from smoothtask.actuator.units import in_words
+from smoothtask.actuator.units import AGAIN_TICKS, in_words
 from smoothtask.actuator.writer import Step, Writer
 from smoothtask.kernel.systemd import ManagerError
 from smoothtask.model.change import Change, HomeTarget, Knob, Outcome, Status, Value
@@ -70,7 +70,8 @@ class Homes:
         self._ledger = writer.ledger
         self._maker = maker
         self._homes: dict[str, _Home] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, int] = {}
+        """Group → when it is tried again."""
 
     def effective(self, wish: Wish) -> str | None:
         """See `Mechanism`."""
@@ -93,10 +94,10 @@ class Homes:
         if tick.complete:
             for group, home in list(self._homes.items()):
                 steps += self._kept(group, home, group in wishes, members.get(group, []), tick)
-            self._refused = {g: why for g, why in self._refused.items() if g in wishes}
+            self._refused = {g: until for g, until in self._refused.items() if tick.now_ticks < until}
         outcomes = self._writer.write(steps, tick.now_ticks, tick.events)
         for o in outcomes:
-            self._note(o, tick.events)
+            self._note(o, tick)
         return outcomes
 
     def read_back(self, tick: Tick) -> list[Outcome]:
@@ -174,8 +175,9 @@ class Homes:
         if not home.seen and home.looks < PATIENCE_TICKS:
             return []
         if not home.seen:
-            self._refused[group] = "systemd did not move its processes"
-            tick.events.append(f"{group}: {home.target.unit or home.target.cgroup}: {self._refused[group]}")
+            self._refused[group] = tick.now_ticks + AGAIN_TICKS
+            made = home.target.unit or home.target.cgroup
+            tick.events.append(f"{group}: {made}: systemd did not move its processes")
         self._ledger.drop([e.key for e in self._ledger.of(Knob.HOME) if e.target == home.target])
         del self._homes[group]
         return []
@@ -198,15 +200,15 @@ class Homes:
             and self._machine.threads.start_ticks(key.pid) == key.start_ticks
         ]
 
-    def _note(self, outcome: Outcome, events: list[str]) -> None:
+    def _note(self, outcome: Outcome, tick: Tick) -> None:
         change = outcome.change
         if change.old == change.new or outcome.status is not Status.APPLIED:
             self._homes.pop(change.group, None)
         if outcome.status in {Status.DENIED, Status.FAILED}:
-            self._refused[change.group] = outcome.detail
-            events.append(f"{change.group}: {change.target.who[0]}: {outcome.detail}")
+            self._refused[change.group] = tick.now_ticks + AGAIN_TICKS
+            tick.events.append(f"{change.group}: {change.target.who[0]}: {outcome.detail}")
         elif outcome.status is Status.GONE and outcome.detail:
-            events.append(f"{change.group}: {outcome.detail}")
+            tick.events.append(f"{change.group}: {outcome.detail}")
 
 
 def _members(tick: Tick, groups: set[str]) -> dict[str, list[ProcKey]]:

@@ -18,6 +18,8 @@ from smoothtask.model.group import UnitRef
 
 LOOK_AT = 16
 """Values that are compared with the kernel's in one tick."""
+AGAIN_TICKS = 30_000
+"""A unit that could not be set is tried again after 5 min."""
 PERIOD_US = 1_000_000
 NOBODY: Mapping[str, Value] = {
     "CPUWeight": UNSET,
@@ -97,7 +99,8 @@ class Units:
         """Group → what was last brought about for it."""
         self._checked: dict[UnitRef, dict[str, Value]] = {}
         """Unit → its properties as they were found."""
-        self._refused: dict[tuple[int, str], str] = {}
+        self._refused: dict[tuple[int, str], int] = {}
+        """Unit → when it is tried again."""
         self._theirs: dict[Key, str] = {}
         """Values that are somebody else's → the group."""
         self._doubtful: set[Key] = set()
@@ -131,10 +134,10 @@ class Units:
             steps += self._bring(group, wish, wanted, tick)
         if tick.complete:
             steps += self._put_back(wanted)
-            self._forget(wishes)
+            self._forget(wishes, tick.now_ticks)
         outcomes = self._writer.write(steps, tick.now_ticks, tick.events)
         for o in outcomes:
-            self._note(o, tick.events)
+            self._note(o, tick)
         return outcomes
 
     def read_back(self, tick: Tick) -> list[Outcome]:
@@ -190,7 +193,8 @@ class Units:
             wanted.update(keys.values())
             if not known:
                 steps += self._steps(group, wish, unit, values, tick)
-        self._settled[group] = signature
+        if all(u in self._checked or not self._usable(u) for u in wish.group.units):  # or it is asked again
+            self._settled[group] = signature
         return steps
 
     def _steps(self, group: str, wish: Wish, unit: UnitRef, values: Mapping[str, Value], tick: Tick) -> list[Step]:
@@ -235,7 +239,7 @@ class Units:
         return self._checked[unit]
 
     def _refuse(self, unit: UnitRef, group: str, why: str, tick: Tick) -> None:
-        self._refused[unit.manager, unit.name] = why
+        self._refused[unit.manager, unit.name] = tick.now_ticks + AGAIN_TICKS
         tick.events.append(f"{group}: its unit is left alone: {why}")
 
     def _put_back(self, wanted: set[Key]) -> list[Step]:
@@ -260,7 +264,7 @@ class Units:
             steps.append(Step(change, now))
         return steps
 
-    def _forget(self, wishes: Mapping[str, Wish]) -> None:
+    def _forget(self, wishes: Mapping[str, Wish], now_ticks: int) -> None:
         """Let go of groups that nothing is wished for, and of units that are in no group."""
         for group in self._settled.keys() - wishes.keys():
             del self._settled[group]
@@ -268,7 +272,7 @@ class Units:
         for unit in self._checked.keys() - units:
             del self._checked[unit]
         names = {(u.manager, u.name) for u in units}
-        self._refused = {who: why for who, why in self._refused.items() if who in names}
+        self._refused = {who: until for who, until in self._refused.items() if now_ticks < until}
         self._theirs = {k: g for k, g in self._theirs.items() if k.who[:2] in names}
         self._doubtful &= self._ledger.entries.keys()
 
@@ -300,13 +304,13 @@ class Units:
         tick.events.append(f"{entry.group}: {told}")
         return Outcome(change, Status.CHANGED if kernel is not None else Status.FAILED, told)
 
-    def _note(self, outcome: Outcome, events: list[str]) -> None:
+    def _note(self, outcome: Outcome, tick: Tick) -> None:
         target = outcome.change.target
         if outcome.status not in {Status.DENIED, Status.FAILED} or not isinstance(target, UnitTarget):
             return
         self._settled.pop(outcome.change.group, None)
-        self._refused[target.manager, target.unit] = outcome.detail
-        events.append(f"{outcome.change.group}: {target.name} of {target.unit}: {outcome.detail}")
+        self._refused[target.manager, target.unit] = tick.now_ticks + AGAIN_TICKS
+        tick.events.append(f"{outcome.change.group}: {target.name} of {target.unit}: {outcome.detail}")
 
 
 def in_words(value: Value) -> str:
