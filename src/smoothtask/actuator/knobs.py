@@ -1,5 +1,6 @@
 """How each knob is read and written; what became of a write is read back, and errors are told in one language."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -84,8 +85,8 @@ def same(machine: Machine, target: AnyTarget) -> bool:
             return machine.threads.start_ticks(target.pid, target.tid) == target.tid_start_ticks
         case UnitTarget():
             return machine.managers.is_there(target.manager)
-        case HomeTarget():
-            return machine.cgroups.cgroup_id(target.cgroup) is not None
+        case HomeTarget():  # one of ours that was never made may have left the tree
+            return not target.unit or machine.cgroups.cgroup_id(target.cgroup) is not None
         case ControllersTarget():
             return machine.cgroups.cgroup_id(target.cgroup) == target.cgroup_id
 
@@ -173,6 +174,8 @@ def _bring_home(machine: Machine, target: HomeTarget) -> None:
     machine.cgroups.empty_into(target.cgroup, home)
     if not target.unit:
         machine.cgroups.remove(target.cgroup)
+        with contextlib.suppress(OSError):  # others live there
+            machine.cgroups.remove(TREE)
 
 
 def attempt(

@@ -48,7 +48,9 @@ class TreeMaker:
 
     def start(self, target: HomeTarget, pids: Sequence[int], values: Mapping[str, Value]) -> None:
         """See `Maker`."""
-        self._enable(target)
+        self._enable(target, "/")
+        self._machine.cgroups.make(TREE)
+        self._enable(target, TREE)
         self._machine.cgroups.make(target.cgroup)
         self.weigh(target, values)
         self.add(target, pids)
@@ -66,24 +68,22 @@ class TreeMaker:
         for name, text in files(values):
             self._machine.cgroups.write(target.cgroup, name, text)
 
-    def _enable(self, target: HomeTarget) -> None:
-        """Turn on what the root's children need, once, and remember what was off."""
-        self._machine.cgroups.make(TREE)
-        for cgroup in ("/", TREE):
-            wanted = self._machine.cgroups.controllers(cgroup) & frozenset(CONTROLLERS)
-            off = sorted(wanted - self._machine.cgroups.enabled(cgroup))
-            number = self._machine.cgroups.cgroup_id(cgroup)
-            if not off or number is None:
-                continue
-            if cgroup == TREE:  # ours: it goes with the tree
-                self._machine.cgroups.switch(cgroup, [f"+{name}" for name in off])
-                continue
-            place = ControllersTarget(cgroup, number, " ".join(off))
-            change = Change(Knob.CONTROLLERS, place, "", place.added, target.cgroup, "for a cgroup of our own")
-            events: list[str] = []
-            outcomes = self._writer.write([Step(change, "")], 0, events)
-            if not outcomes or outcomes[0].status is not Status.APPLIED:
-                raise OSError(1, "; ".join(events) or outcomes[0].detail)
+    def _enable(self, target: HomeTarget, cgroup: str) -> None:
+        """Turn on what the children of *cgroup* need, once, and remember what was off: in the tree it goes with it."""
+        wanted = self._machine.cgroups.controllers(cgroup) & frozenset(CONTROLLERS)
+        off = sorted(wanted - self._machine.cgroups.enabled(cgroup))
+        number = self._machine.cgroups.cgroup_id(cgroup)
+        if not off or number is None:
+            return
+        if cgroup == TREE:
+            self._machine.cgroups.switch(cgroup, [f"+{name}" for name in off])
+            return
+        place = ControllersTarget(cgroup, number, " ".join(off))
+        change = Change(Knob.CONTROLLERS, place, "", place.added, target.cgroup, "for a cgroup of our own")
+        events: list[str] = []
+        outcomes = self._writer.write([Step(change, "")], 0, events)
+        if not outcomes or outcomes[0].status is not Status.APPLIED:
+            raise OSError(1, "; ".join(events) or outcomes[0].detail)
 
 
 def files(values: Mapping[str, Value]) -> list[tuple[str, str]]:
