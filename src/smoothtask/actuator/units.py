@@ -213,11 +213,32 @@ class Units:
                 continue
             if key in self._theirs or (entry is not None and entry.new == value):
                 continue
+            if entry is not None and not self._still_ours(entry, target, tick):
+                continue
             old = NOBODY[name] if entry is None else entry.old
             now = old if entry is None else entry.new
             change = Change(Knob.UNIT, target, old, value, group, wish.decision.text)
             steps.append(Step(change, now))
         return steps
+
+    def _still_ours(self, entry: Entry, target: UnitTarget, tick: Tick) -> bool:
+        """Whether the unit has what we gave it: somebody may have set it since it was last read back."""
+        try:
+            now = property_of(self._machine, target)
+        except ManagerError:
+            return True  # what becomes of the write says it
+        if now in entry.ours:
+            return True
+        self._lose(entry, target, now, tick)
+        return False
+
+    def _lose(self, entry: Entry, target: UnitTarget, now: Value, tick: Tick) -> str:
+        """Somebody else set it."""
+        self._ledger.drop([entry.key])
+        self._theirs[entry.key] = entry.group
+        told = f"{target.name} of {target.unit} was set to {in_words(now)} by somebody: it is theirs"
+        tick.events.append(f"{entry.group}: {told}")
+        return told
 
     def _found(self, unit: UnitRef, group: str, tick: Tick) -> dict[str, Value] | None:
         """The unit's properties when it was first met; `None` for one that its manager does not know so."""
@@ -288,16 +309,15 @@ class Units:
             self._doubtful.add(entry.key)
             return None
         self._doubtful.discard(entry.key)
-        self._theirs[entry.key] = entry.group
         change = Change(Knob.UNIT, target, entry.new, entry.new, entry.group, "looked at")
         try:
             now = property_of(self._machine, target)
         except ManagerError as error:
             return Outcome(change, Status.FAILED, str(error))
         if now != entry.new:
-            self._ledger.drop([entry.key])
-            told = f"{target.name} of {target.unit} was set to {in_words(now)} by somebody: it is theirs"
-        elif kernel is None:
+            return Outcome(change, Status.CHANGED, self._lose(entry, target, now, tick))
+        self._theirs[entry.key] = entry.group
+        if kernel is None:
             told = f"{target.name} of {target.unit} has no effect: its cgroup has no such controller"
         else:
             told = f"the kernel has {in_words(kernel)} for {target.name} of {target.unit}: somebody wrote it directly"
