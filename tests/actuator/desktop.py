@@ -3,8 +3,10 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from actuator.doubles import FakeCgroups, FakeKernel, FakeManagers, Thread, Unit, decision
 from scenery import group
@@ -104,6 +106,16 @@ class Desktop:
     def ticks(self, number: int, *decisions: Decision) -> list[Acted]:
         """The same decisions several times."""
         return [self.tick(*decisions) for _ in range(number)]
+
+    def undo_all(self) -> tuple[str, ...]:
+        """What the daemon does at its end."""
+        self.managers.settle()
+        with tempfile.TemporaryDirectory(dir=self.folder) as root:
+            proc = self.kernel.write_proc(Path(root))
+            with patch("smoothtask.actuator.apply.restore", partial(restore, proc_root=proc)):
+                failed = self.hands.undo_all()
+        self.managers.settle()
+        return failed
 
     def restore(self) -> tuple[Outcome, ...]:
         """What `smoothtask restore` does, from the file alone."""

@@ -82,8 +82,7 @@ def test_another_class_is_another_weight(kind: str, request: pytest.FixtureReque
     assert desk.cgroups.weight(scope) == 0
     desk.tick(decision("build", BACKGROUND))
     assert desk.cgroups.weight(scope) == 50
-    assert desk.hands.undo_all() == ()
-    desk.managers.settle()
+    assert desk.undo_all() == ()
     assert at_home(desk)
 
 
@@ -248,7 +247,7 @@ def test_a_tree_of_our_own(bare: Desktop) -> None:
     assert f"on {leaf}" in acted[-1].mechanisms["build"]
     assert "counts as one against everybody else" in acted[-1].reasons["build"]
     assert not [e for a in acted for e in a.events]
-    assert bare.hands.undo_all() == ()
+    assert bare.undo_all() == ()
     assert at_home(bare)
     assert bare.cgroups.enabled("/") == frozenset()
     assert not bare.ledger.entries

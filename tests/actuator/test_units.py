@@ -66,7 +66,7 @@ def test_all_units_of_an_application(desk: Desktop) -> None:
     units = [desk.unit(f"a{n}.scope", "a") for n in range(3)]
     desk.tick(decision("a", BACKGROUND))
     assert [desk.weight(u) for u in units] == [(50, 50)] * 3
-    assert desk.hands.undo_all() == ()
+    assert desk.undo_all() == ()
     assert [desk.weight(u) for u in units] == [(UNSET, 100)] * 3
 
 
@@ -89,7 +89,7 @@ def test_what_a_person_set_before_is_theirs(desk: Desktop) -> None:
     assert desk.weight(unit) == (77, 77)
     assert unit.properties["IOWeight"] == 10
     assert desk.tick(decision("a", IDLE)).user_owned == {"a"}
-    desk.hands.undo_all()
+    desk.undo_all()
     assert desk.weight(unit) == (77, 77)
 
 
