@@ -6,6 +6,7 @@ are bounded, an answer that does not come in time is an error, and what became o
 """
 
 import socket
+import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -138,12 +139,20 @@ class Manager:
 
     def properties(self, unit: str, names: Sequence[str]) -> dict[str, Any]:
         """The values of *names*; of a unit that there is not, the defaults. Raises ManagerError."""
-        interface = f"{_NAME}.{_TYPES[unit.rpartition('.')[2]]}"
+        kind = _TYPES.get(unit.rpartition(".")[2])
+        if kind is None:
+            raise ManagerError(f"{unit} is no service, scope or slice")
+        interface = f"{_NAME}.{kind}"
         unit_object = DBusAddress(object_path(unit), bus_name=_NAME, interface="org.freedesktop.DBus.Properties")
         found = {}
         for name in names:
-            value = self._call(unit_object, "Get", "ss", (interface, name))[0][1]
-            found[name] = tuple(map(tuple, value)) if isinstance(value, list) else value
+            body = self._call(unit_object, "Get", "ss", (interface, name))
+            try:
+                [(_, value)] = body
+                found[name] = tuple(map(tuple, value)) if isinstance(value, list) else value
+            except (TypeError, ValueError) as error:
+                self.close()
+                raise self._nonsense(error) from error
         return found
 
     def set_properties(self, unit: str, values: Mapping[str, Any]) -> None:
@@ -184,22 +193,28 @@ class Manager:
         deadline_s = time.monotonic() + self._timeout_s
         connection = self._socket or self._connect(deadline_s)
         self._serial += 1
-        message = new_method_call(to, member, signature, body)
         try:
-            _send(connection, message.serialise(serial=self._serial), deadline_s)
+            message = new_method_call(to, member, signature, body).serialise(serial=self._serial)
+        except (ValueError, TypeError, OverflowError, struct.error) as error:
+            raise ManagerError(f"{name_of(self.uid)} cannot be asked to {member}: {error}") from error
+        try:
+            _send(connection, message, deadline_s)
             while True:
                 answer = self._receive(connection, deadline_s)
                 if answer.header.fields.get(_REPLY_SERIAL) == self._serial:
                     break
-        except (ValueError, KeyError, TypeError, SizeLimitError, IndexError) as error:
-            self.close()
-            raise SilentError(f"{name_of(self.uid)} said what makes no sense: {error!r}") from error
-        except BaseException:
+        except (OSError, EOFError):
             self.close()
             raise
+        except Exception as error:  # the parser stumbles in many ways over what a user's manager may say
+            self.close()
+            raise self._nonsense(error) from error
         if answer.header.message_type is MessageType.error:
             raise _refusal(name_of(self.uid), answer)
         return tuple(answer.body)
+
+    def _nonsense(self, error: Exception) -> SilentError:
+        return SilentError(f"{name_of(self.uid)} said what makes no sense: {error!r:.200}")
 
     def _connect(self, deadline_s: float) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
