@@ -171,6 +171,18 @@ def test_a_silent_manager_is_no_reason_to_forget(desk: Desktop) -> None:
     assert {t.sched.nice for t in desk.kernel.threads.values()} == {0}
 
 
+def test_restored_while_the_manager_is_silent(desk: Desktop) -> None:
+    """It cannot be, which is said; the record is kept for the next time."""
+    unit = desk.unit("a.service", "a")
+    desk.tick(decision("a", IDLE))
+    desk.managers.silent.add(UID)
+    assert {o.status for o in desk.restore()} == {Status.FAILED}
+    desk.managers.silent.clear()
+    assert {o.status for o in desk.restore()} == {Status.APPLIED}
+    assert desk.weight(unit) == (UNSET, 100)
+    assert not desk.ledger.entries
+
+
 def test_a_manager_that_falls_silent_during_the_first_question(desk: Desktop) -> None:
     """Nothing is changed there; the threads are."""
     unit = desk.unit("a.service", "a")

@@ -84,7 +84,8 @@ def same(machine: Machine, target: AnyTarget) -> bool:
         case Target():
             return machine.threads.start_ticks(target.pid, target.tid) == target.tid_start_ticks
         case UnitTarget():
-            return machine.managers.is_there(target.manager)
+            # A manager that is silent, or dead while its units run on, is no reason to forget them.
+            return machine.managers.is_there(target.manager) or machine.cgroups.cgroup_id(target.cgroup) is not None
         case HomeTarget():  # one of ours that was never made may have left the tree
             return not target.unit or machine.cgroups.cgroup_id(target.cgroup) is not None
         case ControllersTarget():
