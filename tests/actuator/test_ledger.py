@@ -2,7 +2,7 @@
 
 import json
 import os
-import random
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -10,14 +10,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smoothtask.actuator.ledger import Entry, Ledger, LedgerError
-from smoothtask.model.change import IoPrio, Knob, SchedAttr, Target
+from smoothtask.actuator.ledger import LINE_LIMIT, UNSET, Entry, Ledger, LedgerError
+from smoothtask.model.change import (
+    Caps,
+    ControllersTarget,
+    HomeTarget,
+    IoPrio,
+    Knob,
+    SchedAttr,
+    Target,
+    UnitTarget,
+    Value,
+)
 
 
 def entry(tid: int, nice: int = 19) -> Entry:
     """One lowered thread."""
     old, new = SchedAttr(0, 0, 0, False), SchedAttr(0, nice, 0, False)
     return Entry(Knob.SCHED, Target(tid, 1, tid, 1), old, new, "g", "because", 7, 100)
+
+
+def fresh(folder: Path) -> Path:
+    """Where no other example has a ledger (hypothesis seeds `random` anew for each)."""
+    return Path(tempfile.mkdtemp(dir=folder)) / "l"
 
 
 def test_it_is_on_disk_before_anything_else(tmp_path: Path) -> None:
@@ -44,7 +59,7 @@ def test_a_newer_value_keeps_the_place_of_the_older(tmp_path: Path) -> None:
 @given(cut=st.integers(0, 400), flips=st.lists(st.integers(0, 2000), max_size=4))
 def test_torn_or_damaged_it_gives_what_is_sound_and_says_the_rest(tmp_path: Path, cut: int, flips: list[int]) -> None:
     """Never an error, never an entry that was not written."""
-    path = tmp_path / f"l{random.random()}"
+    path = fresh(tmp_path)
     ledger = Ledger.open(path, "boot")
     written = [entry(t) for t in range(1, 6)]
     ledger.record(written)
@@ -96,7 +111,7 @@ def test_a_full_disk_refuses_the_change_and_leaves_the_ledger_whole(
     monkeypatch.undo()
     ledger.record([entry(3)])
     again = Ledger.open(tmp_path / "l", "boot")
-    assert [e.target.tid for e in again.entries.values()] == [1, 3]
+    assert list(again.entries) == [entry(1).key, entry(3).key]
     assert not again.notes
 
 
@@ -123,7 +138,7 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
 )
 def test_sound_lines_that_make_no_sense_are_said_and_skipped(tmp_path: Path, records: list[dict[str, object]]) -> None:
     """Right checksums, whatever content."""
-    path = tmp_path / f"l{random.random()}"
+    path = fresh(tmp_path)
     Ledger.open(path, "boot").record([entry(1)])
     bodies = [json.dumps(r).encode() for r in records]
     with path.open("ab") as file:
@@ -162,3 +177,114 @@ def test_a_directory_that_others_write_is_refused(tmp_path: Path) -> None:
     folder.chmod(0o777)
     with pytest.raises(LedgerError, match="nobody else"):
         Ledger.open(folder / "l", "boot")
+
+
+paths = st.binary(max_size=60).map(lambda b: "/" + b.decode("utf-8", "surrogateescape"))
+numbers = st.integers(0, UNSET)
+caps = st.lists(st.tuples(paths, numbers), max_size=3).map(lambda disks: Caps(tuple(disks)))
+unit_values: st.SearchStrategy[Value] = numbers | caps
+common = (st.just("g"), st.just("why"), st.just(0), st.integers(0, 1 << 40))
+records = st.one_of(
+    st.builds(
+        Entry,
+        st.just(Knob.UNIT),
+        st.builds(UnitTarget, st.integers(-1, 1 << 32), paths, paths, paths),
+        unit_values,
+        unit_values,
+        *common,
+        st.none() | unit_values,
+    ),
+    st.builds(
+        Entry,
+        st.just(Knob.HOME),
+        st.builds(HomeTarget, paths, paths, numbers, st.integers(-1, 1 << 32), paths),
+        paths,
+        paths,
+        *common,
+        st.none() | paths,
+    ),
+    st.builds(
+        Entry,
+        st.just(Knob.CONTROLLERS),
+        st.builds(ControllersTarget, paths, numbers, paths),
+        paths,
+        paths,
+        *common,
+        st.none() | paths,
+    ),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@given(st.lists(records, max_size=8))
+def test_units_and_cgroups_come_back_as_they_were(tmp_path: Path, entries: list[Entry]) -> None:
+    """Whatever bytes are in a path, whatever numbers; and a drop finds what it is about."""
+    path = fresh(tmp_path)
+    ledger = Ledger.open(path, "boot")
+    ledger.record(entries)
+    again = Ledger.open(path, "boot")
+    assert again.entries == ledger.entries == {e.key: e for e in entries}
+    assert not again.notes
+    again.drop([e.key for e in entries] * 2)
+    assert not Ledger.open(path, "boot").entries
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@given(records, st.sampled_from(["sched", "ioprio", "autogroup", "unit", "home", "controllers"]), st.data())
+def test_a_record_of_another_shape_is_said_and_skipped(
+    tmp_path: Path, written: Entry, knob: str, data: st.DataObject
+) -> None:
+    """A right checksum on fields that are missing, of another type or of another knob."""
+    fields: list[object] = [knob, list(written.target), written.old, written.new, 0, 1, None, None]
+    at = data.draw(st.integers(0, len(fields) - 1))
+    fields[at] = data.draw(st.none() | st.booleans() | st.floats() | st.lists(st.integers(), max_size=6) | st.text())
+    fields = fields[: data.draw(st.integers(0, len(fields)))]
+    path = fresh(tmp_path)
+    Ledger.open(path, "boot").record([entry(1)])
+    body = json.dumps({"set": ["g", "why", [fields]]}).encode()
+    with path.open("ab") as file:
+        file.write(b"%08x %s\n" % (zlib.crc32(body), body))
+    again = Ledger.open(path, "boot")
+    assert entry(1) in again.entries.values()
+    assert len(again.entries) == 2 or again.notes
+
+
+def far(number: int, length: int = 4000) -> Entry:
+    """A cgroup whose path is as long as the kernel has them, of bytes that take the most room."""
+    path = "/" + "\udcff" * length + str(number)
+    target = HomeTarget(path, path, 1, 1000, path[-200:])
+    return Entry(Knob.HOME, target, path, path, "g", "why", 0, 1, path)
+
+
+def test_long_paths_are_not_lost(tmp_path: Path) -> None:
+    """A line that would be too long to be read again is several."""
+    ledger = Ledger.open(tmp_path / "l", "boot")
+    ledger.record([far(n) for n in range(64)])
+    again = Ledger.open(tmp_path / "l", "boot")
+    assert again.entries == ledger.entries
+    assert len(again.entries) == 64
+    assert not again.notes
+    assert max(map(len, (tmp_path / "l").read_bytes().splitlines())) <= LINE_LIMIT
+
+
+def test_a_record_that_cannot_be_read_again_is_refused(tmp_path: Path) -> None:
+    """Before anything is written: nothing may be done that is not on record."""
+    ledger = Ledger.open(tmp_path / "l", "boot")
+    before = (tmp_path / "l").read_bytes()
+    with pytest.raises(LedgerError, match="a record of"):
+        ledger.record([far(1), far(2, LINE_LIMIT)])
+    assert not ledger.entries
+    assert (tmp_path / "l").read_bytes() == before
+
+
+def test_a_file_with_wills_alone_is_kept(tmp_path: Path) -> None:
+    """They are what children that nobody has seen yet may have; an empty one is removed."""
+    path = tmp_path / "l"
+    ledger = Ledger.open(path, "boot")
+    ledger.record([], [entry(1)._replace(until_ticks=500)])
+    ledger.close()
+    assert path.exists()
+    again = Ledger.open(path, "boot")
+    again.expire(500)
+    again.close()
+    assert not path.exists()

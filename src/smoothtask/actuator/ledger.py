@@ -1,7 +1,7 @@
 """What we changed, and what it was before: on disk before the first write, so that a crash loses nothing.
 
-A line is a CRC-32 of the rest in hex, a space, JSON of some records. The file is appended to, and written anew when most
-of it is history. A torn or damaged line is skipped and said; a ledger of another boot is history.
+A line is a CRC-32 of the rest in hex, a space, JSON of some records. The file is appended to, and written anew when
+most of it is history. A torn or damaged line is skipped and said; a ledger of another boot is history.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ BATCH = 64
 """Records in one line."""
 TEXT_LIMIT = 200
 LINE_LIMIT = 1 << 20
-"""Above the longest that is written: BATCH records of two paths of 1,024 characters, each escaped to 6 bytes."""
+"""Longer lines are not written, and not read. One record has at most 6 paths of 4,096 bytes, each escaped to 6."""
 
 
 UNSET = 2**64 - 1
@@ -165,7 +165,7 @@ class Ledger:
 
     def drop(self, keys: Iterable[Key]) -> None:
         """Forget values that are put back, gone, or somebody else's."""
-        known = [k for k in keys if k in self.entries]
+        known = [k for k in dict.fromkeys(keys) if k in self.entries]
         for key in known:
             del self.entries[key]
         self.revision += 1 if known else 0
@@ -267,11 +267,20 @@ def _lines_of(entries: Sequence[Entry], wills: Sequence[Entry]) -> list[bytes]:
     lines = []
     for kind, some in (("will", wills), ("set", entries)):
         for (group, why), alike in groupby(some, key=lambda e: (e.group, e.why)):
-            lines += [
-                _line({kind: [group[:TEXT_LIMIT], why[:TEXT_LIMIT], [_encode(e) for e in batch]]})
-                for batch in _batches(list(alike))
-            ]
+            for batch in _batches(list(alike)):
+                lines += _fitting(kind, group[:TEXT_LIMIT], why[:TEXT_LIMIT], [_encode(e) for e in batch])
     return lines
+
+
+def _fitting(kind: str, group: str, why: str, records: Sequence[tuple[Any, ...]]) -> list[bytes]:
+    """One line, or more where it would be too long to be read again. Raises LedgerError for a record that is."""
+    line = _line({kind: [group, why, records]})
+    if len(line) <= LINE_LIMIT:
+        return [line]
+    if len(records) == 1:
+        raise LedgerError(f"a record of {len(line)} bytes")
+    half = len(records) // 2
+    return _fitting(kind, group, why, records[:half]) + _fitting(kind, group, why, records[half:])
 
 
 def _batches(some: Sequence[_T]) -> Iterator[Sequence[_T]]:
