@@ -93,6 +93,26 @@ def test_what_a_person_set_before_is_theirs(desk: Desktop) -> None:
     assert desk.weight(unit) == (77, 77)
 
 
+def test_what_a_person_sets_while_we_care_for_something_else(desk: Desktop) -> None:
+    """A limit is ours, the weight was nobody's until they chose one."""
+    unit = desk.unit("a.service", "a")
+    desk.tick(limited("a", NORMAL, cpu_pct=50))
+    desk.managers.person_sets(UID, "a.service", CPUWeight=77)
+    acted = desk.tick(decision("a", IDLE))
+    assert acted.events == ("a: CPUWeight of a.service is 77: somebody set it",)
+    assert desk.weight(unit) == (77, 77)
+
+
+def test_what_a_person_sets_just_before_the_class_changes(desk: Desktop) -> None:
+    """It has not been read back yet."""
+    unit = desk.unit("a.service", "a")
+    desk.tick(decision("a", IDLE))
+    desk.managers.person_sets(UID, "a.service", CPUWeight=77)
+    acted = desk.tick(decision("a", BACKGROUND))
+    assert acted.events == ("a: CPUWeight of a.service was set to 77 by somebody: it is theirs",)
+    assert desk.weight(unit) == (77, 77)
+
+
 def test_what_a_person_sets_behind_our_back_is_theirs(desk: Desktop) -> None:
     """Found by reading back; no later class brings us back."""
     unit = desk.unit("a.service", "a")

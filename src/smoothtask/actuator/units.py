@@ -7,7 +7,7 @@ sets behind our back (`systemctl set-property`, another tool), are theirs.
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, islice
 
-from smoothtask.actuator.knobs import Machine, from_dbus, property_of
+from smoothtask.actuator.knobs import Machine, property_of
 from smoothtask.actuator.ledger import UNSET, Entry, Key
 from smoothtask.actuator.mechanism import Tick, Wish
 from smoothtask.actuator.writer import Step, Writer
@@ -97,8 +97,8 @@ class Units:
         self._disks = disks
         self._settled: dict[str, tuple[object, ...]] = {}
         """Group → what was last brought about for it."""
-        self._checked: dict[UnitRef, dict[str, Value]] = {}
-        """Unit → its properties as they were found."""
+        self._checked: set[UnitRef] = set()
+        """Units that their managers know."""
         self._refused: dict[tuple[int, str], int] = {}
         """Unit → when it is tried again."""
         self._theirs: dict[Key, str] = {}
@@ -161,7 +161,7 @@ class Units:
     def undone(self, entry: Entry, outcome: Outcome) -> None:
         """See `Mechanism`."""
         self._settled.pop(entry.group, None)
-        self._checked.clear()  # what they are by now is seen when they are next needed
+        self._checked.clear()
         if entry.knob is Knob.UNIT and outcome.status is Status.CHANGED:
             self._theirs[entry.key] = entry.group
 
@@ -183,7 +183,7 @@ class Units:
         steps = []
         limits: Limits = wish.decision.limits
         signature = (wish.group.units, wish.effect, limits)
-        known = self._settled.get(group) == signature
+        known, silent = self._settled.get(group) == signature, False
         disks = self._disks() if limits.io_read_bps or limits.io_write_bps else ()
         for unit in wish.group.units:
             if not self._usable(unit):
@@ -192,45 +192,38 @@ class Units:
             keys = {name: Key(Knob.UNIT, (unit.manager, unit.name, name)) for name in values}
             wanted.update(keys.values())
             if not known:
-                steps += self._steps(group, wish, unit, values, tick)
-        if all(u in self._checked or not self._usable(u) for u in wish.group.units):  # or it is asked again
+                try:
+                    steps += self._steps(group, wish, unit, values, tick)
+                except SilentError as error:
+                    tick.events.append(f"{group}: {error}")
+                    silent = True
+                except ManagerError as error:
+                    self._refuse(unit, group, str(error), tick)
+        if not silent:  # or it is asked again
             self._settled[group] = signature
         return steps
 
     def _steps(self, group: str, wish: Wish, unit: UnitRef, values: Mapping[str, Value], tick: Tick) -> list[Step]:
-        found = self._found(unit, group, tick)
-        if found is None:
+        """What is to be set. Each property is read just before: somebody may have set it. Raises ManagerError."""
+        if not self._is_the_hosts(unit, group, tick):
             return []
         steps = []
         for name, value in values.items():
             target = UnitTarget(unit.manager, unit.name, name, unit.cgroup)
             key = Key(Knob.UNIT, target.who)
             entry = self._ledger.entries.get(key)
-            if entry is None and found[name] != NOBODY[name]:
-                if key not in self._theirs:
-                    tick.events.append(f"{group}: {name} of {unit.name} is {in_words(found[name])}: somebody set it")
-                    self._theirs[key] = group
-                continue
             if key in self._theirs or (entry is not None and entry.new == value):
                 continue
-            if entry is not None and not self._still_ours(entry, target, tick):
-                continue
-            old = NOBODY[name] if entry is None else entry.old
-            now = old if entry is None else entry.new
-            change = Change(Knob.UNIT, target, old, value, group, wish.decision.text)
-            steps.append(Step(change, now))
-        return steps
-
-    def _still_ours(self, entry: Entry, target: UnitTarget, tick: Tick) -> bool:
-        """Whether the unit has what we gave it: somebody may have set it since it was last read back."""
-        try:
             now = property_of(self._machine, target)
-        except ManagerError:
-            return True  # what becomes of the write says it
-        if now in entry.ours:
-            return True
-        self._lose(entry, target, now, tick)
-        return False
+            if entry is None and now != NOBODY[name]:
+                tick.events.append(f"{group}: {name} of {unit.name} is {in_words(now)}: somebody set it")
+                self._theirs[key] = group
+            elif entry is not None and now not in entry.ours:
+                self._lose(entry, target, now, tick)
+            else:
+                old = now if entry is None else entry.old
+                steps.append(Step(Change(Knob.UNIT, target, old, value, group, wish.decision.text), now))
+        return steps
 
     def _lose(self, entry: Entry, target: UnitTarget, now: Value, tick: Tick) -> str:
         """Somebody else set it."""
@@ -240,24 +233,15 @@ class Units:
         tick.events.append(f"{entry.group}: {told}")
         return told
 
-    def _found(self, unit: UnitRef, group: str, tick: Tick) -> dict[str, Value] | None:
-        """The unit's properties when it was first met; `None` for one that its manager does not know so."""
-        if unit in self._checked:
-            return self._checked[unit]
-        try:
-            found = self._machine.managers.properties(unit.manager, unit.name, ["ControlGroup", *NOBODY])
-        except SilentError as error:
-            tick.events.append(f"{group}: {error}")
-            return None
-        except ManagerError as error:
-            self._refuse(unit, group, str(error), tick)
-            return None
-        # Inside a container another systemd may call its units as this one does.
-        if found.pop("ControlGroup") != unit.cgroup:
-            self._refuse(unit, group, f"{name_of(unit.manager)} keeps no {unit.name} in {unit.cgroup}", tick)
-            return None
-        self._checked[unit] = {name: from_dbus(value) for name, value in found.items()}
-        return self._checked[unit]
+    def _is_the_hosts(self, unit: UnitRef, group: str, tick: Tick) -> bool:
+        """Whether its manager knows it there: inside a container another systemd may call its units the same."""
+        if unit not in self._checked:
+            found = self._machine.managers.properties(unit.manager, unit.name, ["ControlGroup"])["ControlGroup"]
+            if found != unit.cgroup:
+                self._refuse(unit, group, f"{name_of(unit.manager)} keeps no {unit.name} in {unit.cgroup}", tick)
+                return False
+            self._checked.add(unit)
+        return True
 
     def _refuse(self, unit: UnitRef, group: str, why: str, tick: Tick) -> None:
         self._refused[unit.manager, unit.name] = tick.now_ticks + AGAIN_TICKS
@@ -290,8 +274,7 @@ class Units:
         for group in self._settled.keys() - wishes.keys():
             del self._settled[group]
         units = {u for w in wishes.values() for u in w.group.units}
-        for unit in self._checked.keys() - units:
-            del self._checked[unit]
+        self._checked &= units
         names = {(u.manager, u.name) for u in units}
         self._refused = {who: until for who, until in self._refused.items() if now_ticks < until}
         self._theirs = {k: g for k, g in self._theirs.items() if k.who[:2] in names}
