@@ -24,13 +24,18 @@ def leaks(
     table: TaskTable, row_groups: Sequence[str], guarded: frozenset[str], lowered: npt.NDArray[np.uint64]
 ) -> list[int]:
     """The codes of lowered threads that belong to a *guarded* group by now."""
-    if not len(lowered) or not guarded or not len(table.threads):
+    if not len(lowered) or not guarded or not len(table.threads) or not len(table.processes):
         return []
     codes = thread_codes(table.threads)
     candidates = np.flatnonzero(np.isin(codes, lowered))
     pids = table.processes["pid"]
     rows = np.minimum(np.searchsorted(pids, table.threads["tgid"][candidates]), len(pids) - 1)
-    return [int(codes[i]) for i, row in zip(candidates, rows, strict=True) if row_groups[row] in guarded]
+    known = pids[rows] == table.threads["tgid"][candidates]  # or its process left a moment ago
+    return [
+        int(code)
+        for code, row in zip(codes[candidates][known], rows[known].tolist(), strict=True)
+        if row_groups[row] in guarded
+    ]
 
 
 def _is_lowered(entry: Entry) -> bool:
