@@ -212,6 +212,8 @@ def test_the_scope_that_they_came_from_is_gone(desk: Desktop) -> None:
     assert TERMINAL not in desk.cgroups.tree
     acted = desk.tick(decision("build", NORMAL))
     assert any("is gone: its processes stay in smoothtask-102-" in e for e in acted.events)
+    assert desk.cgroups.weight(desk.kernel.threads[102].cgroup) == 100
+    assert desk.cgroups.weight(desk.kernel.threads[102].cgroup, "io.weight") == 100
     assert not desk.ledger.of(Knob.HOME)
     assert not desk.ticks(2, decision("build", NORMAL))[-1].events
 

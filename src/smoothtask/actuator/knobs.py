@@ -170,6 +170,7 @@ def _bring_home(machine: Machine, target: HomeTarget) -> None:
         home = None if target.unit else "/"
     if home is None:
         if machine.cgroups.pids(target.cgroup):
+            _neutralise(machine, target)
             raise FileNotFoundError(2, f"{target.origin} is gone: its processes stay in {target.unit}")
         return
     machine.cgroups.empty_into(target.cgroup, home)
@@ -177,6 +178,15 @@ def _bring_home(machine: Machine, target: HomeTarget) -> None:
         machine.cgroups.remove(target.cgroup)
         with contextlib.suppress(OSError):  # others live there
             machine.cgroups.remove(TREE)
+
+
+def _neutralise(machine: Machine, target: HomeTarget) -> None:
+    """Whoever must stay in a scope of ours is lowered no more."""
+    values = {"CPUWeight": DEFAULT_WEIGHT, "CPUQuotaPerSecUSec": UNSET, "MemoryHigh": UNSET}
+    caps: dict[str, object] = {"IOReadBandwidthMax": [], "IOWriteBandwidthMax": []}
+    if machine.cgroups.weight(target.cgroup, "io.weight") is not None:
+        values["IOWeight"] = DEFAULT_WEIGHT
+    machine.managers.set_properties(target.manager, target.unit, {**values, **caps})
 
 
 def attempt(
