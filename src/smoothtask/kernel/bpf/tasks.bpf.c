@@ -107,7 +107,7 @@ struct record {
 	u64 rss_pages, cgroup_id;
 };
 
-// As fs/proc/array.c: the letter of the highest bit that is set.
+// As task_state_index() of include/linux/sched.h and fs/proc/array.c: the letter of the highest bit that is set.
 static __always_inline u8 state_letter(struct task_struct *task)
 {
 	u32 state;
@@ -116,7 +116,9 @@ static __always_inline u8 state_letter(struct task_struct *task)
 		state = task->__state;
 	else
 		state = ((struct task_struct___old *)task)->state;
-	if (state == 0x402) // TASK_IDLE
+	if (state & 0x9000) // TASK_RTLOCK_WAIT, TASK_FROZEN: the kernel tells people that they are uninterruptible
+		return 'D';
+	if ((state & 0x402) == 0x402) // TASK_IDLE, whatever else (TASK_FREEZABLE)
 		return 'I';
 	state |= task->exit_state;
 	if (state & 0x40)
