@@ -1,15 +1,19 @@
 """The /proc fallback: parsers against anything, readers against processes that come and go."""
 
+import contextlib
 import os
 import resource
+import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smoothtask.kernel import procfs
 from smoothtask.kernel.procfs import ProcfsTasks, parse_io, parse_schedstat, parse_stat, parse_status
 
 NUMBER = st.integers(0, 2**63 - 1)
@@ -83,6 +87,49 @@ def test_a_busy_process_is_read_every_pass_after_it_slept() -> None:
     finally:
         child.kill()
         child.wait()
+        source.close()
+
+
+@contextlib.contextmanager
+def with_groups(count: int) -> Iterator[int]:
+    """A child with *count* supplementary groups of ten digits, sleeping; reaped at the end."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups(range(2**32 - 2 - count, 2**32 - 2))
+            os.write(writer, b"!")
+            time.sleep(60)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    try:
+        assert os.read(reader, 1) == b"!"
+        yield pid
+    finally:
+        os.close(reader)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="setgroups(2) needs root")
+@pytest.mark.parametrize("count", [2000, 65536])
+@pytest.mark.parametrize("descriptors", [0, 100])
+def test_a_status_of_any_length_is_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, count: int, descriptors: int
+) -> None:
+    """The counters of switches are its last lines, behind the groups: with a descriptor that is kept, and without."""
+    monkeypatch.setattr(procfs, "DESCRIPTOR_LIMIT", descriptors)
+    source = ProcfsTasks()
+    try:
+        with with_groups(count) as pid:
+            row = source.read(1).processes
+            row = row[row["pid"] == pid]
+            said = parse_status(Path(f"/proc/{pid}/status").read_bytes())
+            assert said.nvcsw > 0
+            assert (row["nvcsw"].tolist(), row["nivcsw"].tolist()) == ([said.nvcsw], [said.nivcsw])
+    finally:
         source.close()
 
 

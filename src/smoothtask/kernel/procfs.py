@@ -30,6 +30,10 @@ READ_EVERY: Final = 30
 """Passes between two full reads of one: its nice or name may have changed without it running."""
 READ_THREADS_EVERY: Final = 5
 """The same with several threads: schedstat is the leader's alone."""
+READ_BYTES: Final = 4096
+"""Of the first read, which is nearly always the only one."""
+READ_LIMIT: Final = 1 << 20
+"""Of one file. The longest is a status with 65,536 supplementary groups (NGROUPS_MAX) of 11 characters each."""
 DESCRIPTOR_SHARE: Final = 0.5
 DESCRIPTOR_LIMIT: Final = 8192
 
@@ -249,10 +253,10 @@ class ProcfsTasks:
                 known.fds[name] = fd
             else:
                 try:
-                    return os.read(fd, 4096)
+                    return _whole(fd)
                 finally:
                     os.close(fd)
-        return os.pread(fd, 4096, 0)
+        return _whole(fd)
 
     def _forget(self, pid: int) -> None:
         known = self._known.pop(pid, None)
@@ -292,6 +296,20 @@ def _thread_row(tgid: int, tid: int, stat: Stat, schedstat: bytes, status: Statu
 def _slurp(path: str) -> bytes:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(fd, 4096)
+        return _whole(fd)
     finally:
         os.close(fd)
+
+
+def _whole(fd: int) -> bytes:
+    """An open file from its beginning to its end, or to READ_LIMIT. /proc gives less than asked at the end only."""
+    data = os.pread(fd, READ_BYTES, 0)
+    if len(data) < READ_BYTES:
+        return data
+    parts = [data]
+    read = len(data)
+    while data and read < READ_LIMIT:
+        data = os.pread(fd, READ_LIMIT - read, read)
+        parts.append(data)
+        read += len(data)
+    return b"".join(parts)
