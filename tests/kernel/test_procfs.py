@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,6 +160,90 @@ def test_a_process_that_vanishes_in_the_middle_of_a_read_is_left_out(tmp_path: P
     source = ProcfsTasks(str(tmp_path))
     try:
         assert source.read(1).processes["pid"].tolist() == [42]
+    finally:
+        source.close()
+
+
+def pretend(folder: Path, pid: int, *, start: int, run_ns: int = 0, nice: int = 0, inside: str = "") -> None:
+    """The folder of a process of one thread that started at *start*, in /proc's words."""
+    process = folder / (inside or str(pid))
+    (process / "task").mkdir(parents=True, exist_ok=True)
+    numbers = [1, pid, pid, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20 + nice, nice, 1, 0, start] + [0] * 30
+    (process / "stat").write_text(f"{pid} (p{start}) S {' '.join(map(str, numbers))}\n")
+    (process / "schedstat").write_text(f"{run_ns} 0 1\n")
+    (process / "status").write_text("Uid:\t0\t0\t0\t0\n")
+    (process / "io").write_text("read_bytes: 0\nwrite_bytes: 0\n")
+
+
+@pytest.mark.parametrize("descriptors", [0, 100])
+@pytest.mark.parametrize("slept", range(6))
+def test_a_reused_pid_is_another_process_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, descriptors: int, slept: int
+) -> None:
+    """However long the old one slept, and though the new one used as much time: nothing but its start differs."""
+    monkeypatch.setattr(procfs, "DESCRIPTOR_LIMIT", descriptors)
+    root = tmp_path / "proc"
+    pretend(root, 42, start=100)
+    pretend(tmp_path, 42, start=200, inside="new")
+    source = ProcfsTasks(str(root))
+    try:
+        for tick in range(slept + 1):
+            assert source.read(tick).processes["start_ticks"].tolist() == [100]
+        (root / "42").rename(tmp_path / "old")
+        (tmp_path / "new").rename(root / "42")
+        table = source.read(slept + 1)
+        assert table.processes["start_ticks"].tolist() == [200]
+        assert table.threads["comm"].tolist() == [b"p200"]
+    finally:
+        source.close()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="ns_last_pid(5) needs root")
+def test_a_pid_that_the_kernel_gave_again_is_another_process_at_once() -> None:
+    """With real descriptors: those of the old process say nothing any more (ESRCH)."""
+    script = (
+        "import os, signal, subprocess, time\n"
+        "from smoothtask.kernel.procfs import ProcfsTasks\n"
+        "def sleeper(wanted=None):\n"
+        "    if wanted: open('/proc/sys/kernel/ns_last_pid', 'w').write(str(wanted - 1))\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0: time.sleep(60); os._exit(0)\n"
+        "    return pid\n"
+        "source, old = ProcfsTasks(), sleeper()\n"
+        "for tick in range(6): table = source.read(tick)\n"
+        "start = lambda: [int(r['start_ticks']) for r in table.processes if r['pid'] == old]\n"
+        "before = start()\n"
+        "os.kill(old, signal.SIGKILL); os.waitpid(old, 0); time.sleep(0.05)\n"
+        "new = sleeper(old); table = source.read(7)\n"
+        "print(new == old, len(before) == len(start()) == 1 and before < start())\n"
+        "os.kill(new, signal.SIGKILL); os.waitpid(new, 0)\n"
+    )
+    inside = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-c", script]
+    assert subprocess.run(inside, check=True, capture_output=True, text=True).stdout == "True True\n"
+
+
+def test_what_sleeps_is_looked_at_in_turn_and_right_in_time(tmp_path: Path) -> None:
+    """Who ran is seen within GLANCE_EVERY passes; who was only given another nice, within READ_EVERY more."""
+    pids = range(40, 40 + 2 * procfs.GLANCE_EVERY)
+    for pid in pids:
+        pretend(tmp_path, pid, start=pid)
+    source = ProcfsTasks(str(tmp_path))
+    try:
+        for tick in range(2 * procfs.GLANCE_EVERY):
+            source.read(tick)
+        for pid in pids:
+            pretend(tmp_path, pid, start=pid, run_ns=5)
+        ran = [source.read(0).processes["run_ns"] == 5 for _ in range(procfs.GLANCE_EVERY)]
+        assert not ran[0].all()  # in turn, not all at once: that is what makes it cheap
+        assert ran[-1].all()
+        for _ in range(procfs.GLANCE_EVERY):
+            source.read(0)
+        for pid in pids:
+            pretend(tmp_path, pid, start=pid, run_ns=5, nice=7)
+        for _ in range(procfs.READ_EVERY + procfs.GLANCE_EVERY):
+            table = source.read(0)
+        assert set(table.processes["nice"].tolist()) == set(table.threads["nice"].tolist()) == {7}
     finally:
         source.close()
 

@@ -115,6 +115,8 @@ class _Known:
     """What is remembered of one process between passes."""
 
     pid: int
+    inode: int
+    """Of /proc/PID: another process has another. The same one may get a new one, too, when memory is short."""
     fds: dict[str, int] = field(default_factory=dict)
     glance: bytes = b""
     read_pass: int = -1
@@ -141,12 +143,13 @@ class ProcfsTasks:
     def read(self, mono_ns: int) -> TaskTable:
         """One pass, stamped *mono_ns* (CLOCK_MONOTONIC). New processes are in it, those that left are not."""
         self._pass += 1
-        pids = sorted(int(name) for name in os.listdir(self._root) if name.isdecimal())
-        for pid in self._known.keys() - set(pids):
+        with os.scandir(self._root) as entries:
+            inodes = {int(entry.name): entry.inode() for entry in entries if entry.name.isdecimal()}
+        for pid in self._known.keys() - inodes.keys():
             self._forget(pid)
-        for pid in pids:
+        for pid, inode in inodes.items():
             try:
-                self._look(pid)
+                self._look(pid, inode)
             except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or hidden (hidepid=)
                 self._forget(pid)
         return self._table(mono_ns)
@@ -156,10 +159,12 @@ class ProcfsTasks:
         for pid in list(self._known):
             self._forget(pid)
 
-    def _look(self, pid: int) -> None:
+    def _look(self, pid: int, inode: int) -> None:
         known = self._known.get(pid)
         if known is None:
-            known = self._known[pid] = _Known(pid)
+            known = self._known[pid] = _Known(pid, inode)
+        elif known.inode != inode:
+            self._doubt(known, inode)
         elif known.idle and not self._due(known):
             return
         glance = self._read_file(known, "schedstat")
@@ -179,7 +184,7 @@ class ProcfsTasks:
         stat = parse_stat(self._read_file(known, "stat"))
         if known.process and known.process[2] != stat.start_ticks:  # the pid is another process's by now
             self._forget(known.pid)
-            return self._look(known.pid)
+            return self._look(known.pid, known.inode)
         status = parse_status(self._read_file(known, "status"))
         threads = self._read_threads(known, stat, status, schedstat)
         if known.dead_run_ns is None:  # what had exited before we came, from the tick counters
@@ -258,12 +263,22 @@ class ProcfsTasks:
                     os.close(fd)
         return _whole(fd)
 
+    def _doubt(self, known: _Known, inode: int) -> None:
+        """It may be another process by now: read in full, by new descriptors (the old ones are the old process's)."""
+        self._close(known)
+        known.inode = inode
+        known.idle = False
+
     def _forget(self, pid: int) -> None:
         known = self._known.pop(pid, None)
         if known is not None:
-            self._descriptors_left += len(known.fds)
-            for fd in known.fds.values():
-                os.close(fd)
+            self._close(known)
+
+    def _close(self, known: _Known) -> None:
+        self._descriptors_left += len(known.fds)
+        for fd in known.fds.values():
+            os.close(fd)
+        known.fds.clear()
 
     def _table(self, mono_ns: int) -> TaskTable:
         known = sorted(self._known.values(), key=lambda k: k.pid)
