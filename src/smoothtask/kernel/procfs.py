@@ -121,7 +121,9 @@ class _Known:
     glance: bytes = b""
     read_pass: int = -1
     idle: bool = False
-    process: tuple[object, ...] = ()
+    start_ticks: int = -1
+    process_row: bytes = b""
+    thread_rows: bytes = b""
     threads: dict[int, tuple[object, ...]] = field(default_factory=dict)
     dead_run_ns: int | None = None
     dead_nvcsw: int = 0
@@ -147,7 +149,12 @@ class ProcfsTasks:
             inodes = {int(entry.name): entry.inode() for entry in entries if entry.name.isdecimal()}
         for pid in self._known.keys() - inodes.keys():
             self._forget(pid)
+        known = self._known
         for pid, inode in inodes.items():
+            before = known.get(pid)
+            # Most processes sleep, and it is not their turn, which is spread over the passes by pid.
+            if before and before.idle and before.inode == inode and (pid + self._pass) % GLANCE_EVERY:
+                continue
             try:
                 self._look(pid, inode)
             except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or hidden (hidepid=)
@@ -165,8 +172,6 @@ class ProcfsTasks:
             known = self._known[pid] = _Known(pid, inode)
         elif known.inode != inode:
             self._doubt(known, inode)
-        elif known.idle and not self._due(known):
-            return
         glance = self._read_file(known, "schedstat")
         due = READ_THREADS_EVERY if len(known.threads) > 1 else READ_EVERY
         if known.idle and glance == known.glance and self._pass - known.read_pass < due:
@@ -176,13 +181,9 @@ class ProcfsTasks:
         known.read_pass = self._pass
         self._read_process(known, glance)
 
-    def _due(self, known: _Known) -> bool:
-        """Whether it is the turn of a process that slept; spread over the passes by pid."""
-        return (known.pid + self._pass) % GLANCE_EVERY == 0
-
     def _read_process(self, known: _Known, schedstat: bytes) -> None:
         stat = parse_stat(self._read_file(known, "stat"))
-        if known.process and known.process[2] != stat.start_ticks:  # the pid is another process's by now
+        if known.process_row and known.start_ticks != stat.start_ticks:  # the pid is another process's by now
             self._forget(known.pid)
             return self._look(known.pid, known.inode)
         status = parse_status(self._read_file(known, "status"))
@@ -196,10 +197,11 @@ class ProcfsTasks:
             known.dead_nvcsw += gone[5]  # type: ignore[operator]
             known.dead_nivcsw += gone[6]  # type: ignore[operator]
         known.threads = threads
+        known.thread_rows = np.array([row for _, row in sorted(threads.items())], THREAD_DTYPE).tobytes()
         flags = (KTHREAD if stat.flags & PF_KTHREAD else 0) | (FOREIGN_PID_NAMESPACE if status.foreign else 0)
         read_bytes, write_bytes = self._read_io(known)
         columns = list(zip(*threads.values(), strict=True))
-        known.process = (
+        process = (
             known.pid,
             stat.ppid,
             stat.start_ticks,
@@ -222,6 +224,8 @@ class ProcfsTasks:
             flags,
             stat.comm,
         )
+        known.start_ticks = stat.start_ticks
+        known.process_row = np.array(process, PROCESS_DTYPE).tobytes()
         return None
 
     def _read_threads(
@@ -281,10 +285,11 @@ class ProcfsTasks:
         known.fds.clear()
 
     def _table(self, mono_ns: int) -> TaskTable:
-        known = sorted(self._known.values(), key=lambda k: k.pid)
-        processes = np.array([k.process for k in known], PROCESS_DTYPE)
-        rows = [row for k in known for _, row in sorted(k.threads.items())]
-        return TaskTable(np.array(rows, THREAD_DTYPE), processes, mono_ns, self.name)
+        """Rows were packed when they were read: most stay as they are for many passes."""
+        known = [self._known[pid] for pid in sorted(self._known)]
+        processes = np.frombuffer(bytearray().join([k.process_row for k in known]), PROCESS_DTYPE)
+        threads = np.frombuffer(bytearray().join([k.thread_rows for k in known]), THREAD_DTYPE)
+        return TaskTable(threads, processes, mono_ns, self.name)
 
 
 def _thread_row(tgid: int, tid: int, stat: Stat, schedstat: bytes, status: Status) -> tuple[object, ...]:
