@@ -1,6 +1,8 @@
 """Layers: what a higher one changes, what a person may say, what hot reload sees; nothing hangs or hides."""
 
+import grp
 import os
+import pwd
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,8 +29,8 @@ def files(tmp_path: Path, *, homes: bool = False, **texts: str) -> RuleFiles:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only person's, who is the one that runs this."""
-    person = SimpleNamespace(pw_uid=os.getuid(), pw_dir=str(tmp_path / "home"))
-    monkeypatch.setattr(layers.pwd, "getpwall", lambda: [person])
+    person = SimpleNamespace(pw_name="ann", pw_uid=os.getuid(), pw_gid=os.getgid(), pw_dir=str(tmp_path / "home"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [person])
     folder = tmp_path / "home/.config/smoothtask/rules.d"
     folder.mkdir(parents=True)
     return folder
@@ -125,6 +127,55 @@ def test_a_bad_file_of_a_person_hides_no_other(tmp_path: Path, home: Path, bad: 
     rules, problems = own(tmp_path)
     assert rules == ["foo"]
     assert [Path(p.file).name for p in problems] == ["a.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("group", "members", "others", "accepted"),
+    [
+        ("ann", [], [], True),
+        ("ann", ["ann"], [], True),
+        ("ann", ["ann", "bob"], [], False),
+        ("ann", [], [SimpleNamespace(pw_name="bob", pw_uid=4242)], False),
+        ("users", [], [], False),
+        ("users", [], [SimpleNamespace(pw_name="users", pw_uid=4242)], False),
+        (None, [], [], False),
+    ],
+    ids=["own", "listed", "a member", "another's primary", "other name", "another's own", "no such group"],
+)
+def test_a_group_may_write_a_persons_rules_when_it_is_that_persons_alone(
+    tmp_path: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    group: str | None,
+    members: list[str],
+    others: list[SimpleNamespace],
+    accepted: bool,
+) -> None:
+    """Refused, it is said why; and once it is mended, that is seen."""
+    people = [
+        *pwd.getpwall(),
+        *(SimpleNamespace(**vars(o), pw_gid=os.getgid(), pw_dir="/dev/null") for o in others),
+    ]
+
+    def found(gid: int) -> SimpleNamespace:
+        if group is None or gid != os.getgid():
+            raise KeyError(gid)
+        return SimpleNamespace(gr_name=group, gr_mem=members)
+
+    monkeypatch.setattr(pwd, "getpwall", lambda: people)
+    monkeypatch.setattr(grp, "getgrgid", found)
+    path = home / "a.yaml"
+    path.write_text(FOO)
+    path.chmod(0o664)
+    rules, problems = own(tmp_path)
+    assert rules == (["foo"] if accepted else [])
+    assert [("group can write" in p.message, Path(p.file).name) for p in problems] == [(True, "a.yaml")] * (
+        not accepted
+    )
+    before = signature(files(tmp_path, homes=True))
+    path.chmod(0o644)
+    assert signature(files(tmp_path, homes=True)) != before
+    assert own(tmp_path) == (["foo"], ())
 
 
 def test_no_link_is_followed_on_the_way_to_a_persons_rules(tmp_path: Path, home: Path) -> None:

@@ -1,5 +1,6 @@
 """Where rules are read from: vendor < distro < user < runtime, a person's own, and ananicy's as a prior."""
 
+import grp
 import os
 import pwd
 import stat
@@ -141,7 +142,7 @@ def survey(files: RuleFiles) -> tuple[Source, list[Problem]]:
 
 
 def signature(files: RuleFiles) -> Hashable:
-    """Changes whenever a rule file does: path, inode, size and time of each."""
+    """Changes whenever a rule file does: path, inode, size and time of change (chmod(2) counts) of each."""
     entries = [entry for _, folder in files.folders for entry in _stats(folder)]
     if files.ananicy is not None:
         entries += [e for folder, _, _ in os.walk(files.ananicy) for e in _stats(Path(folder))]
@@ -168,7 +169,7 @@ def _stats(folder: Path) -> Iterator[Stat]:
 
 
 def _entry(path: str, s: os.stat_result) -> Stat:
-    return path, s.st_ino, s.st_size, s.st_mtime_ns
+    return path, s.st_ino, s.st_size, s.st_ctime_ns
 
 
 def _personal_stats(home: Path) -> Iterator[Stat]:
@@ -326,9 +327,8 @@ def _personal_files(uid: int, home: Path, problems: list[Problem]) -> Iterator[t
                 except OSError as error:
                     problems.append(Problem(where, 1, "", f"cannot be read: {error.strerror}"))
                     continue
-                if data is None:
-                    said = f"expected a file of uid {uid} that others cannot write, {PERSONAL_BYTES} bytes in all files"
-                    problems.append(Problem(where, 1, "", said))
+                except _Refused as refused:
+                    problems.append(Problem(where, 1, "", str(refused)))
                     continue
                 left -= len(data)
                 yield where, data
@@ -341,13 +341,37 @@ def _personal_files(uid: int, home: Path, problems: list[Problem]) -> Iterator[t
         problems.append(Problem(path, 1, "", f"cannot be read: {error.strerror}"))
 
 
-def _personal_file(folder: int, name: str, uid: int, limit: int) -> bytes | None:
-    """The content; None for a file that is not as it must be. Raises OSError, ELOOP for a link."""
+class _Refused(Exception):  # noqa: N818 (a person's file that is not read; the message says why)
+    pass
+
+
+def _personal_file(folder: int, name: str, uid: int, limit: int) -> bytes:
+    """The content. Raises _Refused for a file that is not as it must be, OSError, ELOOP for a link."""
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     with os.fdopen(fd, "rb") as file:
         found = os.fstat(fd)
-        mine = found.st_uid == uid and stat.S_ISREG(found.st_mode) and not found.st_mode & stat.S_IWOTH
-        if not mine or found.st_size > limit:
-            return None
-        data = file.read(limit + 1)
-        return data if len(data) <= limit else None
+        if found.st_uid != uid or not stat.S_ISREG(found.st_mode):
+            raise _Refused(f"expected a file of uid {uid}")
+        if found.st_mode & stat.S_IWOTH:
+            raise _Refused("others can write it: chmod o-w")
+        if found.st_mode & stat.S_IWGRP and not _private_group(found.st_gid, uid):
+            raise _Refused("its group can write it, and is not that person's alone: chmod g-w")
+        data = file.read(limit + 1) if found.st_size <= limit else None
+        if data is None or len(data) > limit:
+            raise _Refused(f"only {PERSONAL_BYTES} bytes are read, of all files together")
+        return data
+
+
+def _private_group(gid: int, uid: int) -> bool:
+    """Whether nobody but *uid* is in the group: where each person has one of their own, umask 002 is usual.
+
+    It must be their primary group, bear their name, be nobody else's primary group, and list no other member.
+    A number alone says nothing: gid 1000 may be anybody's.
+    """
+    try:
+        group = grp.getgrgid(gid)
+    except KeyError:
+        return False
+    primary = [user for user in pwd.getpwall() if user.pw_gid == gid]
+    names = {user.pw_name for user in primary}
+    return all(user.pw_uid == uid for user in primary) and group.gr_name in names and names.issuperset(group.gr_mem)
