@@ -74,15 +74,28 @@ def cpu_s(processes: list[psutil.Process]) -> float:
     return total
 
 
+def wait_until_gone(pids: list[int], limit_s: float = START_LIMIT_S) -> None:
+    """Until each is reaped, by init where their parent was killed, too. Raises TimeoutError after *limit_s*."""
+    deadline = time.monotonic() + limit_s
+    for pid in pids:
+        while Path(f"/proc/{pid}").exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{pid} is not reaped")
+            time.sleep(0.005)
+
+
 @contextlib.contextmanager
 def idle_processes(count: int) -> Iterator[list[int]]:
-    """*count* processes that sleep, in a session of their own."""
+    """*count* processes that sleep, in a session of their own; gone at the end, so that nobody measures zombies."""
     script = f"for i in $(seq {count}); do sleep 100000 & done; echo ready; wait"
     shell = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True, text=True)
     assert shell.stdout is not None
     shell.stdout.readline()
+    pids = [p.pid for p in psutil.Process(shell.pid).children()]
     try:
-        yield [p.pid for p in psutil.Process(shell.pid).children()]
+        yield pids
     finally:
         os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
+        shell.stdout.close()
+        wait_until_gone(pids)
