@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import unicodedata
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from rich.cells import cell_len
@@ -192,6 +192,62 @@ async def test_keys_typed_quickly_reach_the_menu_that_the_first_opened():
         assert d.app.main.groups.view.filter == ""
 
 
+async def test_an_order_is_about_all_that_are_marked_and_living():
+    async with dashboard() as d:
+        await d.press("space", "space")
+        assert d.cursor == "c"
+        assert "2 marked" in d.screen_text
+        assert "*Alpha" in d.screen_text
+        await d.press("c")
+        assert "2 applications" in d.status
+        await d.press("4")
+        await d.asked(2)
+        assert {(c.group, c.target) for c in d.client.asked} == {(g, PriorityClass.BACKGROUND) for g in "ab"}
+        await d.press("o", "5")
+        await d.push(frame(A, C, seq=2))  # b exits while the second menu is open
+        await d.press("2")
+        await d.asked(3)
+        assert d.client.asked[2:] == [SetOverride("a", PriorityClass.IDLE, 3600.0)]
+        assert "1 of 2 applications have exited" in d.screen_text
+        await d.press("U")
+        assert "marked" not in d.app.main.groups.lines[0].text
+
+
+async def test_pin_of_marked_groups_unpins_only_when_all_are_pinned():
+    pinned = replace(B, marks=frozenset({Mark.PINNED}))
+    async with dashboard(A, pinned) as d:
+        await d.press("space", "space", "p", "5")
+        await d.asked(2)
+        assert d.client.asked == [PinApp("a", PriorityClass.IDLE), PinApp("b", PriorityClass.IDLE)]
+
+
+async def test_processes_unfold_below_their_group_and_orders_there_are_about_it():
+    busy, quiet = process(77, "b", "busy --now"), process(78, "b", "quiet")
+    shown = frame(A, B, processes=(busy,))
+    async with dashboard(first=shown) as d:
+        d.client.answer = lambda c: Reply(True, "ok", {"processes": [asdict(busy), asdict(quiet)]})
+        await d.press("down", "right")
+        await d.until(lambda: len(d.rows) == 4)
+        assert d.rows == ["a", "b", "b#77.7700", "b#78.7800"]
+        assert "77 busy --now" in d.screen_text
+        await d.press("down", "down", "f7")
+        await d.asked()
+        assert d.client.asked == [SetOverride("b", PriorityClass.INTERACTIVE)]
+        await d.press("left")
+        assert (d.rows, d.cursor) == (["a", "b"], "b")
+
+
+async def test_the_cursor_on_a_process_that_exits_is_nobodys():
+    async with dashboard(first=frame(A, processes=(process(5, "a"),))) as d:
+        await d.press("right", "down")
+        assert d.cursor == "a#5.500"
+        again = replace(process(5, "a"), start_ticks=900)
+        await d.push(frame(A, processes=(again,), seq=2))
+        assert d.cursor is None
+        await d.press("f8")
+        assert d.client.asked == []
+
+
 async def test_pin_again_unpins():
     pinned = replace(A, marks=frozenset({Mark.PINNED}))
     async with dashboard(pinned, B) as d:
@@ -362,7 +418,7 @@ async def test_folding_keeps_the_cursor_with_the_application():
         assert "▸" in d.screen_text
         await d.press("right")
         assert d.rows == ["a", "a/x", "b"]
-        await d.press("space")
+        await d.press("left")
         assert d.rows == ["a", "b"]
         await d.press("f5")
         await d.press("f5")

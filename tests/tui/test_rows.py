@@ -175,3 +175,20 @@ def test_there_is_no_class_beyond_the_ends():
     assert stepped(PriorityClass.IDLE, -1) is None
     assert stepped(PriorityClass.LATENCY_CRITICAL, 1) is None
     assert stepped(PriorityClass.NORMAL, 1) is PriorityClass.INTERACTIVE
+
+
+def test_user_is_looked_up_and_decided_is_by():
+    def found(text: str) -> list[str]:
+        query = parse_query(text, {1000: "Ann"}.__getitem__)
+        return [g.group.id for g in MACHINE.groups if query.matches(g, g.group.metrics)]
+
+    everybody = [g.group.id for g in MACHINE.groups]
+    assert found("user:an") == found("user:1000") == everybody
+    assert found("user:bob") == []
+    assert found("decided:behav") == found("by:behav") == ["ff/tab"]
+
+
+def test_you_finds_overrides_as_the_list_calls_them():
+    overridden = group("x", stage=Stage.OVERRIDE)
+    assert parse_query("by:you").matches(overridden, overridden.group.metrics)
+    assert parse_query("by:override").matches(overridden, overridden.group.metrics)

@@ -78,13 +78,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("first", "home", "the first row", LOOK, call="cursor(-1000000)"),
     Action("last", "end", "the last row", LOOK, call="cursor(1000000)"),
     Action("detail", "enter", "details: why, what is in effect, processes", LOOK),
-    Action(
-        "filter", "f4,slash,backslash", "filter: names, class:idle by:pin type:browser cpu>50 !word", LOOK, "Filter"
-    ),
+    Action("filter", "f4,slash,backslash", "filter: names, class:idle by:pin user:ann cpu>50 !word", LOOK, "Filter"),
     Action("fold_all", "f5,t", "fold or unfold every application", LOOK, "Fold"),
-    Action("toggle", "space", "fold or unfold this application", LOOK, call="fold(None)"),
-    Action("unfold", "plus,right", "show the parts of this application", LOOK, call="fold(True)"),
-    Action("fold", "minus,left", "hide the parts of this application", LOOK, call="fold(False)"),
+    Action("unfold", "plus,right", "show the parts of this application; again: its processes", LOOK, call="fold(True)"),
+    Action("fold", "minus,left", "hide its processes; again: its parts", LOOK, call="fold(False)"),
+    Action("mark", "space", "mark it: orders are about all that are marked", LOOK),
+    Action("unmark", "U", "take all marks away", LOOK),
     Action("sort_menu", "f6,s,less_than_sign,greater_than_sign", "choose what to sort by", LOOK, "Sort"),
     Action("sort_cpu", "P", "sort by CPU", LOOK, call="sort('CPU')"),
     Action("sort_memory", "M", "sort by memory", LOOK, call="sort('MEMORY')"),

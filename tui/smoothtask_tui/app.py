@@ -16,6 +16,7 @@ from textual.worker import Worker, WorkerState
 
 from smoothtask.model.client import EngineClient
 from smoothtask.model.command import Command, Explain, Reply
+from smoothtask.model.frame import ProcessFrame
 from smoothtask_tui.actions import ACTIONS, APP, LOOK, bindings
 from smoothtask_tui.feed import Mailbox
 from smoothtask_tui.messages import FrameWaiting, LinkChanged, Ordered, Replied
@@ -128,9 +129,7 @@ class Dashboard(App[int]):
         frame = self._mailbox.take()
         if frame is None:
             return
-        self.scene.frame = frame
-        self.scene.lost = ""
-        self.scene.history.add(frame)
+        self.scene.take(frame)
         self._draw(tick=True)
 
     def on_link_changed(self, message: LinkChanged) -> None:
@@ -163,8 +162,8 @@ class Dashboard(App[int]):
             return
         if isinstance(command, Explain):
             if reply.ok:
-                self.main.detail.explained(command.target, reply.data)
-                self.main.draw_cursor()
+                self.scene.explained[command.target] = tuple(ProcessFrame(**p) for p in reply.data.get("processes", ()))
+                self.main.draw_processes()
             return
         self.main.status.say(reply.message, good=reply.ok)
         if not reply.ok:

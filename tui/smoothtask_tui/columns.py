@@ -36,17 +36,22 @@ class Column:
 
 
 def _name(row: Row, width: int) -> Span:
-    lead = "└ " if row.depth else f"{row.fold} "
-    return Span(fmt.fit(lead + row.label, width), "part" if row.depth else "name")
+    lead = " " * (row.depth - 1) + "└" if row.depth else row.fold
+    mark = "*" if row.marked else " "
+    return Span(fmt.fit(lead + mark + row.label, width), "part" if row.depth else "name")
 
 
 def _class(row: Row, width: int) -> Span:
+    if row.process is not None:
+        return Span(" " * width)
     shape, letter, word = fmt.CLASS_MARKS[row.target]
     change = "" if row.wanted == row.target else "↑" if row.wanted > row.target else "↓"
     return Span(fmt.fit(f"{shape}{letter} {word}{change}", width), f"class{int(row.target)}")
 
 
 def _by(row: Row, width: int) -> Span:
+    if row.process is not None:
+        return Span(fmt.fit(f"uid {row.process.uid}", width), "faint")
     return Span(fmt.fit(row.by, width), "accent" if row.by in {"pin", "you"} else "dim")
 
 
@@ -77,7 +82,8 @@ def _processes(row: Row, width: int) -> Span:
 
 
 def _time(row: Row, width: int) -> Span:
-    return Span(fmt.fit(fmt.duration(row.since_s), width, right=True), "dim")
+    shown = "" if row.process is not None else fmt.duration(row.since_s)
+    return Span(fmt.fit(shown, width, right=True), "dim")
 
 
 def _marks(row: Row, width: int) -> Span:

@@ -4,7 +4,8 @@ Rule 1: a menu knows the group it was opened for by id, and keeps it while the l
 Rule 2: nothing in a menu asks for a confirmation, because every order can be undone.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from smoothtask.model.classes import PriorityClass
@@ -55,6 +56,8 @@ class Menu:
     group: str | None = None
     """Id of the group it is about (Rule 1)."""
     label: str = ""
+    others: tuple[str, ...] = ()
+    """Ids of more groups that the choice is about: those that were marked."""
 
     def choice(self, key: str) -> Choice | None:
         """What *key* chooses here."""
@@ -62,6 +65,8 @@ class Menu:
 
 
 Outcome = Command | Menu | SortKey
+GroupOrder = PinApp | SetOverride | LabelGroup
+"""Orders that say which group they are about."""
 
 
 def class_menu(g: GroupFrame) -> Menu:
@@ -114,6 +119,26 @@ def moment_menu() -> Menu:
 def sort_menu(current: SortKey) -> Menu:
     """By what to sort."""
     return Menu("sort by", tuple(Choice(key, word, sort, sort is current) for key, sort, word in SORTS))
+
+
+def for_all(menu: Menu, groups: Sequence[GroupFrame]) -> Menu:
+    """*menu*, opened for the first of *groups*, about all of them."""
+    if len(groups) < 2:
+        return menu
+    choices = tuple(
+        c._replace(
+            current=False,
+            outcome=for_all(c.outcome, groups) if isinstance(c.outcome, Menu) else c.outcome,
+        )
+        for c in menu.choices
+    )
+    others = tuple(g.group.id for g in groups[1:])
+    return replace(menu, choices=choices, label=f"{len(groups)} applications", others=others)
+
+
+def about(order: GroupOrder, group: str) -> GroupOrder:
+    """The same order about *group*."""
+    return replace(order, group=group)
 
 
 def _time_menu(g: GroupFrame, target: PriorityClass, word: str) -> Menu:

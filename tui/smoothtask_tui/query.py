@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from smoothtask.model.decision import Stage
 from smoothtask.model.frame import GroupFrame
 from smoothtask.model.group import GroupMetrics
 
@@ -26,18 +27,28 @@ NUMBERS: dict[str, Callable[[GroupMetrics], float]] = {
 }
 """Fields that compare; cpu and wait in percent of a core, io and mem in bytes (`mem>1g`)."""
 
+SHOWN_AS: dict[Stage, str] = {Stage.OVERRIDE: "you", Stage.RANKER: "model"}
+"""What the list calls a stage, where that is another word than the stage's own."""
+
+
+def _deciders(g: GroupFrame) -> list[str]:
+    stage = g.decision.decided_by
+    return [stage.value, SHOWN_AS.get(stage, stage.value)]
+
+
 TEXTS: dict[str, Callable[[GroupFrame], list[str]]] = {
     "class": lambda g: [g.decision.target.name.casefold()],
     "type": lambda g: [g.group.classification.type],
     "tag": lambda g: sorted(g.group.classification.tags),
-    "by": lambda g: [g.decision.decided_by.value],
+    "by": _deciders,
+    "decided": _deciders,
     "app": lambda g: [g.group.classification.app.casefold()],
     "mark": lambda g: [m.value for m in g.marks],
     "does": lambda g: [g.group.behaviour.value],
     "unit": lambda g: [(g.group.unit or "").casefold()],
     "uid": lambda g: [str(g.group.uid)],
 }
-"""Fields that are compared as text, from their beginning."""
+"""Fields that are compared as text, from their beginning; `user:` is one more, for which names are looked up."""
 
 Test = Callable[[GroupFrame, GroupMetrics], bool]
 
@@ -54,16 +65,16 @@ class Query:
         return all(test(group, metrics) for test in self.tests)
 
 
-def parse_query(text: str) -> Query:
-    """What a person typed → a filter. Never fails (Rule 3)."""
+def parse_query(text: str, user_of: Callable[[int], str] = str) -> Query:
+    """What a person typed → a filter. Never fails (Rule 3). *user_of*: the name of a uid."""
     words = text.casefold().split()
-    return Query(text.strip(), tuple(_test(w) for w in words if w != "!"))
+    return Query(text.strip(), tuple(_test(w, user_of) for w in words if w != "!"))
 
 
-def _test(word: str) -> Test:
+def _test(word: str, user_of: Callable[[int], str]) -> Test:
     found = _WORD.match(word)
     negate, name, operator, value, plain = found.groups() if found else ("", None, "", "", word)
-    test = _field_test(name, operator, value) if name else None
+    test = _field_test(name, operator, value, user_of) if name else None
     if test is None:
         test = _name_test(plain if name is None else word.removeprefix("!"))
     if not negate:
@@ -72,7 +83,9 @@ def _test(word: str) -> Test:
     return lambda g, m: not wanted(g, m)
 
 
-def _field_test(name: str, operator: str, value: str) -> Test | None:
+def _field_test(name: str, operator: str, value: str, user_of: Callable[[int], str]) -> Test | None:
+    if (name, operator) == ("user", ":"):
+        return lambda g, _: user_of(g.group.uid).casefold().startswith(value) or str(g.group.uid) == value
     if operator == ":":
         read = TEXTS.get(name)
         if read is None:

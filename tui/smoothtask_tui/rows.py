@@ -2,18 +2,19 @@
 
 Rule 1: the cursor is a group's id, never a place; the order held after a cursor key is a list of ids.
 Rule 2: an application's row counts its parts; a part's row counts itself.
-Rule 3: parts stand below their application, in the same order of sorting.
+Rule 3: parts stand below their application, processes below their part, in the same order of sorting.
+Rule 4: a process's row has an id of its own, with its start time; what is ordered there is about its group.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Stage
-from smoothtask.model.frame import Frame, GroupFrame, Mark
+from smoothtask.model.frame import Frame, GroupFrame, Mark, ProcessFrame
 from smoothtask.model.group import GroupMetrics
-from smoothtask_tui.query import parse_query
+from smoothtask_tui.query import SHOWN_AS, parse_query
 
 HOLD_TICKS = 5
 """Ticks for which the order stays after a cursor key."""
@@ -38,10 +39,10 @@ ASCENDING = frozenset({SortKey.NAME})
 BY_WORDS: dict[Stage, str] = {
     Stage.PROTECTION: "protected",
     Stage.PIN: "pin",
-    Stage.OVERRIDE: "you",
+    Stage.OVERRIDE: SHOWN_AS[Stage.OVERRIDE],
     Stage.RULE: "rule",
     Stage.BEHAVIOUR: "behaviour",
-    Stage.RANKER: "model",
+    Stage.RANKER: SHOWN_AS[Stage.RANKER],
     Stage.DEFAULT: "-",
     Stage.GUARDRAIL: "guardrail",
     Stage.HYSTERESIS: "hold",
@@ -57,6 +58,10 @@ class View:
     filter: str = ""
     folded: frozenset[str] = frozenset()
     """Applications whose parts are hidden."""
+    opened: frozenset[str] = frozenset()
+    """Groups whose processes are shown."""
+    marked: frozenset[str] = frozenset()
+    """Groups that the next order is about, all of them at once; none: the one under the cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class Row:
     """One line of the list."""
 
     id: str
+    group: str
+    """The group that orders on this row are about: itself, or the one that its process is in."""
     depth: int
     fold: str
     """`▾` open, `▸` folded, blank without parts."""
@@ -78,6 +85,9 @@ class Row:
     restraint: bool
     type: str
     trend: tuple[float, ...] = ()
+    marked: bool = False
+    process: ProcessFrame | None = None
+    """Set on a process's row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,8 @@ def build(
     view: View,
     held: Sequence[str] = (),
     trends: Mapping[str, Sequence[float]] | None = None,
+    processes_of: Callable[[str], Sequence[ProcessFrame]] = lambda _: (),
+    user_of: Callable[[int], str] = str,
 ) -> Listing:
     """The rows to show. *held*: ids in the order to keep (Rule 1); ids not in it come last."""
     parts: dict[str, list[GroupFrame]] = {}
@@ -114,9 +126,19 @@ def build(
         g.group.id: total([g.group.metrics, *(p.group.metrics for p in parts.get(g.group.id, ()))])
         for g in frame.groups
     }
-    query = parse_query(view.filter)
+    query = parse_query(view.filter, user_of)
     place = {group: i for i, group in enumerate(held)}
     rows: list[Row] = []
+
+    def add(g: GroupFrame, depth: int, fold: str) -> None:
+        row = _row(g, depth, fold, totals, trends, marked=g.group.id in view.marked)
+        rows.append(row)
+        if g.group.id in view.opened:
+            below_it = [process_row(p, row) for p in processes_of(g.group.id)]
+            below_it.sort(key=lambda r: _process_value(r, view), reverse=_is_descending(view))
+            below_it.sort(key=lambda r: place.get(r.id, len(place)))
+            rows.extend(below_it)
+
     for top in _sorted(tops, view, totals, place):
         own = query.matches(top, totals[top.group.id])
         below = parts.get(top.group.id, [])
@@ -125,10 +147,28 @@ def build(
             continue
         folded = top.group.id in view.folded
         fold = " " if not below else "▸" if folded else "▾"
-        rows.append(_row(top, 0, fold, totals, trends))
+        add(top, 0, fold)
         if not folded:
-            rows += [_row(p, 1, " ", totals, trends) for p in _sorted(shown, view, totals, place)]
+            for part in _sorted(shown, view, totals, place):
+                add(part, 1, " ")
     return Listing(tuple(rows), len(frame.groups), ids)
+
+
+def process_row(p: ProcessFrame, of: Row) -> Row:
+    """The row of a process of the group whose row is *of*."""
+    return replace(
+        of,
+        id=f"{of.id}#{p.pid}.{p.start_ticks}",
+        depth=of.depth + 1,
+        fold=" ",
+        label=f"{p.pid} {p.command or p.name}",
+        metrics=GroupMetrics(1, p.threads, p.cpu, p.wait, 0.0, 0.0, p.read_bps, p.write_bps, p.rss_bytes),
+        mechanism=f"nice {p.nice:+d}" if p.nice else "-",
+        marks=frozenset(),
+        trend=(),
+        marked=False,
+        process=p,
+    )
 
 
 def total(metrics: Iterable[GroupMetrics]) -> GroupMetrics:
@@ -155,6 +195,25 @@ def toggled(view: View, group: str, *, open_: bool | None = None) -> View:
     return replace(view, folded=view.folded | {group} if fold else view.folded - {group})
 
 
+def deeper(view: View, row: Row) -> View:
+    """One level more below *row*: first its parts, then its processes."""
+    if row.fold == "▸":
+        return toggled(view, row.group, open_=True)
+    return replace(view, opened=view.opened | {row.group})
+
+
+def shallower(view: View, row: Row) -> View:
+    """One level less below *row*: first its processes, then its parts."""
+    if row.group in view.opened:
+        return replace(view, opened=view.opened - {row.group})
+    return toggled(view, row.group.partition("/")[0], open_=False)
+
+
+def marked(view: View, group: str) -> View:
+    """*view* with *group* marked, or not any more."""
+    return replace(view, marked=view.marked ^ {group})
+
+
 def all_toggled(view: View, frame: Frame) -> View:
     """Fold every application that has parts or, when all are folded, none."""
     parents = frozenset(g.group.parent for g in frame.groups if g.group.parent)
@@ -177,12 +236,30 @@ def stepped(target: PriorityClass, step: int) -> PriorityClass | None:
 def _sorted(
     groups: list[GroupFrame], view: View, totals: Mapping[str, GroupMetrics], place: Mapping[str, int]
 ) -> list[GroupFrame]:
-    descending = (view.sort not in ASCENDING) != view.reverse
     ordered = sorted(groups, key=lambda g: (g.group.label.casefold(), g.group.id))
-    ordered.sort(key=lambda g: _sort_value(g, totals[g.group.id], view.sort), reverse=descending)
+    ordered.sort(key=lambda g: _sort_value(g, totals[g.group.id], view.sort), reverse=_is_descending(view))
     if place:
         ordered.sort(key=lambda g: place.get(g.group.id, len(place)))
     return ordered
+
+
+def _is_descending(view: View) -> bool:
+    return (view.sort not in ASCENDING) != view.reverse
+
+
+def _process_value(row: Row, view: View) -> float | str:
+    """By what processes of one group differ; where they do not (class, time), by CPU."""
+    match view.sort:
+        case SortKey.NAME:
+            return row.label.casefold()
+        case SortKey.WAIT:
+            return row.metrics.wait
+        case SortKey.IO:
+            return row.metrics.read_bps + row.metrics.write_bps
+        case SortKey.MEMORY:
+            return row.metrics.rss_bytes
+        case _:
+            return row.metrics.cpu
 
 
 def _sort_value(g: GroupFrame, m: GroupMetrics, key: SortKey) -> float | str:
@@ -211,9 +288,12 @@ def _row(
     fold: str,
     totals: Mapping[str, GroupMetrics],
     trends: Mapping[str, Sequence[float]] | None,
+    *,
+    marked: bool,
 ) -> Row:
     return Row(
         id=g.group.id,
+        group=g.group.id,
         depth=depth,
         fold=fold,
         label=g.group.label,
@@ -227,4 +307,5 @@ def _row(
         restraint=g.decision.restraint,
         type=g.group.classification.type,
         trend=tuple(trends.get(g.group.id, ())) if trends else (),
+        marked=marked,
     )

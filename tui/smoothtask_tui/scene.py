@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from smoothtask.model.frame import Frame, GroupFrame
+from smoothtask.model.frame import Frame, GroupFrame, ProcessFrame
 from smoothtask_tui.history import History
 
 
@@ -18,9 +18,30 @@ class Scene:
     lost: str = ""
     """A sentence while there is no connection; the last frame stays on the screen, dimmed."""
     history: History = field(default_factory=History)
+    explained: dict[str, tuple[ProcessFrame, ...]] = field(default_factory=dict)
+    """Group → its processes as `explain` told last: it knows those too quiet for the frame."""
 
     def group(self, group_id: str | None) -> GroupFrame | None:
         """The group with that id, while it lives."""
         if self.frame is None or group_id is None:
             return None
         return next((g for g in self.frame.groups if g.group.id == group_id), None)
+
+    def take(self, frame: Frame) -> None:
+        """The newest frame; what was told of groups that are gone is forgotten."""
+        self.frame, self.lost = frame, ""
+        self.history.add(frame)
+        living = {g.group.id for g in frame.groups}
+        for gone in self.explained.keys() - living:
+            del self.explained[gone]
+
+    def processes_of(self, group: str, *, with_parts: bool = False) -> list[ProcessFrame]:
+        """Processes of *group*: those in the frame, then the quiet ones that were asked for."""
+        if self.frame is None:
+            return []
+        prefix = f"{group}/"
+        fresh = [p for p in self.frame.processes if p.group == group or (with_parts and p.group.startswith(prefix))]
+        known = {(p.pid, p.start_ticks) for p in fresh}
+        asked = self.explained.get(group, ())
+        quiet = (p for p in asked if (with_parts or p.group == group) and (p.pid, p.start_ticks) not in known)
+        return [*fresh, *quiet]

@@ -29,6 +29,7 @@ from smoothtask_tui.widgets.statusline import KeyBar, StatusLine
 WIDE, TALL = 150, 34
 """Cells from which details have a place of their own: beside the list, or below it."""
 EXPLAIN_EVERY_TICKS = 3
+EXPLAINED_AT_ONCE = 8
 EXPLAIN_DELAY_S = 0.15
 """The cursor has come to rest: ask about its group."""
 
@@ -120,13 +121,23 @@ class MainScreen(Screen[None]):
     def draw_cursor(self) -> None:
         """What depends on the cursor."""
         if self.detail_open:
-            self.detail.update_scene(self.scene, self.groups.cursor)
+            self.detail.update_scene(self.scene, self.groups.group)
+
+    def draw_processes(self) -> None:
+        """What depends on the processes that were asked for."""
+        if self.groups.view.opened:
+            self.groups.update_scene(self.scene)
+        self.draw_cursor()
 
     def _explain(self) -> None:
         """Ask for what the frame does not tell of the cursor's group."""
-        group = self.groups.cursor
-        if group is not None and self.detail_open and self.is_current and not self.scene.lost:
-            self.post_message(Ordered(Explain(group)))
+        group = self.groups.group
+        asked = set(self.groups.view.opened)
+        if group is not None and self.detail_open:
+            asked.add(group)
+        if self.is_current and not self.scene.lost:
+            for each in sorted(asked)[:EXPLAINED_AT_ONCE]:
+                self.post_message(Ordered(Explain(each)))
 
     def _news(self) -> Line:
         frame = self.scene.frame
@@ -145,7 +156,7 @@ class MainScreen(Screen[None]):
     def on_cursor_moved(self, message: CursorMoved) -> None:
         """Details follow the cursor; what the frame does not know is asked for when it rests."""
         self.draw_cursor()
-        self.set_timer(EXPLAIN_DELAY_S, lambda: self._explain() if self.groups.cursor == message.group else None)
+        self.set_timer(EXPLAIN_DELAY_S, lambda: self._explain() if self.groups.group == message.group else None)
 
     def action_cursor(self, step: int) -> None:
         """The cursor up or down."""
@@ -176,19 +187,37 @@ class MainScreen(Screen[None]):
         """Esc with no menu open clears the filter."""
         self.filter_by("")
 
-    def action_fold(self, open_: bool | None) -> None:
-        """Fold or unfold the application under the cursor, from any of its parts."""
-        g = self.scene.group(self.groups.cursor)
-        if g is not None:
+    def action_fold(self, open_: bool) -> None:
+        """A level more below the row under the cursor (its parts, its processes), or a level less."""
+        row = self.groups.row
+        if row is None:
+            return
+        self.groups.hold()
+        if open_:
+            self.groups.set_view(rows.deeper(self.groups.view, row))
+            self._explain()
+            return
+        was_open = row.group in self.groups.view.opened
+        top = row.group if was_open else row.group.partition("/")[0]
+        self.groups.set_view(rows.shallower(self.groups.view, row))
+        self.groups.choose(top)
+
+    def action_mark(self) -> None:
+        """Mark the group under the cursor, or take its mark away; the cursor goes on."""
+        group = self.groups.group
+        if group is not None:
             self.groups.hold()
-            top = g.group.parent or g.group.id
-            self.groups.set_view(rows.toggled(self.groups.view, top, open_=open_))
-            self.groups.choose(top)
+            self.groups.set_view(rows.marked(self.groups.view, group))
+            self.groups.move(1)
+
+    def action_unmark(self) -> None:
+        """Take all marks away."""
+        self.groups.set_view(replace(self.groups.view, marked=frozenset()))
 
     def action_fold_all(self) -> None:
         """Fold or unfold all."""
         if self.scene.frame is not None:
-            g = self.scene.group(self.groups.cursor)
+            g = self.scene.group(self.groups.group)
             self.groups.set_view(rows.all_toggled(self.groups.view, self.scene.frame))
             if g is not None and g.group.parent and self.groups.cursor is None:
                 self.groups.choose(g.group.parent)

@@ -27,29 +27,40 @@ class GroupsScreen(MainScreen):
         super().draw(tick=tick)
 
     def _subject(self) -> GroupFrame | None:
-        g = self.scene.group(self.groups.cursor)
+        g = self.scene.group(self.groups.group)
         if g is None:
             self.status.say("no application is under the cursor: choose one with ↑ ↓ first", good=False)
         self.groups.hold()
         return g
 
-    def _ask_about(self, menu: Callable[[GroupFrame], menus.Menu]) -> None:
+    def _subjects(self) -> list[GroupFrame]:
+        """The marked groups, as the list shows them; none marked: the one under the cursor."""
+        marked = self.groups.view.marked
+        if marked and self.scene.frame is not None:
+            self.groups.hold()
+            return [g for g in self.scene.frame.groups if g.group.id in marked]
         g = self._subject()
-        if g is not None:
-            self.status.ask(menu(g))
+        return [g] if g is not None else []
+
+    def _ask_about(self, menu: Callable[[GroupFrame], menus.Menu]) -> None:
+        subjects = self._subjects()
+        if subjects:
+            self.status.ask(menus.for_all(menu(subjects[0]), subjects))
 
     def action_step(self, step: int) -> None:
         """Boost or calm by one class, until it exits."""
-        g = self._subject()
-        if g is None:
-            return
-        now = self._stepped.get(g.group.id, g.decision.target)
-        target = rows.stepped(now, step)
-        if target is None:
-            self.status.say(f"{g.group.label} is {now.name} already: there is no class beyond", good=False)
-        else:
-            self._stepped[g.group.id] = target
-            self.post_message(Ordered(SetOverride(g.group.id, target)))
+        subjects = self._subjects()
+        beyond = []
+        for g in subjects:
+            now = self._stepped.get(g.group.id, g.decision.target)
+            target = rows.stepped(now, step)
+            if target is None:
+                beyond.append(f"{g.group.label} is {now.name} already: there is no class beyond")
+            else:
+                self._stepped[g.group.id] = target
+                self.post_message(Ordered(SetOverride(g.group.id, target)))
+        if beyond and len(beyond) == len(subjects):
+            self.status.say(beyond[0], good=False)
 
     def action_class_menu(self) -> None:
         """Give it a class until it exits."""
@@ -64,12 +75,13 @@ class GroupsScreen(MainScreen):
         self._ask_about(menus.label_menu)
 
     def action_pin(self) -> None:
-        """Pin, or unpin what is pinned."""
-        g = self._subject()
-        if g is not None and Mark.PINNED in g.marks:
-            self.post_message(Ordered(Unpin(g.group.id)))
-        elif g is not None:
-            self.status.ask(menus.pin_menu(g))
+        """Pin, or unpin when all of them are pinned."""
+        subjects = self._subjects()
+        if subjects and all(Mark.PINNED in g.marks for g in subjects):
+            for g in subjects:
+                self.post_message(Ordered(Unpin(g.group.id)))
+        elif subjects:
+            self.status.ask(menus.for_all(menus.pin_menu(subjects[0]), subjects))
 
     def action_label_moment(self) -> None:
         """Laggy or fine?"""
@@ -78,12 +90,23 @@ class GroupsScreen(MainScreen):
     def chosen(self, menu: menus.Menu, outcome: menus.Outcome) -> None:
         """Carry out a choice, unless its application has exited meanwhile."""
         super().chosen(menu, outcome)
-        if menu.group is not None and self.scene.group(menu.group) is None:
-            said = f"{menu.label} has exited meanwhile: nothing was changed"
-            self.status.say(said, good=False)
-            self.notify(said, severity="warning", markup=False)
-        elif not isinstance(outcome, menus.Menu | rows.SortKey):
+        if isinstance(outcome, menus.Menu | rows.SortKey):
+            return
+        if menu.group is None or not isinstance(outcome, menus.GroupOrder):
             self.post_message(Ordered(outcome))
+            return
+        asked = (menu.group, *menu.others)
+        living = [group for group in asked if self.scene.group(group) is not None]
+        for group in living:
+            self.post_message(Ordered(menus.about(outcome, group)))
+        if len(asked) == 1 and not living:
+            self._warn(f"{menu.label} has exited meanwhile: nothing was changed")
+        elif len(living) < len(asked):
+            self._warn(f"{len(asked) - len(living)} of {menu.label} have exited meanwhile")
+
+    def _warn(self, sentence: str) -> None:
+        self.status.say(sentence, good=False)
+        self.notify(sentence, severity="warning", markup=False)
 
     def action_undo(self) -> None:
         """Take back the latest order."""

@@ -1,10 +1,8 @@
 """The panel about the group under the cursor, and the list of what happened."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from smoothtask.model.frame import Event, ProcessFrame
+from smoothtask.model.frame import Event
 from smoothtask_tui import fmt
 from smoothtask_tui.detaillines import detail_lines, title
 from smoothtask_tui.line import Line, line
@@ -21,7 +19,6 @@ class Detail(Drawn):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, ground="panel")
-        self._asked: tuple[str, tuple[ProcessFrame, ...]] | None = None
 
     def update_scene(self, scene: Scene, group: str | None) -> None:
         """Draw the group *group* of *scene*, when shown."""
@@ -32,20 +29,9 @@ class Detail(Drawn):
         if g is not None and scene.frame is not None:
             parts = [p.group.metrics for p in scene.frame.groups if p.group.parent == group]
             metrics = total([g.group.metrics, *parts])
-        lines = detail_lines(g, metrics, self._processes(scene, group), *self.size)
+        processes = scene.processes_of(group, with_parts=True) if group is not None else ()
+        lines = detail_lines(g, metrics, processes, *self.size)
         self.show(lines, dimmed=bool(scene.lost))
-
-    def explained(self, group: str, data: Mapping[str, Any]) -> None:
-        """Take in the answer to `explain`: it knows processes too quiet for the frame."""
-        self._asked = (group, tuple(ProcessFrame(**p) for p in data.get("processes", ())))
-
-    def _processes(self, scene: Scene, group: str | None) -> Sequence[ProcessFrame]:
-        if scene.frame is None or group is None:
-            return ()
-        fresh = [p for p in scene.frame.processes if p.group == group or p.group.startswith(f"{group}/")]
-        known = {(p.pid, p.start_ticks) for p in fresh}
-        asked = self._asked[1] if self._asked is not None and self._asked[0] == group else ()
-        return [*fresh, *(p for p in asked if (p.pid, p.start_ticks) not in known)]
 
 
 class Events(Drawn):

@@ -1,15 +1,28 @@
 """The list of applications: a heading, rows drawn as lines, and a cursor that is a group's id."""
 
+import pwd
+from dataclasses import replace
+from functools import cache
+
 from textual import events
 
 from smoothtask_tui.columns import column_at, heading, layout, row_line
 from smoothtask_tui.line import Line, Span, line, spread
 from smoothtask_tui.messages import CursorMoved, DetailWanted, HeadingClicked
-from smoothtask_tui.rows import HOLD_TICKS, Listing, View, build
+from smoothtask_tui.rows import HOLD_TICKS, Listing, Row, View, build
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.widgets.drawn import Drawn
 
 HEAD_LINES = 2
+
+
+@cache
+def user_name(uid: int) -> str:
+    """The name of *uid*; its number when nobody is called so."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return str(uid)
 
 
 class GroupList(Drawn):
@@ -29,6 +42,18 @@ class GroupList(Drawn):
         """Where the cursor was seen last: where the next key starts when its group has exited."""
         self._top = 0
         self._placed = False
+
+    @property
+    def row(self) -> Row | None:
+        """The row under the cursor."""
+        at = self.listing.index(self.cursor)
+        return None if at is None else self.listing.rows[at]
+
+    @property
+    def group(self) -> str | None:
+        """The group under the cursor, or the one whose process is."""
+        row = self.row
+        return row.group if row is not None else None
 
     def update_scene(self, scene: Scene, *, tick: bool = False) -> None:
         """Draw *scene*; *tick*: a new frame, which lets the held order run out."""
@@ -78,7 +103,7 @@ class GroupList(Drawn):
         group = rows[max(0, min(len(rows) - 1, index))].id if rows else None
         if group != self.cursor:
             self.cursor = group
-            self.post_message(CursorMoved(group))
+            self.post_message(CursorMoved(self.group))
         self._draw()
 
     def _rebuild(self) -> None:
@@ -86,7 +111,11 @@ class GroupList(Drawn):
             self._draw()
             return
         held = [row.id for row in self.listing.rows] if self.hold_left else ()
-        self.listing = build(self._scene.frame, self.view, held, self._scene.history.trends)
+        scene = self._scene
+        self.listing = build(self._scene.frame, self.view, held, scene.history.trends, scene.processes_of, user_name)
+        marked, opened = self.view.marked & self.listing.ids, self.view.opened & self.listing.ids
+        if (marked, opened) != (self.view.marked, self.view.opened):  # some have exited
+            self.view = replace(self.view, marked=marked, opened=opened)
         if not self._placed and self.listing.rows:
             self._placed = True
             self._put_cursor(0)
@@ -131,13 +160,15 @@ class GroupList(Drawn):
         return Line((*drawn.spans, Span(gap), thumb), drawn.ground)
 
     def _title(self, width: int) -> Line:
-        shown, total_ = len(self.listing.rows), self.listing.total
+        shown, total_ = sum(row.process is None for row in self.listing.rows), self.listing.total
         view = self.view
         counted = f"{shown} of {total_}" if view.filter else f"{total_}"
         left = line((" Groups ", "accent!"), (f" {counted} ", "dim"), ("  Plots ", "dim"), ("g", "key"), ground="panel")
         spans = [Span(f"sort {view.sort}{'▲' if view.reverse else '▼'}", "dim")]
         if self.hold_left:
             spans.insert(0, Span(f"order held {self.hold_left}  ", "warn"))
+        if view.marked:
+            spans.insert(0, Span(f"{len(view.marked)} marked (U clears)  ", "accent"))
         if view.filter:
             spans.insert(0, Span(f"filter {view.filter[:30]}  ", "accent"))
         right = Line((*spans, Span(" ")))
