@@ -14,9 +14,10 @@ from smoothtask.actuator.apply import Actuator
 from smoothtask.actuator.ledger import Ledger, LedgerError
 from smoothtask.actuator.resolve import Abilities
 from smoothtask.actuator.restore import restore
-from smoothtask.model.change import Acted, SchedAttr, Status
+from smoothtask.model.change import Acted, IoPrio, SchedAttr, Status
 from smoothtask.model.classes import DEFAULT_EFFECTS, ClassEffect, IoClass, PriorityClass
 from smoothtask.model.decision import Decision
+from smoothtask.model.owner import NOTHING_LEFT, Left, LeftTo
 
 IDLE, BACKGROUND, NORMAL, INTERACTIVE, CRITICAL = PriorityClass
 EFFECTS = {**DEFAULT_EFFECTS, CRITICAL: ClassEffect(-20, -20, IoClass.BEST_EFFORT, 1, 400_000, 300)}
@@ -331,3 +332,19 @@ def test_whatever_happens_restoring_gives_back_what_was(happenings: list[tuple[o
                 assert thread.sched == thread.original, thread
         assert set(rig.kernel.sessions.values()) <= {0}
         assert not rig.ledger.entries
+
+
+def test_what_is_left_to_others_is_put_back_and_taken_over_again(rig: Rig) -> None:
+    """Threads to one, sessions to another; the IO priority stays ours."""
+    thread = rig.kernel.spawn(10, "g")
+    rig.tick(decision("g", IDLE))
+    rig.hands.stand_back(LeftTo(Left(threads="another sets nice", autogroups="another sets sessions")))
+    acted = rig.tick(decision("g", IDLE))
+    assert (thread.sched, thread.ioprio) == (FRESH, IoPrio(3, 7))
+    assert rig.kernel.sessions == {10: 0}
+    assert "left to others: another sets nice; another sets sessions" in acted.reasons["g"]
+    rig.hands.stand_back(NOTHING_LEFT)
+    rig.tick(decision("g", IDLE))
+    assert (thread.sched.nice, rig.kernel.sessions) == (19, {10: 19})
+    rig.hands.undo_all()
+    assert (thread.sched, thread.ioprio, rig.kernel.sessions) == (FRESH, NO_IO, {10: 0})

@@ -47,11 +47,15 @@ class Rig:
     """One daemon's hands, on everything that runs."""
 
     def __init__(self, ledger: Path) -> None:
-        self.path = ledger
         self.machine = machine()
         self.tasks, self.source = open_tasks()
         self.world = World(read_identity, classify, sched.start_ticks)
         self._builder = GroupBuilder()
+        self.open(ledger)
+
+    def open(self, ledger: Path) -> None:
+        """Begin with another ledger, and hands that know of nothing."""
+        self.path = ledger
         self.ledger = Ledger.open(ledger, BOOT)
         self.hands = Actuator(
             self.machine,

@@ -1,14 +1,15 @@
 """The only writer: for each group the first mechanism that is effective there, ledger first, read back after."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import product
 
 from smoothtask.actuator.guard import leaks, lowered_codes
 from smoothtask.actuator.homes import Homes
 from smoothtask.actuator.knobs import Machine
 from smoothtask.actuator.ledger import Entry, Key, Ledger
 from smoothtask.actuator.mechanism import Mechanism, Tick, Wish
-from smoothtask.actuator.plan import CPU_ELSEWHERE, IO_ELSEWHERE, UNTOUCHED, code_of
+from smoothtask.actuator.plan import CPU_ELSEWHERE, IO_ELSEWHERE, SCHED_ELSEWHERE, UNTOUCHED, code_of
 from smoothtask.actuator.resolve import Abilities
 from smoothtask.actuator.restore import restore
 from smoothtask.actuator.scopes import ScopeMaker
@@ -23,7 +24,7 @@ from smoothtask.model.change import Acted, Knob, Outcome, Status
 from smoothtask.model.classes import ClassEffect, PriorityClass
 from smoothtask.model.decision import Decision
 from smoothtask.model.group import AppGroup
-from smoothtask.model.owner import LeftTo
+from smoothtask.model.owner import NOTHING_LEFT, Left, LeftTo
 from smoothtask.model.tasks import ProcKey, TaskTable
 
 LOOK_AGAIN_TICKS = 1000
@@ -58,6 +59,7 @@ class Actuator:
         self._places: dict[str, tuple[int, int, str | None]] = {}
         """Group → its root, when it was asked, and the task group that the scheduler weighs it in."""
         self._reasons: dict[str, str] = {}
+        self._left_to = NOTHING_LEFT
         self._words: tuple[int, dict[str, str]] = (-1, {})
         self._lowered = (-1, lowered_codes(()))
 
@@ -72,7 +74,9 @@ class Actuator:
     ) -> Acted:
         """Bring the system in line with *decisions*; *complete*: the table holds every task."""
         tick = Tick(table, row_groups, complete, now_ticks, [])
-        wishes = self._wishes(decisions, groups)
+        uids = {g.id: g.uid for g in groups}
+        others = {d.group: self._left_to.of(d.group, uids.get(d.group, 0)) for d in decisions} if self._left_to else {}
+        wishes = self._wishes(decisions, groups, others)
         outcomes: list[Outcome] = []
         left = wishes
         for rung in self._ladder:
@@ -81,19 +85,20 @@ class Actuator:
         self._ask_places(left, tick)
         on_sessions = {g: w for g, w in left.items() if self._autogroups and self._place_of(g) == "/"}
         outcomes += self._sessions.apply(on_sessions, tick)
-        wanted = {d.group: self._thread_code(d, left) for d in decisions}
+        wanted = {d.group: self._thread_code(d, left, others.get(d.group, Left())) for d in decisions}
         whys = {d.group: d.text for d in decisions}
         outcomes += self._threads.apply(wanted, self._codes, whys, tick)
         if complete:
             outcomes += self._guard(decisions, wanted, whys, tick)
             for rung in self._ladder:
                 outcomes += rung.read_back(tick)
-            self._explain(wishes, left)
+            self._explain(wishes, left, others)
         owned = self._threads.user_owned | self._units.user_owned
         return Acted(dict(self._described()), self._reasons, owned, tuple(tick.events), tuple(outcomes))
 
     def stand_back(self, left: LeftTo) -> None:
-        """What is left to other programs that set priorities."""
+        """What is left to other programs that set priorities; what is ours of it is put back at the next turn."""
+        self._left_to = left
 
     def forget(self, left: Iterable[ProcKey]) -> None:
         """Processes exited; what they held goes with the next complete pass."""
@@ -119,11 +124,13 @@ class Actuator:
 
     # --- the ladder --------------------------------------------------------------------------------------
 
-    def _wishes(self, decisions: Sequence[Decision], groups: Sequence[AppGroup]) -> dict[str, Wish]:
+    def _wishes(
+        self, decisions: Sequence[Decision], groups: Sequence[AppGroup], others: Mapping[str, Left]
+    ) -> dict[str, Wish]:
         """What is to be brought about, for every group that is not to be left as it is."""
         by_id = {g.id: g for g in groups}
         return {
-            d.group: Wish(by_id[d.group], d, self._effects[d.target])
+            d.group: left_over(Wish(by_id[d.group], d, self._effects[d.target]), others.get(d.group))
             for d in decisions
             if not d.protected and d.group in by_id and (d.target is not PriorityClass.NORMAL or d.limits)
         }
@@ -134,11 +141,13 @@ class Actuator:
         outcomes = rung.apply({g: w for g, w in wishes.items() if rung.effective(w) is not None}, tick)
         return {g: w for g, w in wishes.items() if rung.holds(g) is None}, outcomes
 
-    def _thread_code(self, decision: Decision, left: Mapping[str, Wish]) -> int:
+    def _thread_code(self, decision: Decision, left: Mapping[str, Wish], others: Left) -> int:
         """What the threads of a group shall be: less of it where a cgroup does the rest."""
         if decision.protected or decision.target is PriorityClass.NORMAL:
             return UNTOUCHED
         code = int(decision.target)
+        code |= SCHED_ELSEWHERE if others.threads else 0
+        code |= IO_ELSEWHERE if others.ionice else 0
         held = [r for r in self._ladder if r.holds(decision.group) is not None] if decision.group not in left else []
         if held:
             code |= CPU_ELSEWHERE
@@ -176,7 +185,7 @@ class Actuator:
 
     # --- words -------------------------------------------------------------------------------------------
 
-    def _explain(self, wishes: Mapping[str, Wish], left: Mapping[str, Wish]) -> None:
+    def _explain(self, wishes: Mapping[str, Wish], left: Mapping[str, Wish], others: Mapping[str, Left]) -> None:
         reasons: dict[str, str] = {}
         for group, wish in wishes.items():
             if group in left:
@@ -185,7 +194,9 @@ class Actuator:
             else:
                 why = next((r.effective(wish) or "" for r in self._ladder if r.holds(group)), "")
             missing = " · limits need a cgroup of its own" if wish.decision.limits and group in left else ""
-            reasons[group] = why + missing
+            theirs = [text for text in asdict(others.get(group, Left())).values() if text]
+            told = f" · left to others: {'; '.join(dict.fromkeys(theirs))}" if theirs else ""
+            reasons[group] = why + missing + told
         self._reasons = reasons
 
     def _described(self) -> dict[str, str]:
@@ -218,12 +229,27 @@ def thread_effects(effects: Mapping[PriorityClass, ClassEffect]) -> dict[int, Cl
     by_code: dict[int, ClassEffect] = {}
     for target, effect in effects.items():
         threads = replace(effect, autogroup_nice=None, cpu_weight=100, io_weight=100)
-        for cpu in (0, CPU_ELSEWHERE):
-            for io in (0, IO_ELSEWHERE):
-                only = replace(threads, nice=None) if cpu else threads
-                only = replace(only, io_class=None) if io else only
-                by_code[int(target) | cpu | io] = only if only.io_class is not None else replace(only, io_level=4)
+        for cpu, io, sched in product((0, CPU_ELSEWHERE), (0, IO_ELSEWHERE), (0, SCHED_ELSEWHERE)):
+            only = replace(threads, nice=None) if cpu or sched else threads
+            only = replace(only, slice_ns=None) if sched else only
+            only = replace(only, io_class=None) if io else only
+            only = only if only.io_class is not None else replace(only, io_level=4)
+            by_code[int(target) | cpu | io | sched] = only
     return by_code
+
+
+def left_over(wish: Wish, others: Left | None) -> Wish:
+    """What remains of *wish* beside what is left to other programs (pure); threads are seen to by their code."""
+    if not others:
+        return wish
+    effect, limits = wish.effect, wish.decision.limits
+    if others.autogroups:
+        effect = replace(effect, autogroup_nice=None)
+    if others.units_cpu:
+        effect, limits = replace(effect, cpu_weight=100), replace(limits, cpu_pct=None, cpu_idle=False)
+    if others.units_io:
+        effect, limits = replace(effect, io_weight=100), replace(limits, io_read_bps=None, io_write_bps=None)
+    return Wish(wish.group, replace(wish.decision, limits=limits), effect)
 
 
 def _key_of(outcome: Outcome) -> Key:

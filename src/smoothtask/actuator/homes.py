@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from smoothtask.actuator.knobs import Machine
-from smoothtask.actuator.ledger import Entry
+from smoothtask.actuator.ledger import DEFAULT_WEIGHT, Entry
 from smoothtask.actuator.mechanism import Tick, Wish
 from smoothtask.actuator.units import AGAIN_TICKS, in_words
 from smoothtask.actuator.writer import Step, Writer
@@ -75,6 +75,8 @@ class Homes:
 
     def effective(self, wish: Wish) -> str | None:
         """See `Mechanism`."""
+        if wish.effect.cpu_weight == DEFAULT_WEIGHT and not wish.decision.limits:
+            return None  # there is nothing to weigh
         if wish.decision.target > PriorityClass.BACKGROUND or wish.group.id in self._refused:
             return None
         home = self._homes.get(wish.group.id)
@@ -139,7 +141,7 @@ class Homes:
 
     def _adjust(self, group: str, home: _Home, wish: Wish, tick: Tick) -> None:
         values = self._maker.values(wish, home.target)
-        if values == home.values or not home.seen:
+        if values == home.values or self._machine.cgroups.cgroup_id(home.target.cgroup) is None:
             return
         try:
             self._maker.weigh(home.target, values)

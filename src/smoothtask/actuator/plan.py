@@ -16,8 +16,8 @@ from smoothtask.model.tasks import Array, TaskTable
 
 UNTOUCHED = -1
 """In place of a class: whatever is ours there is put back, nothing else is looked at."""
-CPU_ELSEWHERE, IO_ELSEWHERE = 8, 16
-"""Added to a class where a cgroup brings that part of it about."""
+CPU_ELSEWHERE, IO_ELSEWHERE, SCHED_ELSEWHERE = 8, 16, 32
+"""Added to a class where a cgroup brings that part of it about, or it is left to another program."""
 _CLASS = 7
 UNKNOWN = -2
 """In place of a class: the process is in no group yet; it is not looked at."""
