@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the tests that need a machine of their own: tests/vm with systemd, then tests/vm/bare without.
 #
+# The slow ones are left out: `make test-vm VM_ARGS="tests/vm/test_killed.py -s"` kills 200 times, in minutes.
 # With arguments pytest gets these in the place of the first, and the second is left out. Where there can be no VM,
 # it says why and is content.
 set -eu
@@ -25,6 +26,6 @@ pytest=".venv/bin/python -m pytest -p no:cacheprovider"
 if [ $# -gt 0 ]; then
     vm -- $pytest "$@"
 else
-    vm -- $pytest tests/vm
+    vm -- $pytest tests/vm -m "not slow"
     vm --bare -- $pytest tests/vm/bare
 fi

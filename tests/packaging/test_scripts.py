@@ -130,7 +130,8 @@ def test_run_needs_no_sudo_for_root(tree: Path) -> None:
 
 
 VM = 'case "$*" in "tools/vm "*) echo "$*" >>"$TREE/booted"; exit $STATUS ;; esac'
-BOOTS = ["tools/vm -- .venv/bin/python -m pytest -p no:cacheprovider tests/vm"]
+BOOT = "tools/vm -- .venv/bin/python -m pytest -p no:cacheprovider"
+BOOTS = [f"{BOOT} tests/vm -m not slow"]
 BARE = ["tools/vm --bare -- .venv/bin/python -m pytest -p no:cacheprovider tests/vm/bare"]
 
 
@@ -148,7 +149,7 @@ def test_tests_in_the_vm_fail_when_they_fail_but_not_for_lack_of_a_vm(
 def test_some_tests_in_the_vm_take_one_boot(tree: Path) -> None:
     program(tree, "python", VM, ".venv/bin")
     assert run(tree, "test-vm.sh", "tests/vm/test_kernel.py", "-x", STATUS="0").returncode == 0
-    assert (tree / "booted").read_text() == BOOTS[0] + "/test_kernel.py -x\n"
+    assert (tree / "booted").read_text() == f"{BOOT} tests/vm/test_kernel.py -x\n"
 
 
 @pytest.mark.parametrize("apt_status", [0, 1])

@@ -1,6 +1,7 @@
 """Puts back what the ledger says is ours: on exit, after a crash, by `smoothtask restore`. Idempotent."""
 
 import os
+import time
 from collections.abc import Iterable
 from itertools import chain
 
@@ -13,6 +14,9 @@ from smoothtask.model.change import Change, ControllersTarget, HomeTarget, Knob,
 
 _ORDER = (Knob.HOME, Knob.UNIT, Knob.AUTOGROUP, Knob.SCHED, Knob.IOPRIO, Knob.CONTROLLERS)
 """Cgroups are emptied before the controllers that they need are turned off."""
+YOUNG_TICKS = 1000
+SCOPE_LIMIT_S = 3.0
+TICK_NS = 10_000_000
 
 
 def restore(ledger: Ledger, machine: Machine, proc_root: str = "/proc") -> tuple[Outcome, ...]:
@@ -46,6 +50,8 @@ def _put_back(entry: Entry, machine: Machine, proc_root: str) -> Outcome:
     try:
         if entry.knob is Knob.AUTOGROUP:
             return _put_back_session(entry, change, machine, proc_root)
+        if isinstance(entry.target, HomeTarget) and entry.target.unit:
+            _await_scope(entry, entry.target, machine)
         if not same(machine, entry.target):
             return Outcome(change, Status.GONE)
         now = read(machine, entry.knob, entry.target)
@@ -63,6 +69,16 @@ def _put_back(entry: Entry, machine: Machine, proc_root: str) -> Outcome:
     except (OSError, ValueError, ManagerError) as error:
         return Outcome(change, Status.FAILED, f"{_what(entry)}: {error}")
     return Outcome(change, Status.APPLIED)
+
+
+def _await_scope(entry: Entry, target: HomeTarget, machine: Machine) -> None:
+    """A scope that was asked for a moment ago may be on its way: whoever asked was killed meanwhile."""
+    deadline_s = time.monotonic() + SCOPE_LIMIT_S
+    while not machine.cgroups.pids(target.cgroup):
+        age_ticks = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // TICK_NS - entry.at_ticks
+        if not 0 <= age_ticks <= YOUNG_TICKS or time.monotonic() > deadline_s:
+            return
+        time.sleep(0.05)
 
 
 def _what(entry: Entry) -> str:
