@@ -100,6 +100,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("label_moment", "L", "label this moment: laggy or fine", TEACH),
     Action("pause", "a", "pause: undo every change and apply nothing; again: go on", TEACH, "Pause"),
     Action("plots", "g,tab", "plots of pressure and latency; again: back", APP, "Plots"),
+    Action("history", "H", "history: recorded moments as they were; label them there", APP, "History"),
     Action("copy", "y", "copy its reasons to the clipboard (OSC 52)", ACT),
     Action("next_theme", "f2", "next theme: dark, light, high contrast", APP),
     Action("command_palette", "colon,ctrl+p", "command palette", APP),

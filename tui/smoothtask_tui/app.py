@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from textual import events
@@ -38,10 +39,16 @@ class Dashboard(App[int]):
     NOTIFICATION_TIMEOUT = 6.0
 
     def __init__(
-        self, client: EngineClient, observe_reason: str = "", driver_class: type[Driver] | None = None
+        self,
+        client: EngineClient,
+        observe_reason: str = "",
+        driver_class: type[Driver] | None = None,
+        log_path: Path | None = None,
     ) -> None:
         super().__init__(driver_class)
         self.client = client
+        self.log_path = log_path
+        """The snapshot log; None: where the configuration says, looked up when the history is opened."""
         self.scene = Scene(description=client.description, observe_reason=observe_reason)
         self.main = GroupsScreen(self.scene)
         self.failure = ""
@@ -174,6 +181,15 @@ class Dashboard(App[int]):
     def action_plots(self) -> None:
         """Show the plots."""
         self.push_screen(ResponsivenessScreen(self.scene))
+
+    def action_history(self) -> None:
+        """Show what was recorded."""
+        # The reader's parts cost memory that most sessions never need.
+        from smoothtask.config.paths import find_paths  # noqa: PLC0415
+        from smoothtask_tui.recorded import find_log  # noqa: PLC0415
+        from smoothtask_tui.screens.history import HistoryScreen  # noqa: PLC0415
+
+        self.push_screen(HistoryScreen(self.log_path or find_log(find_paths())))
 
     def action_help(self) -> None:
         """Show the help."""

@@ -30,8 +30,10 @@ class GroupList(Drawn):
 
     can_focus = True
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str, alone: bool = False) -> None:  # noqa: A002 - Textual's name
+        """*alone*: on a screen from which no other is named."""
         super().__init__(id=id)
+        self.alone = alone
         self.view = View()
         self.listing = Listing()
         self.cursor: str | None = None
@@ -163,7 +165,8 @@ class GroupList(Drawn):
         shown, total_ = sum(row.process is None for row in self.listing.rows), self.listing.total
         view = self.view
         counted = f"{shown} of {total_}" if view.filter else f"{total_}"
-        left = line((" Groups ", "accent!"), (f" {counted} ", "dim"), ("  Plots ", "dim"), ("g", "key"), ground="panel")
+        others = () if self.alone else (("  Plots ", "dim"), ("g", "key"), ("  History ", "dim"), ("H", "key"))
+        left = line((" Groups ", "accent!"), (f" {counted} ", "dim"), *others, ground="panel")
         spans = [Span(f"sort {view.sort}{'▲' if view.reverse else '▼'}", "dim")]
         if self.hold_left:
             spans.insert(0, Span(f"order held {self.hold_left}  ", "warn"))
