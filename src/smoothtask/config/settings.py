@@ -110,6 +110,8 @@ class ClassSettings(Section):
     """Milliseconds of the scheduler's time slice, honoured since Linux 6.12."""
     cpu_weight: int = Field(default=100, ge=1, le=10_000)
     """cpu.weight of a cgroup of its own (cgroups(7))."""
+    io_weight: int = Field(default=100, ge=1, le=10_000)
+    """io.weight of the same, for disks that BFQ or io.cost schedules (cgroups(7))."""
 
     def effect(self) -> ClassEffect:
         """The same in the kernel's units."""
@@ -120,6 +122,7 @@ class ClassSettings(Section):
             io_level=self.io_level,
             slice_ns=None if self.slice_ms is None else round(self.slice_ms * NS_PER_MS),
             cpu_weight=self.cpu_weight,
+            io_weight=self.io_weight,
         )
 
 
@@ -134,6 +137,7 @@ def _default(target: PriorityClass) -> ClassSettings:
             "io_level": effect.io_level,
             "slice_ms": None if effect.slice_ns is None else effect.slice_ns / NS_PER_MS,
             "cpu_weight": effect.cpu_weight,
+            "io_weight": effect.io_weight,
         }
     )
 
@@ -173,10 +177,10 @@ class Classes(Section):
                     f"expected autogroup_nice ≥ {higher.autogroup_nice or 0}, that of {name} above it, "
                     f"got {value.autogroup_nice or 0}"
                 )
-            if higher.cpu_weight < value.cpu_weight:
-                raise ValueError(
-                    f"expected cpu_weight ≤ {higher.cpu_weight}, that of {name} above it, got {value.cpu_weight}"
-                )
+            for weight in ("cpu_weight", "io_weight"):
+                bound, given = getattr(higher, weight), getattr(value, weight)
+                if bound < given:
+                    raise ValueError(f"expected {weight} ≤ {bound}, that of {name} above it, got {given}")
         return value
 
 
