@@ -102,6 +102,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("plots", "g,tab", "plots of pressure and latency; again: back", APP, "Plots"),
     Action("history", "H", "history: recorded moments as they were; label them there", APP, "History"),
     Action("copy", "y", "copy its reasons to the clipboard (OSC 52)", ACT),
+    Action("columns", "C,S", "choose columns and their order", APP),
     Action("next_theme", "f2", "next theme: dark, light, high contrast", APP),
     Action("command_palette", "colon,ctrl+p", "command palette", APP),
     Action("leave", "escape", "leave a menu, clear the filter", LOOK),

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
+from smoothtask.config.paths import UnsafeDirectoryError, find_paths
 from smoothtask.model.client import EngineClient
 from smoothtask.model.command import Command, Explain, Reply
 from smoothtask.model.frame import ProcessFrame
@@ -22,7 +24,10 @@ from smoothtask_tui.actions import ACTIONS, APP, LOOK, bindings
 from smoothtask_tui.feed import Mailbox
 from smoothtask_tui.messages import FrameWaiting, LinkChanged, Ordered, Replied
 from smoothtask_tui.palette import DARK, PALETTES
+from smoothtask_tui.prefs import Prefs
+from smoothtask_tui.remembered import read_prefs, write_prefs
 from smoothtask_tui.scene import Scene
+from smoothtask_tui.screens.columns import ColumnsScreen
 from smoothtask_tui.screens.help import HelpScreen
 from smoothtask_tui.screens.ordering import GroupsScreen
 from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
@@ -44,6 +49,7 @@ class Dashboard(App[int]):
         observe_reason: str = "",
         driver_class: type[Driver] | None = None,
         log_path: Path | None = None,
+        prefs_path: Path | None = None,
     ) -> None:
         super().__init__(driver_class)
         self.client = client
@@ -58,7 +64,10 @@ class Dashboard(App[int]):
         self._orders: asyncio.Queue[Command] = asyncio.Queue()
         for palette in PALETTES.values():
             self.register_theme(palette.theme)
-        self.theme = DARK.name
+        self._prefs_path = prefs_path
+        self._prefs = read_prefs(prefs_path) if prefs_path is not None else Prefs()
+        self.theme = self._prefs.theme if self._prefs.theme in PALETTES else DARK.name
+        self.main.groups.view = self._prefs.view(self.main.groups.view)
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -85,6 +94,18 @@ class Dashboard(App[int]):
         """The same for an app that is driven by a test."""
         self.client.close()
 
+    def remember(self) -> None:
+        """Keep theme, sort and columns for the next start, when one of them has changed."""
+        view = self.main.groups.view
+        now = Prefs(self.theme if self.theme in PALETTES else "", view.sort, view.reverse, view.columns)
+        if self._prefs_path is None or now == self._prefs:
+            return
+        self._prefs = now
+        try:
+            write_prefs(self._prefs_path, now)
+        except (OSError, UnsafeDirectoryError) as error:
+            self.notify(f"not remembered: {error}", severity="warning", markup=False)
+
     def _turn(self) -> None:
         def say(sentence: str) -> None:
             self.post_message(LinkChanged(sentence))
@@ -100,6 +121,7 @@ class Dashboard(App[int]):
         """Begin to end: the engine restores what it changed, then its worker is done, then the app."""
         if not self.closing:
             self.closing = True
+            self.remember()
             self.main.status.say("ending: what was changed is being undone …")
             self.run_worker(self.client.close, name="close", thread=True, exit_on_error=False)
 
@@ -182,10 +204,16 @@ class Dashboard(App[int]):
         """Show the plots."""
         self.push_screen(ResponsivenessScreen(self.scene))
 
+    def action_columns(self) -> None:
+        """Choose columns."""
+        self.push_screen(ColumnsScreen(self.main.groups.view.columns, self._choose_columns), lambda _: self.remember())
+
+    def _choose_columns(self, columns: tuple[str, ...]) -> None:
+        self.main.groups.view = replace(self.main.groups.view, columns=columns)
+
     def action_history(self) -> None:
         """Show what was recorded."""
         # The reader's parts cost memory that most sessions never need.
-        from smoothtask.config.paths import find_paths  # noqa: PLC0415
         from smoothtask_tui.recorded import find_log  # noqa: PLC0415
         from smoothtask_tui.screens.history import HistoryScreen  # noqa: PLC0415
 
@@ -200,6 +228,7 @@ class Dashboard(App[int]):
         names = list(PALETTES)
         self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
         self.main.status.say(f"theme {self.theme}")
+        self.remember()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette offers what the keys do, and the key to remember."""
@@ -219,7 +248,8 @@ class Dashboard(App[int]):
 
 def run_dashboard(client: EngineClient, *, observe_reason: str = "") -> int:
     """Show the dashboard until the person quits; the exit status: 1 when the engine failed."""
-    app = Dashboard(client, observe_reason, driver_class=TerminalDriver)
+    prefs = find_paths().state_dir / "dashboard.json"
+    app = Dashboard(client, observe_reason, driver_class=TerminalDriver, prefs_path=prefs)
     app.run()
     if app.failure:
         print(app.failure, file=sys.stderr)

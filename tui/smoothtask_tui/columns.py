@@ -1,6 +1,6 @@
 """Rows → lines: which columns fit, and what stands in them (pure)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from smoothtask.model.frame import Mark
@@ -96,6 +96,10 @@ def _mechanism(row: Row, width: int) -> Span:
     return Span(fmt.fit(row.mechanism, width), "faint" if quiet else "text")
 
 
+def _type(row: Row, width: int) -> Span:
+    return Span(fmt.fit("" if row.process is not None else row.type, width), "dim")
+
+
 def _trend(row: Row, width: int) -> Span:
     values = newest(row.trend, width)
     return Span(graph.spark(values, max(0.05, 1.15 * max(row.trend, default=0.0))), f"class{int(row.target)}")
@@ -106,6 +110,8 @@ MECHANISM = Column("IN EFFECT", 24, _mechanism)
 NAME_COMFORT = 22
 """Cells of names at which the mechanism gets what is left over."""
 
+ASKED_FOR = 99
+"""Rank of a column that is shown only to those who choose it."""
 # The order on the screen; the number says how early a column gets its place when there is too little.
 _COLUMNS: tuple[tuple[int, Column], ...] = (
     (0, NAME),
@@ -120,17 +126,32 @@ _COLUMNS: tuple[tuple[int, Column], ...] = (
     (9, Column("FOR", 5, _time, right=True, sort=SortKey.TIME)),
     (10, MECHANISM),
     (7, Column("TREND", 8, _trend)),
+    (ASKED_FOR, Column("TYPE", 12, _type)),
 )
+TITLES = tuple(c.title for _, c in _COLUMNS)
+"""What can be chosen."""
+AUTOMATIC = tuple(c.title for rank, c in _COLUMNS if rank != ASKED_FOR)
+"""What is shown where there is room and nothing was chosen."""
 
 Layout = tuple[tuple[Column, int], ...]
 """Columns from left to right, each with its width in cells."""
 
 
-def layout(width: int) -> Layout:
-    """The columns that fit into *width* cells; the name and the mechanism share what is left over."""
+def layout(width: int, titles: Sequence[str] = ()) -> Layout:
+    """The columns that fit into *width* cells; the name and the mechanism share what is left over.
+
+    *titles*: what a person chose, from left to right: the last ones give way. The name is always there.
+    """
     free = width - 1  # one cell is the cursor's
     chosen: list[Column] = []
-    for _, column in sorted(_COLUMNS, key=lambda c: c[0]):
+    by_title = {c.title: c for _, c in _COLUMNS}
+    listed = [by_title[t] for t in titles] or [c for _, c in _COLUMNS]
+    if NAME not in listed:
+        listed.insert(0, NAME)
+    wanted = sorted(_COLUMNS, key=lambda c: c[0]) if not titles else [(0, NAME), *((1, c) for c in listed)]
+    for rank, column in wanted:
+        if column in chosen or rank == ASKED_FOR:
+            continue
         if column.width + 1 <= free or column is NAME:
             chosen.append(column)
             free -= column.width + 1
@@ -140,7 +161,7 @@ def layout(width: int) -> Layout:
     for_name = min(free, NAME_COMFORT - NAME.width) if MECHANISM in chosen else free
     for_mechanism = free - for_name
     more = {NAME: for_name, MECHANISM: for_mechanism}
-    return tuple((c, c.width + more.get(c, 0)) for _, c in _COLUMNS if c in chosen)
+    return tuple((c, c.width + more.get(c, 0)) for c in listed if c in chosen)
 
 
 def heading(columns: Layout, view: View) -> Line:

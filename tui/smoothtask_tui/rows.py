@@ -62,6 +62,8 @@ class View:
     """Groups whose processes are shown."""
     marked: frozenset[str] = frozenset()
     """Groups that the next order is about, all of them at once; none: the one under the cursor."""
+    columns: tuple[str, ...] = ()
+    """Titles of the columns from left to right; empty: as many as fit."""
 
 
 @dataclass(frozen=True, slots=True)

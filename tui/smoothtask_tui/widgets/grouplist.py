@@ -142,7 +142,7 @@ class GroupList(Drawn):
             self._place = at
             self._top = min(self._top, at) if at < self._top else max(self._top, at - room + 1)
         self._top = max(0, min(self._top, len(rows) - room))
-        columns = layout(width - 1)
+        columns = layout(width - 1, self.view.columns)
         lines = [self._title(width), heading(columns, self.view)]
         for i, row in enumerate(rows[self._top : self._top + room]):
             drawn = row_line(row, columns, cursor=row.id == self.cursor)
@@ -194,7 +194,7 @@ class GroupList(Drawn):
     def on_click(self, event: events.Click) -> None:
         """A title sorts, a row gets the cursor, a double click opens it."""
         if event.y == HEAD_LINES - 1:
-            column = column_at(layout(self.size.width - 1), event.x)
+            column = column_at(layout(self.size.width - 1, self.view.columns), event.x)
             if column is not None and column.sort is not None:
                 self.post_message(HeadingClicked(column.sort))
         elif event.y >= HEAD_LINES and self._top + event.y - HEAD_LINES < len(self.listing.rows):
