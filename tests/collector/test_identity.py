@@ -63,6 +63,9 @@ def wait_for(condition: Callable[[], object]) -> None:
 def running(*args: str | bytes, **options: object) -> Iterator[subprocess.Popen[bytes]]:
     """A program that waits on its standard input, until the block ends."""
     program = subprocess.Popen(list(args), stdin=subprocess.PIPE, **options)  # type: ignore[call-overload]
+    # Popen returns as soon as the pipe closes on exec, which is a moment before the new command line is there.
+    while not Path(f"/proc/{program.pid}/cmdline").read_bytes():
+        time.sleep(0.001)
     try:
         wait_for(lambda: identity_of(program.pid).exe != identity_of(os.getpid()).exe)
         yield program
