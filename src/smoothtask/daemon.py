@@ -8,7 +8,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from smoothtask import __version__
@@ -33,11 +33,11 @@ from smoothtask.control.server import ControlServer
 from smoothtask.engine.commands import Commands
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.loop import Loop, Wakers
+from smoothtask.engine.others import Eyes, Others
 from smoothtask.engine.people import Labels, People
 from smoothtask.engine.scoping import Scoping
 from smoothtask.engine.ticker import TickSettings
 from smoothtask.engine.world import World
-from smoothtask.grouper import Placed
 from smoothtask.kernel import cgroup2, owners, sched
 from smoothtask.kernel.disks import read_disks
 from smoothtask.kernel.netlink import EventsUnavailable, ProcEvents, Subscription
@@ -53,14 +53,11 @@ from smoothtask.model.group import Classification, ProcessType, RuleSource
 from smoothtask.model.identity import Identity
 from smoothtask.model.owner import Owner, OwnerKind
 from smoothtask.model.scope import Scope, ScopeError
-from smoothtask.policy import standback
 from smoothtask.policy.parameters import ContentionLimits, Hysteresis, PolicyParameters
 from smoothtask.store.log import SnapshotLog
 from smoothtask.store.pins import load_pins, save_pins
 from smoothtask.store.retention import Retention
 
-OWNERS_EVERY_S = 10.0
-"""How often other programs that set priorities are looked for."""
 RULES_EVERY_S = 10.0
 """How often the rule files are looked at for changes."""
 DESCRIPTORS = 16384
@@ -100,68 +97,6 @@ class _Rules:
             return _OURSELVES
         return self.loaded.rules.classify(identity, ancestors)
 
-
-@dataclass(slots=True)
-class _Owners:
-    """Who else sets priorities, looked for every 10 s; what is left to them goes to the actuator when it changes."""
-
-    engine: Engine
-    hands: Actuator | DryRun
-    paths: Paths
-    _found: tuple[Owner, ...] = ()
-    _among: tuple[Owner, ...] = ()
-    """Those among the processes of world version `_version`."""
-    _version: int = -1
-    _looked_at_s: float = float("-inf")
-
-    def look(self, now_s: float) -> None:
-        """Look, unless that was done a moment ago."""
-        if now_s - self._looked_at_s < OWNERS_EVERY_S:
-            return
-        self._looked_at_s = now_s
-        found = self._find()
-        self.engine.sources["owners"] = standback.summary(found)
-        if found == self._found:
-            return
-        for text in standback.news(self._found, found):
-            self.engine.say("system", text)
-        self._found = found
-        self.hands.stand_back(standback.left_to(found))
-
-    def _find(self) -> tuple[Owner, ...]:
-        world = self.engine.world
-        if world.version != self._version:
-            self._version = world.version
-            self._among = tuple(o for p in world.living() if (o := owners.recognise(p.identity)) is not None)
-        found = owners.complete(self._among)
-        return (
-            *(replace(o, groups=self._games(o.uid)) if o.kind is OwnerKind.GAMEMODE else o for o in found),
-            *self._other_daemons(),
-        )
-
-    def _games(self, uid: int) -> tuple[str, ...]:
-        """The groups of a user's games that use GameMode."""
-        world = self.engine.world
-        games = (p for p in world.living() if p.identity.uid == uid and _may_be_a_game(p))
-        return tuple(sorted({world.group_of(p) for p in games if owners.uses_gamemode(p.identity.key.pid)}))
-
-    def _other_daemons(self) -> tuple[Owner, ...]:
-        """Daemons that manage some of what we look at: one that acts would not have started beside them."""
-        if os.geteuid() != 0:
-            return ()
-        others = (h for h in holders(self.paths.held) if h.alive and h.pid != os.getpid())
-        return tuple(
-            Owner(OwnerKind.SMOOTHTASK, "another SmoothTask", 0, h.pid, str(h.scope))
-            for h in others
-            if h.scope.overlaps(self.paths.scope)
-        )
-
-
-def _may_be_a_game(placed: Placed) -> bool:
-    return placed.classification.type == "game" or not _GAME_VARIABLES.isdisjoint(dict(placed.identity.environ))
-
-
-_GAME_VARIABLES = frozenset({"SteamAppId", "SteamGameId", "GAMEMODERUNEXEC", "LUTRIS_GAME_UUID", "HEROIC_APP_NAME"})
 
 _OURSELVES = Classification(
     app="smoothtask",
@@ -243,20 +178,20 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         parameters=_parameters(settings),
         behaviour_limits=BehaviourLimits(**settings.behaviour.model_dump()),
         scoping=scoping,
+        look_at_others=Others(_eyes(paths), hands.stand_back, sources).look,
         mode=Mode.DRY_RUN if reason else Mode.RULES_ONLY,
         mode_reason=reason,
         sources=sources,
         read_rss_bytes=_rss_bytes,
     )
     events = _events(subscription, sources, opened)
-    others = _Owners(engine, hands, paths)
     for text in said:
         engine.say("system", text)
     wakers = Wakers(
         events=events,
         psi_fds=tuple(triggers.filenos.values()),
         start_ticks=sched.start_ticks,
-        beat=lambda: _beat(engine, rules, said, others),
+        beat=lambda: _beat(engine, rules, said),
     )
     reload = _reloader(engine, rules, paths)
     loop = Loop(engine, Commands(engine, reload, can_apply=not reason), wakers, _tick_settings(settings))
@@ -393,6 +328,22 @@ def _hands(settings: Settings, paths: Paths, opened: _Open, said: list[str]) -> 
     return Actuator(machine, ledger, effects(settings), abilities, autogroups=autogroups, disks=read_disks)
 
 
+def _eyes(paths: Paths) -> Eyes:
+    """How other programs that set priorities are seen on this machine."""
+
+    def daemons() -> tuple[Owner, ...]:
+        """Those that manage some of what we look at: one that acts would not have started beside them."""
+        if os.geteuid() != 0:
+            return ()
+        return tuple(
+            Owner(OwnerKind.SMOOTHTASK, "another SmoothTask", 0, h.pid, str(h.scope))
+            for h in holders(paths.held)
+            if h.alive and h.pid != os.getpid() and h.scope.overlaps(paths.scope)
+        )
+
+    return Eyes(owners.recognise, owners.complete, owners.uses_gamemode, daemons)
+
+
 def rule_files(settings: Settings, paths: Paths) -> RuleFiles:
     """Where rules are read from with these settings."""
     prior = Path(settings.rules.ananicy) if settings.rules.ananicy else None
@@ -527,10 +478,9 @@ def _reloader(engine: Engine, rules: _Rules, paths: Paths) -> Callable[[], Reply
     return reload
 
 
-def _beat(engine: Engine, rules: _Rules, said: list[str], others: _Owners) -> None:
-    """Once a tick: watchdog, other owners, rule files, messages of the log."""
+def _beat(engine: Engine, rules: _Rules, said: list[str]) -> None:
+    """Once a tick: watchdog, rule files, messages of the log."""
     _notify(message(watchdog=True))
-    others.look(time.monotonic())
     while len(said) > 0:
         engine.say("system", said.pop(0))
     if rules.changed(time.monotonic()):

@@ -10,6 +10,8 @@ from smoothtask.cli import doctor, main
 from smoothtask.cli.doctor import Finding, State
 from smoothtask.config.paths import Paths
 
+OWNER = "sets priorities, too"
+
 
 def examine(root: Path) -> dict[str, Finding]:
     paths = Paths(root / "run/x", root / "state/not/there/yet", root / "config.yaml")
@@ -40,7 +42,7 @@ def test_an_empty_machine_lacks_everything_and_says_what_that_costs(tmp_path: Pa
         assert found[name].state is State.ABSENT
         assert found[name].without
     assert found["configuration"].state is State.WORKS
-    assert "another priority daemon" not in found
+    assert OWNER not in found
 
 
 def test_a_machine_that_has_it_all(tmp_path: Path) -> None:
@@ -54,7 +56,6 @@ def test_a_machine_that_has_it_all(tmp_path: Path) -> None:
         sys__block__sda__queue__scheduler="none mq-deadline [bfq]\n",
         sys__block__nvme0n1__queue__scheduler="[none] mq-deadline\n",
         sys__block__loop0__queue__scheduler="[none]\n",
-        proc__812__comm="ananicy-cpp\n",
         sys__kernel__sched_ext__state="enabled\n",
         sys__kernel__sched_ext__root__ops="lavd\n",
         proc__pressure__cpu="some avg10=0.00\n",
@@ -82,8 +83,34 @@ def test_a_machine_that_has_it_all(tmp_path: Path) -> None:
         assert found[name].state is State.WORKS, found[name]
     assert found["IO priorities on nvme0n1"].state is State.ABSENT
     assert "IO priorities on loop0" not in found
-    assert "ananicy-cpp runs (pid 812)" in found["another priority daemon"].detail
-    assert "lavd" in found["sched_ext scheduler"].detail
+    assert "lavd" in found[OWNER].detail
+
+
+def process(root: Path, pid: int, exe: str, uid: int = 0) -> None:
+    """As much of /proc/PID as tells what runs."""
+    name = exe.rpartition("/")[2]
+    folder = root / "proc" / str(pid)
+    write(folder, status=f"Name:\t{name[:15]}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\nNSpid:\t{pid}\n")
+    write(folder, cmdline=f"{exe}\0start\0", cgroup="0::/system.slice/x.service\n", comm=name)
+    (folder / "exe").symlink_to(exe)
+
+
+def test_every_owner_is_told_with_what_is_left_and_what_to_do(tmp_path: Path) -> None:
+    """By the file that runs and its owner: a name, or a user's copy, is nobody."""
+    process(tmp_path, 812, "/usr/bin/ananicy-cpp")
+    process(tmp_path, 813, "/usr/bin/system76-scheduler")
+    process(tmp_path, 814, "/usr/bin/gamemoded", uid=1000)
+    process(tmp_path, 815, "/home/x/ananicy-rs", uid=1000)
+    paths = Paths(tmp_path / "run/x", tmp_path / "state", tmp_path / "config.yaml")
+    notes = [f for f in doctor.examine(paths, tmp_path) if f.name == OWNER]
+    assert [f.detail.partition(": ")[0] for f in notes] == [
+        "ananicy-cpp, pid 812",
+        "gamemoded of uid 1000, pid 814",
+        "system76-scheduler, pid 813",
+    ]
+    said = "\n".join(doctor.lines(notes))
+    assert "ananicy-cpp, pid 812: left to it: nice, policy and IO priority of threads; weights of units" in said
+    assert "to do: run one of the two: `systemctl disable --now ananicy-cpp` gives threads back" in said
 
 
 def test_missing_controllers_are_named(tmp_path: Path) -> None:

@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 
 from scenery import identity
-from smoothtask.kernel.owners import parse_profile, parse_sched_ext, read_processes, read_sched_ext, recognise
+from smoothtask.kernel.owners import (
+    parse_profile,
+    parse_sched_ext,
+    read_processes,
+    read_sched_ext,
+    recognise,
+    uses_gamemode,
+)
 from smoothtask.model.owner import Owner, OwnerKind
+from smoothtask.model.tasks import ProcKey
 
 
 def test_a_name_alone_proves_nothing() -> None:
@@ -36,6 +44,20 @@ def test_profiles_of_tuned() -> None:
     assert parse_profile("[main]\ninclude=base, more\n[scheduler]\ngroup.x=0:f:10:*:^x\n") == (True, ("base", "more"))
     assert parse_profile("[scheduler]\nsched_wakeup_granularity_ns=1\n") == (False, ())
     assert parse_profile("]broken") == (False, ())
+
+
+def test_gamemode_counts_for_the_process_that_was_meant(tmp_path: Path) -> None:
+    """By the library it has loaded, whatever version; a pid that was given again is not it."""
+    folder = tmp_path / "7"
+    folder.mkdir()
+    (folder / "stat").write_text(f"7 (g) S {' '.join(['0'] * 18)} 700 0\n")
+    line = "7f00-7f01 r-xp 00000000 08:01 12 /usr/lib/libgamemode"
+    for text, uses in ((f"{line}auto.so.0.0.0\n", True), (f"{line}.so.0 (deleted)\n", True), (f"{line}.txt\n", False)):
+        (folder / "maps").write_text(text)
+        assert uses_gamemode(ProcKey(7, 700), str(tmp_path)) is uses
+    (folder / "maps").write_text(f"{line}.so.0\n")
+    assert not uses_gamemode(ProcKey(7, 701), str(tmp_path))
+    assert not uses_gamemode(ProcKey(8, 700), str(tmp_path))
 
 
 @pytest.mark.root

@@ -18,10 +18,10 @@ from smoothtask.config.held import holders
 from smoothtask.config.located import ConfigError
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import load_settings
+from smoothtask.kernel import owners
 from smoothtask.model.text import sanitise
+from smoothtask.policy import standback
 
-OTHER_DAEMONS = ("ananicy", "ananicy-cpp", "gamemoded", "system76-schedu", "uresourced")
-"""By comm, which the kernel cuts to 15 bytes."""
 LOW_SPACE_BYTES = 200 * 1024 * 1024
 CONNECTOR = "exec and exit events"
 
@@ -89,7 +89,7 @@ def examine(paths: Paths, root: Path = Path("/")) -> list[Finding]:
         *findings,
         *_pressure(machine),
         *_disks(machine),
-        *_other_daemons(machine),
+        *_other_owners(machine),
         *_scopes(paths),
         *_places(paths),
     ]
@@ -102,7 +102,7 @@ def lines(findings: list[Finding]) -> list[str]:
         said.append(f"{f.state:<8} {f.name}: {sanitise(f.detail, 400)}")
         if f.state in {State.ABSENT, State.REFUSED} and f.without:
             said.append(f"{'':9}without it: {f.without}")
-        if f.state not in {State.WORKS, State.NOTE} and f.remedy:
+        if f.state is not State.WORKS and f.remedy:
             said.append(f"{'':9}to do: {f.remedy}")
     return said
 
@@ -322,20 +322,12 @@ def _disks(m: Machine) -> Iterator[Finding]:
             )
 
 
-def _other_daemons(m: Machine) -> Iterator[Finding]:
-    found = {}
-    for file in _glob(m.root, "proc/[0-9]*/comm"):
-        comm = m.read(str(file.relative_to(m.root)))
-        if comm in OTHER_DAEMONS:
-            found[comm] = file.parent.name
-    for comm, pid in sorted(found.items()):
-        yield Finding(
-            "another priority daemon", State.NOTE, f"{comm} runs (pid {pid}): what it sets is left to it", "", ""
-        )
-    state = m.read("/sys/kernel/sched_ext/state")
-    if state == "enabled":
-        ops = m.read("/sys/kernel/sched_ext/root/ops") or "unknown"
-        yield Finding("sched_ext scheduler", State.NOTE, f"{ops} schedules: nice may mean something else to it")
+def _other_owners(m: Machine) -> Iterator[Finding]:
+    """Who else sets priorities; other SmoothTask daemons are found by their scopes."""
+    for owner in owners.find(owners.read_processes(m.root), m.root):
+        pid = f", pid {owner.pid}" if owner.pid is not None else ""
+        detail = f"{standback.title(owner)}{pid}: left to it: {standback.says(owner)}"
+        yield Finding("sets priorities, too", State.NOTE, detail, "", standback.remedy(owner))
 
 
 def _scopes(paths: Paths) -> Iterator[Finding]:

@@ -76,6 +76,8 @@ class Engine:
     behaviour_limits: BehaviourLimits = field(default_factory=BehaviourLimits)
     clock: Clock = field(default_factory=Clock)
     scoping: Scoping = field(default_factory=Scoping)
+    look_at_others: Callable[[World, float], Iterable[str]] = lambda _world, _now_s: ()
+    """News of other programs that set priorities; before anything is done, so that nothing of theirs is touched."""
     mode: Mode = Mode.RULES_ONLY
     mode_reason: str = ""
     sources: dict[str, str] = field(default_factory=dict)
@@ -106,7 +108,7 @@ class Engine:
         self.hands.forget(difference.left)
         groups, row_groups = self._groups(sample)
         self._closed = self.scoping.closed(self.world, sample.tasks.processes, row_groups)
-        self._say_news()
+        self._say_news(now_s)
         contention, self._contention = assess(
             self._contention, sample.system, groups, now_s, self.parameters.contention
         )
@@ -155,10 +157,10 @@ class Engine:
         """Add an event to the next frame."""
         self._events.append(Event(self.clock.wall_s(), kind, text, group))
 
-    def _say_news(self) -> None:
+    def _say_news(self, now_s: float) -> None:
         news = self.scoping.news()
-        if news is not None:
-            self.say("system", news)
+        for text in (*(() if news is None else (news,)), *self.look_at_others(self.world, now_s)):
+            self.say("system", text)
 
     def _now_ticks(self) -> int:
         return self.clock.boot_ns() * USER_HZ // SECOND_NS

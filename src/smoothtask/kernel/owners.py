@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.identity import Identity
 from smoothtask.model.owner import Owner, OwnerKind
 from smoothtask.model.tasks import ProcKey
@@ -64,12 +65,20 @@ def read_processes(root: Path = Path("/")) -> Iterator[Identity]:
     for folder in sorted((root / "proc").glob("[0-9]*")):
         try:
             status = (folder / "status").read_text(errors="replace")
-            exe = str((folder / "exe").readlink()).removesuffix(" (deleted)")
+            exe = _exe(folder)
             arguments = (folder / "cmdline").read_bytes()[:4096].decode("utf-8", "replace").split("\0")
             cgroups = (folder / "cgroup").read_text(errors="replace")
         except OSError:
-            continue  # a kernel thread, one that has gone, or one that we may not see
+            continue  # a kernel thread, or one that has gone
         yield _identity(int(folder.name), status, exe, arguments, cgroups)
+
+
+def _exe(folder: Path) -> str:
+    """The file that a process runs; empty where only root may know, so that the service has to tell."""
+    try:
+        return str((folder / "exe").readlink()).removesuffix(" (deleted)")
+    except PermissionError:
+        return ""
 
 
 def _identity(pid: int, status: str, exe: str, arguments: list[str], cgroups: str) -> Identity:
@@ -144,16 +153,17 @@ def parse_profile(text: str) -> tuple[bool, tuple[str, ...]]:
 # --- gamemode ------------------------------------------------------------------------------------------------
 
 
-def uses_gamemode(pid: int, proc_root: str = "/proc") -> bool:
+def uses_gamemode(key: ProcKey, proc_root: str = "/proc") -> bool:
     """Whether a process has loaded GameMode's client library, by which games register.
 
     Root may not ask a user's bus (`ListGames`): this is what can be seen from outside. False for one that is gone.
     """
     try:
-        with open(f"{proc_root}/{pid}/maps", "rb") as file:
-            return _GAMEMODE_LIBRARY.search(file.read(_MAPS_BYTES)) is not None
+        with open(f"{proc_root}/{key.pid}/maps", "rb") as file:
+            loaded = _GAMEMODE_LIBRARY.search(file.read(_MAPS_BYTES)) is not None
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
+    return loaded and start_ticks(key.pid, proc_root=proc_root) == key.start_ticks
 
 
 # --- together ------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ class Rule:
 _THREADS = "{who} sets nice, policy and IO priority of threads by rules of its own"
 _SCHED_EXT = "{who} (sched_ext) schedules: what nice, slices and weights mean is up to it"
 _WEIGHTS = "{who} sets CPUWeight and IOWeight of this user's units"
+_OF_USERS = "the weights of whole users, which SmoothTask never sets"
+_NOTHING_TO_DO = "nothing: they get on"
 _MASTER = "another SmoothTask manages these processes"
 
 TABLE: Mapping[OwnerKind, Rule] = {
@@ -53,7 +55,7 @@ TABLE: Mapping[OwnerKind, Rule] = {
             autogroups="{who} takes care of this game's threads",
         ),
         "threads of the games that use it; weights of their units stay ours",
-        "nothing: they get on",
+        _NOTHING_TO_DO,
         everywhere=False,
     ),
     OwnerKind.SCHED_EXT: Rule(
@@ -92,18 +94,25 @@ def _named(left: Left, who: str) -> Left:
 
 
 def what_is_left(owner: Owner) -> str:
-    """What is left to *owner*, for people."""
-    if owner.kind is OwnerKind.URESOURCED and owner.uid == 0:
-        return "the weights of whole users, which SmoothTask never sets"
-    if owner.kind is OwnerKind.GAMEMODE and not owner.groups:
-        return "nothing yet: no game uses it"
-    games = f" ({len(owner.groups)} now)" if owner.kind is OwnerKind.GAMEMODE else ""
-    return TABLE[owner.kind].says + games
+    """What is left to *owner* now, for people."""
+    if owner.kind is OwnerKind.GAMEMODE:
+        return f"{says(owner)} ({len(owner.groups) or 'none'} now)"
+    return says(owner)
+
+
+def says(owner: Owner) -> str:
+    """What is left to such an owner, for people."""
+    return _OF_USERS if _weighs_users(owner) else TABLE[owner.kind].says
 
 
 def remedy(owner: Owner) -> str:
     """What a person may do about *owner*."""
-    return TABLE[owner.kind].remedy.replace("{unit}", owner.name)
+    return _NOTHING_TO_DO if _weighs_users(owner) else TABLE[owner.kind].remedy.replace("{unit}", owner.name)
+
+
+def _weighs_users(owner: Owner) -> bool:
+    """uresourced has a part that runs as root, which weighs whole users."""
+    return owner.kind is OwnerKind.URESOURCED and owner.uid == 0
 
 
 def title(owner: Owner) -> str:
