@@ -1,12 +1,16 @@
 """What is left to whom."""
 
 from dataclasses import fields
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smoothtask.model.owner import NOTHING_LEFT, Left, Owner, OwnerKind
-from smoothtask.policy.standback import left_to, news, summary
+from smoothtask.policy.standback import TABLE, left_to, news, remedy, says, summary
+
+DOCS = Path(__file__).parents[2] / "docs/standing-back.md"
 
 OWNERS = st.builds(
     Owner,
@@ -46,3 +50,11 @@ def test_coming_and_going_is_said() -> None:
     assert "left to it" in news([], [owner])[0]
     assert "managed again" in news([owner], [])[0]
     assert (summary([]), summary([owner])) == ("none", "ananicy-cpp")
+
+
+@pytest.mark.parametrize("kind", TABLE)
+def test_the_docs_say_the_same(kind: OwnerKind) -> None:
+    """Each line of the table is there, word for word."""
+    name = {OwnerKind.ANANICY: "ananicy-cpp"}.get(kind, str(kind))
+    for owner in (Owner(kind, name), Owner(kind, name, 1000)):
+        assert f"| {says(owner)} | {remedy(owner)} |\n" in DOCS.read_text()
