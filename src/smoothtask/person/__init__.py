@@ -1,0 +1,1 @@
+"""What the person is doing: input, windows, sound, and the sessions that they belong to."""
