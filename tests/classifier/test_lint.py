@@ -89,6 +89,26 @@ def test_lowering_what_starts_others_is_an_error(tmp_path: Path) -> None:
     assert said([f for f in found if f.severity is Severity.ERROR], "inherit") == [(3, "a0")]
 
 
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        (", class: IDLE, tags: [audio]", "sound"),
+        (", class: INTERACTIVE", "not for INTERACTIVE"),
+        (", starts_others: true", "starts other programs"),
+        (", protected: true", "protected"),
+    ],
+)
+def test_limits_that_never_hold_are_errors(tmp_path: Path, more: str, word: str) -> None:
+    """Those of what may become a hog are fine."""
+    assert said(findings(tmp_path, "{name: x}", more=f"{more}, limits: {{cpu: 80%}}"), word) == [(3, "a0")]
+
+
+def test_limits_of_what_may_be_lowered_are_fine(tmp_path: Path) -> None:
+    """By its class, or by behaviour."""
+    found = findings(tmp_path, "{name: x}", more=", limits: {cpu: 80%}")
+    assert not [f for f in found if f.severity is Severity.ERROR]
+
+
 def test_a_broken_file_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
     """Errors, warnings, ananicy's defects and unused types in one go."""
     (tmp_path / "ananicy").mkdir()

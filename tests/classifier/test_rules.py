@@ -17,7 +17,7 @@ from smoothtask.classifier.match import RuleSet
 from smoothtask.classifier.regex import check
 from smoothtask.classifier.schema import TypeRule
 from smoothtask.config.located import ConfigError, Problem
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 from smoothtask.model.group import ProcessType
 
 TYPES = """
@@ -215,3 +215,44 @@ def test_what_no_rule_knows_is_guessed() -> None:
     assert rules.classify(identity(5, exe="/opt/x"), ()).app == "exe:/opt/x"
     assert rules.classify(identity(1), ()).protected
     assert rules.classify(identity(9, kernel_thread=True), ()).protected
+
+
+LIMITED = """
+  - id: x
+    type: limited
+    match: [{name: x}]
+  - id: y
+    type: limited
+    limits: {cpu_idle: true}
+    match: [{name: y}]
+"""
+
+
+def test_limits_come_from_the_type_or_the_application(tmp_path: Path) -> None:
+    """An application's replace its type's."""
+    types = "types: {limited: {limits: {cpu: 150%, memory_high: 2G, io_read: 10M, io_write: 65536}}}\n"
+    rules = load(files(tmp_path, user=f"{types}applications:{LIMITED}")).rules
+    found = [rules.classify(identity(5, name=n), []).limits for n in "xyz"]
+    assert found == [Limits(150.0, False, 2 << 30, 10 << 20, 65536), Limits(cpu_idle=True), NO_LIMITS]
+
+
+@pytest.mark.parametrize(
+    ("limits", "word"),
+    [
+        ("{cpu: lots}", "80%"),
+        ("{cpu: 1}", "cpu: expected 5% to"),
+        ("{memory_high: 2 apples}", "500M"),
+        ("{memory_high: 1M}", "memory_high: expected 32.0 MiB"),
+        ("{cpus: 5}", "Extra inputs"),
+        ("{}", "at least one of"),
+        ("80%", "dictionary"),
+    ],
+)
+def test_limits_that_cannot_be_are_said_with_their_line(tmp_path: Path, limits: str, word: str) -> None:
+    """And what was expected."""
+    with pytest.raises(ConfigError) as caught:
+        load(files(tmp_path, user=f"types: {{t: {{}}}}\napplications:\n- {{id: a, type: t, limits: {limits},\n"
+                                  "   match: [{name: a}]}\n"))  # fmt: skip
+    (problem,) = caught.value.problems
+    assert problem.line == 3
+    assert word in problem.message

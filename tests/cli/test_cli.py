@@ -15,7 +15,7 @@ from control.hosts import FakeHost, frame
 from smoothtask.cli import main
 from smoothtask.cli.exits import MEANINGS
 from smoothtask.control.server import ControlServer
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import Limits, PriorityClass
 from smoothtask.model.command import (
     Caller,
     Command,
@@ -132,6 +132,10 @@ def test_the_settings_in_force_can_be_read_again(place: Path) -> None:
     ("line", "command"),
     [
         ("pin firefox IDLE", PinApp("firefox", IDLE)),
+        (
+            "pin x IDLE --cpu 150% --cpu-idle --memory-high 2G --io-read 1M --io-write 65536",
+            PinApp("x", IDLE, Limits(150.0, True, 2 << 30, 1 << 20, 65536)),
+        ),
         ("unpin firefox", Unpin("firefox")),
         ("override 812 idle --for 10m", SetOverride("812", IDLE, 600.0)),
         ("override 812 off", SetOverride("812", None)),

@@ -61,7 +61,19 @@ def test_class_names() -> None:
         class_name("high")
 
 
-@pytest.mark.parametrize("line", ["override g IDLE --for soon", "pin g HIGH", "config", "fly", "pin g", "--conf x top"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "override g IDLE --for soon",
+        "pin g HIGH",
+        "config",
+        "fly",
+        "pin g",
+        "pin g IDLE --cpu lots",
+        "pin g IDLE --io-read x",
+        "--conf x top",
+    ],
+)
 def test_a_wrong_command_line_is_status_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         make_parser().parse_args(line.split())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from control.hosts import frame
 from smoothtask.control import protocol
 from smoothtask.control.protocol import Ask, Look, ProtocolError
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import Limits, PriorityClass
 from smoothtask.model.command import Command, Explain, LabelMoment, Pause, PinApp, Reply, SetOverride
 from smoothtask.model.frame import Frame
 
@@ -168,6 +168,16 @@ def test_an_answer_is_made_safe_and_bounded() -> None:
     assert json.loads(huge)["ok"] is True
     unsendable = protocol.encode_reply(1, Reply(True, "fine", {"x": object()}))
     assert json.loads(unsendable)["ok"] is False
+
+
+def test_limits_of_a_pin() -> None:
+    """Travel, are left out when there are none, and what is none is refused by name."""
+    limited = PinApp("g", PriorityClass.IDLE, Limits(cpu_pct=40.0, io_read_bps=1 << 20))
+    assert protocol.decode_request(protocol.encode_request(limited)) == Ask(1, limited)
+    assert b"limits" not in protocol.encode_request(PinApp("g", PriorityClass.IDLE))
+    for wrong in ('{"gpu":1}', '{"cpu_pct":"much"}', '"40%"', '{"cpu_idle":{}}'):
+        with pytest.raises(ProtocolError, match="limits"):
+            protocol.decode_request(f'{{"op":"pin","group":"g","target":"IDLE","limits":{wrong}}}'.encode())
 
 
 def test_time_limits_are_numbers() -> None:

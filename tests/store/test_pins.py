@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import Limits, PriorityClass
 from smoothtask.model.decision import Pin
 from smoothtask.store.pins import load_pins, save_pins
 
@@ -42,6 +42,21 @@ def test_pins_come_back(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_limits_come_back(path: Path) -> None:
+    """Only what is asked for stands in the file; what nothing can run with is damage."""
+    limited = Pin("ffmpeg", PriorityClass.IDLE, 0, 1.0, Limits(cpu_pct=150.0, memory_high_bytes=1 << 30))
+    save_pins(path, [FIREFOX, limited])
+    assert load_pins(path) == ((FIREFOX, limited), ())
+    entries = json.loads(path.read_text())["pins"]
+    assert "limits" not in entries[0]
+    assert entries[1]["limits"] == {"cpu_pct": 150.0, "memory_high_bytes": 1 << 30}
+    for wrong in ({"cpu_pct": 0.1}, {"gpu": 1}, {"memory_high_bytes": "2G"}, []):
+        path.write_text(json.dumps({"version": 1, "pins": [{**entries[1], "limits": wrong}]}))
+        pins, problems = load_pins(path)
+        assert not pins
+        assert "pin 1: limits" in problems[0]
 
 
 def test_every_problem_is_said_and_the_good_pins_go_on(path: Path) -> None:

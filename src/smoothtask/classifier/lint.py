@@ -91,12 +91,27 @@ def _unsafe(rules: Sequence[Rule]) -> Iterator[Finding]:
         if rule.target is PriorityClass.LATENCY_CRITICAL and rule.process_type in _BACKGROUND:
             what = f"a {rule.process_type.value} process cannot be latency-critical: nobody waits for its next frame"
             yield _about(rule, Severity.ERROR, what)
+        if rule.limits and (reason := _never_limited(rule)):
+            yield _about(rule, Severity.ERROR, f"limits that never hold: {reason}")
         for alternative in rule.alternatives:
             only_names = alternative.model_fields_set == {"name"}
             if only_names and INTERPRETERS & set(alternative.name) and not rule.starts_others:
                 yield _about(rule, Severity.WARNING, "an interpreter's name alone says nothing: add cmdline")
             if _matches_nearly_all(alternative):
                 yield _about(rule, Severity.WARNING, "matches nearly every process")
+
+
+def _never_limited(rule: Rule) -> str | None:
+    """As `policy.limits` decides."""
+    if rule.protected:
+        return "what is protected is never touched"
+    if rule.starts_others:
+        return "what starts other programs is not limited, they would share it"
+    if "audio" in rule.tags:
+        return "sound is not limited"
+    if rule.target is not None and rule.target > PriorityClass.BACKGROUND:
+        return f"they are for BACKGROUND and IDLE, not for {rule.target.name}"
+    return None
 
 
 def _matches_nearly_all(alternative: Alternative) -> bool:

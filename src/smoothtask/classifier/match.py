@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from smoothtask.classifier.regex import PERSONAL_TEXT, SHARED_TEXT
 from smoothtask.classifier.schema import Alternative, ApplicationRule, TypeRule
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 from smoothtask.model.group import Classification, ProcessType, RuleSource
 from smoothtask.model.identity import Identity
 
@@ -53,6 +53,7 @@ class Rule:
     after_s: float
     source: RuleSource
     alternatives: tuple[Alternative, ...]
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +384,7 @@ def _classification(match: Match) -> Classification:
         after_s=r.after_s,
         part=r.part,
         starts_others=r.starts_others,
+        limits=r.limits,
     )
 
 
@@ -424,6 +426,7 @@ def rule_of(app: ApplicationRule, types: Mapping[str, TypeRule], source: RuleSou
     """*app* with its type's fields filled in. Raises KeyError when the type is defined nowhere."""
     kind = types[app.type]
     target = app.target if app.target is not None else kind.target
+    limits = app.limits if app.limits is not None else kind.limits
     return Rule(
         id=app.id,
         label=app.label or app.id,
@@ -438,6 +441,7 @@ def rule_of(app: ApplicationRule, types: Mapping[str, TypeRule], source: RuleSou
         after_s=_pick(app.after_s, kind.after_s, 0.0),
         source=source,
         alternatives=app.match,
+        limits=NO_LIMITS if limits is None else limits.value,
     )
 
 

@@ -15,6 +15,8 @@ from pydantic import (
 
 from smoothtask.classifier import regex
 from smoothtask.config.located import Located, Problem
+from smoothtask.model.amounts import parse_percent, parse_size, problem_with
+from smoothtask.model.classes import Limits
 from smoothtask.model.group import ProcessType
 from smoothtask.model.text import sanitise
 
@@ -53,6 +55,8 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterVali
 Glob = Annotated[Word, AfterValidator(_glob)]
 Regex = Annotated[str, StringConstraints(min_length=1), AfterValidator(_regex)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+Size = Annotated[int, BeforeValidator(parse_size)]
+Percent = Annotated[float, BeforeValidator(parse_percent)]
 Words = Annotated[tuple[Word, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
 Globs = Annotated[tuple[Glob, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
 Regexes = Annotated[tuple[Regex, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
@@ -60,6 +64,30 @@ Regexes = Annotated[tuple[Regex, ...], BeforeValidator(_one_or_many), Field(min_
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LimitFields(_Strict):
+    """What may be asked for beyond a class (`model.classes.Limits`)."""
+
+    cpu: Percent | None = None
+    cpu_idle: bool = False
+    memory_high: Size | None = None
+    io_read: Size | None = None
+    io_write: Size | None = None
+
+    @model_validator(mode="after")
+    def _can_be_lived_with(self) -> "LimitFields":
+        problem = problem_with(self.value)
+        if problem is not None:
+            raise ValueError(problem)
+        if not self.value:
+            raise ValueError("expected at least one of cpu, cpu_idle, memory_high, io_read, io_write")
+        return self
+
+    @property
+    def value(self) -> Limits:
+        """For the policy."""
+        return Limits(self.cpu, self.cpu_idle, self.memory_high, self.io_read, self.io_write)
 
 
 class _Fields(_Strict):
@@ -73,6 +101,7 @@ class _Fields(_Strict):
     starts_others: bool | None = None
     part: Name | None = None
     after_s: float | None = Field(default=None, ge=0, le=86400, allow_inf_nan=False)
+    limits: LimitFields | None = None
 
 
 class TypeRule(_Fields):

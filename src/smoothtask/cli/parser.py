@@ -2,8 +2,13 @@
 
 import argparse
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from smoothtask.cli.exits import MEANINGS
+from smoothtask.model import amounts
+
+T = TypeVar("T")
 
 CLASSES = ("LATENCY_CRITICAL", "INTERACTIVE", "NORMAL", "BACKGROUND", "IDLE")
 """`model.classes.PriorityClass`, by name; a test compares them."""
@@ -25,6 +30,23 @@ def duration_s(text: str) -> float:
     if match is None or float(match[1]) == 0:
         raise argparse.ArgumentTypeError(f"expected a time such as 90s, 10m or 2h, got {text!r}")
     return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def size_bytes(text: str) -> int:
+    """`500M` or `2G` → bytes. Raises ArgumentTypeError."""
+    return _amount(amounts.parse_size, text)
+
+
+def percent(text: str) -> float:
+    """`80%` or `80` → 80.0. Raises ArgumentTypeError."""
+    return _amount(amounts.parse_percent, text)
+
+
+def _amount(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 class _Version(argparse.Action):
@@ -74,6 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
     pin = verb("pin", "give an application a class for good")
     pin.add_argument("target", metavar="GROUP", help=_TARGET)
     _add_class(pin)
+    _add_limits(pin)
     verb("unpin", "take a pin away").add_argument("target", metavar="GROUP", help=f"{_TARGET}, or an app key")
     override = verb("override", "give one running application a class, until it exits")
     override.add_argument("target", metavar="GROUP", help=_TARGET)
@@ -119,6 +142,20 @@ def _add_observe(parser: argparse.ArgumentParser) -> None:
 
 def _add_class(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("class_name", metavar="CLASS", type=class_name, help=", ".join(CLASSES))
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "limits", "hold in whatever class it is; they need a unit or a cgroup of the application's own"
+    )
+    for flag, metavar, kind, text in (
+        ("--cpu", "PERCENT", percent, "of one CPU: 150%% is one and a half"),
+        ("--memory-high", "SIZE", size_bytes, "above this it is slowed and reclaimed, never killed"),
+        ("--io-read", "SIZE", size_bytes, "bytes a second read from disks"),
+        ("--io-write", "SIZE", size_bytes, "bytes a second written to disks"),
+    ):
+        group.add_argument(flag, metavar=metavar, type=kind, help=text)
+    group.add_argument("--cpu-idle", action="store_true", help="only CPU that nobody else wants")
 
 
 def _class_or_off(text: str) -> str | None:

@@ -6,21 +6,13 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from smoothtask.model.amounts import size_text
 from smoothtask.model.frame import Frame, GroupFrame
 from smoothtask.model.text import sanitise
 
 GAP = "  "
 MINIMUM = 8
 """No column is squeezed below this."""
-
-
-def bytes_text(count: float) -> str:
-    """`1.5 GiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], width: int | None) -> list[str]:
@@ -58,7 +50,7 @@ def group_rows(groups: Iterable[GroupFrame]) -> list[tuple[str, ...]]:
                 shown.decision.target.name,
                 f"{100 * m.cpu:.0f}%",
                 f"{m.wait:.1f}",
-                bytes_text(m.rss_bytes),
+                size_text(m.rss_bytes),
                 str(m.processes),
                 shown.mechanism,
                 shown.decision.text,
@@ -102,12 +94,12 @@ def status_lines(frame: Frame, where: str) -> list[str]:
     moved = [g for g in frame.groups if g.mechanism != "-"]
     cores = len(system.cpu_pct)
     used_bytes = system.mem_total_bytes - system.mem_available_bytes
-    itself = f"{cost.cpu_pct:.2f} % of one core, {bytes_text(cost.rss_bytes)}"
+    itself = f"{cost.cpu_pct:.2f} % of one core, {size_text(cost.rss_bytes)}"
     lines = [
         f"engine      {where}, {mode}",
         f"contention  {waiting}",
         f"cpu         {sum(system.cpu_pct) / max(1, cores):.0f} % of {cores} cores, load {system.load[0]:.2f}",
-        f"memory      {bytes_text(used_bytes)} of {bytes_text(system.mem_total_bytes)}",
+        f"memory      {size_text(used_bytes)} of {size_text(system.mem_total_bytes)}",
         "wake-ups    not measured"
         if latency is None
         else f"wake-ups    p50 {latency.p50_ms:.2f} ms, p99 {latency.p99_ms:.2f} ms, max {latency.max_ms:.1f} ms late",
@@ -147,7 +139,7 @@ def process_rows(data: Mapping[str, Any]) -> list[tuple[str, ...]]:
             f"{100 * p.get('cpu', 0):.0f}%",
             f"{p.get('wait', 0):.1f}",
             str(p.get("nice")),
-            bytes_text(p.get("rss_bytes", 0)),
+            size_text(p.get("rss_bytes", 0)),
             str(p.get("command")),
         )
         for p in data.get("processes", ())

@@ -12,7 +12,7 @@ from smoothtask.cli import show
 from smoothtask.cli.exits import CONFIG, FAILED, OK, REFUSED
 from smoothtask.config.paths import Paths, find_paths
 from smoothtask.control import client
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import Limits, PriorityClass
 from smoothtask.model.command import (
     Command,
     Explain,
@@ -148,8 +148,14 @@ def _override(options: Options) -> Command:
     return SetOverride(options.target, target, options.seconds)
 
 
+def _pin(options: Options) -> Command:
+    o = options
+    limits = Limits(o.cpu, o.cpu_idle, o.memory_high, o.io_read, o.io_write)
+    return PinApp(o.target, PriorityClass[o.class_name], limits)
+
+
 COMMANDS: dict[str, Callable[[Options], Command]] = {
-    "pin": lambda o: PinApp(o.target, PriorityClass[o.class_name]),
+    "pin": _pin,
     "unpin": lambda o: Unpin(o.target),
     "override": _override,
     "label": _label,

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from smoothtask.model.classes import PriorityClass
-from smoothtask.model.command import Command, Reply
+from smoothtask.model.classes import Limits, PriorityClass
+from smoothtask.model.command import Command, PinApp, Reply
 from smoothtask.model.frame import Frame
 from smoothtask.model.text import sanitise
 
@@ -139,6 +139,8 @@ def encode_request(command: Command | Literal["frame", "subscribe"], request: in
     said = {"id": request, **asdict(command)}
     if isinstance(said.get("target"), PriorityClass):
         said["target"] = said["target"].name
+    if isinstance(command, PinApp) and not command.limits:
+        del said["limits"]
     return _line(said)
 
 
@@ -180,6 +182,10 @@ def _command(request: int | None, op: object, said: dict[str, Any]) -> Command:
     unknown = said.keys() - names_known
     if unknown:
         raise _RefusedError(request, f"{op} has no {min(unknown)!r:.60}")
+    limits = said.get("limits")
+    odd = limits.keys() - {f.name for f in fields(Limits)} if isinstance(limits, dict) else set()
+    if odd:
+        raise _RefusedError(request, f"{op}: limits have no {min(odd)!r:.60}")
     cleaned = {k: sanitise(v, TEXT_LIMIT) if isinstance(v, str) else v for k, v in said.items()}
     target = cleaned.get("target")
     if op != "explain" and isinstance(target, str) and target in PriorityClass.__members__:

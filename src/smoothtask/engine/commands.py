@@ -138,6 +138,7 @@ class Commands:
             "protected": decision.protected,
             "since_s": round(decision.since_s, 1),
             "reasons": reasons,
+            "limits": asdict(decision.limits) if decision.limits else None,
             "mechanism": found.mechanism,
             "effect": found.effect,
             "marks": sorted(m.value for m in found.marks),

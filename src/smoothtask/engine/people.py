@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from smoothtask.model.amounts import limits_text, problem_with
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import Caller, LabelGroup, LabelMoment, PinApp, Reply, SetOverride, Unpin
 from smoothtask.model.decision import Override, Pin
@@ -76,11 +77,15 @@ class People:
 
     def pin(self, command: PinApp, group: AppGroup, caller: Caller, now: float) -> Reply:
         """Pin the application of *group*: for everybody when root asks, else for the caller's processes."""
+        problem = problem_with(command.limits)
+        if problem is not None:
+            return Reply(False, problem)
         app = group.classification.app
         before = [p for p in self.pins if (p.app, p.uid) == (app, caller.uid)]
-        self._put_pins([Pin(app, command.target, caller.uid, now)])
+        self._put_pins([Pin(app, command.target, caller.uid, now, command.limits)])
         self._remember(caller, f"pin of {app}", lambda: self._put_pins(before, without=(app, caller.uid)))
-        return Reply(True, f"{group.label} is pinned to {command.target.name} as {app}; undo takes it back")
+        limited = f", {limits_text(command.limits)}" if command.limits else ""
+        return Reply(True, f"{group.label} is pinned to {command.target.name} as {app}{limited}; undo takes it back")
 
     def unpin(self, command: Unpin, app: str, caller: Caller) -> Reply:
         """Remove the pin of *app*: the caller's, or for root everybody's."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,11 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class PinApp:
-    """Pin the application of *group* (a group id) to *target*."""
+    """Pin the application of *group* (a group id) to *target*, with *limits* in whatever class it is."""
 
     group: str
     target: PriorityClass
+    limits: Limits = NO_LIMITS
     op: Literal["pin"] = "pin"
 
 

@@ -8,6 +8,7 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Override, Pin, Reason, Stage
 from smoothtask.model.group import AppGroup, Behaviour
 from smoothtask.policy.guardrails import clamp, is_protected
+from smoothtask.policy.limits import NOTHING, limits_of
 from smoothtask.policy.parameters import Hysteresis, PolicyParameters
 from smoothtask.policy.rules import RULES, Facts
 
@@ -71,15 +72,20 @@ def decide(
         before = state.standings.get(group.id)
         standing, held = _settle(before, wish, now_s, parameters.hysteresis)
         standings[group.id] = standing
+        limits, said = NOTHING
+        if not wish.protected:
+            pin = find_pin(group, orders.pins)
+            limits, said = limits_of(group, standing.target, pin, somebody_waits=contention.active)
         decisions[group.id] = Decision(
             group=group.id,
             target=standing.target,
             wanted=wish.target,
             decided_by=wish.reasons[0].stage,
-            reasons=(*wish.reasons, held) if held else wish.reasons,
+            reasons=(*wish.reasons, *([held] if held else []), *said),
             protected=wish.protected,
             restraint=wish.restraint,
             since_s=now_s - standing.since_s,
+            limits=limits,
         )
     return tuple(decisions.values()), PolicyState(standings)
 

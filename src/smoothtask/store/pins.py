@@ -4,14 +4,16 @@ import json
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.amounts import problem_with
+from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 from smoothtask.model.decision import Pin
 from smoothtask.model.text import sanitise
 
@@ -33,6 +35,30 @@ def _printable(text: str) -> str:
     return text
 
 
+class _Limits(BaseModel):
+    """`Limits`, of which only what is asked for stands in the file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    cpu_pct: float | None = None
+    cpu_idle: bool = False
+    memory_high_bytes: int | None = None
+    io_read_bps: int | None = None
+    io_write_bps: int | None = None
+
+    @model_validator(mode="after")
+    def _can_be_lived_with(self) -> "_Limits":
+        problem = problem_with(self.value)
+        if problem is not None:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def value(self) -> Limits:
+        """For the policy."""
+        return Limits(**self.model_dump())
+
+
 class _Entry(BaseModel):
     """One pin as the file has it."""
 
@@ -42,6 +68,7 @@ class _Entry(BaseModel):
     target: Annotated[str, AfterValidator(_known_class)]
     uid: Annotated[int, Field(ge=0, le=_UID_LIMIT)]
     made_at: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    limits: _Limits | None = None
 
 
 class _DamagedError(Exception):
@@ -73,7 +100,7 @@ def load_pins(path: Path) -> tuple[tuple[Pin, ...], tuple[str, ...]]:
 
 def save_pins(path: Path, pins: Sequence[Pin]) -> None:
     """Replace *path* (mode 0600) by *pins*; durable when this returns. Raises OSError, and then the old file stands."""
-    entries = [{"app": p.app, "target": p.target.name, "uid": p.uid, "made_at": p.made_at} for p in pins]
+    entries = [_entry(p) for p in pins]
     data = json.dumps({"version": VERSION, "pins": entries}, indent=1, allow_nan=False).encode()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
@@ -88,6 +115,12 @@ def save_pins(path: Path, pins: Sequence[Pin]) -> None:
         draft.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _entry(pin: Pin) -> dict[str, Any]:
+    entry = {"app": pin.app, "target": pin.target.name, "uid": pin.uid, "made_at": pin.made_at}
+    asked = {name: value for name, value in asdict(pin.limits).items() if value not in {None, False}}
+    return {**entry, "limits": asked} if asked else entry
 
 
 def _read(path: Path) -> bytes:
@@ -129,7 +162,8 @@ def _parse(data: bytes) -> tuple[tuple[Pin, ...], list[str]]:
         if (entry.app, entry.uid) in pins:
             problems.append(f"pin {number}: a second one for {entry.app} of uid {entry.uid}; the first holds")
             continue
-        pin = Pin(entry.app, PriorityClass[entry.target], entry.uid, entry.made_at)
+        limits = NO_LIMITS if entry.limits is None else entry.limits.value
+        pin = Pin(entry.app, PriorityClass[entry.target], entry.uid, entry.made_at, limits)
         pins[entry.app, entry.uid] = pin
     return tuple(pins.values()), problems
 
