@@ -53,7 +53,7 @@ from smoothtask.model.group import Classification, ProcessType, RuleSource
 from smoothtask.model.identity import Identity
 from smoothtask.model.owner import Owner, OwnerKind
 from smoothtask.model.scope import Scope, ScopeError
-from smoothtask.policy.parameters import ContentionLimits, Hysteresis, PolicyParameters
+from smoothtask.policy.parameters import BadLimits, ContentionLimits, Hysteresis, PersonLimits, PolicyParameters
 from smoothtask.store.log import SnapshotLog
 from smoothtask.store.pins import load_pins, save_pins
 from smoothtask.store.retention import Retention
@@ -452,6 +452,8 @@ def _parameters(settings: Settings) -> PolicyParameters:
         ContentionLimits(**settings.contention.model_dump()),
         Hysteresis(**settings.hysteresis.model_dump()),
         frozenset(settings.protected_apps),
+        PersonLimits(**settings.person.model_dump(exclude={"input", "windows", "sound"})),
+        BadLimits(**settings.bad.model_dump()),
     )
 
 

@@ -10,6 +10,9 @@ from smoothtask_tui.line import Line, Span
 from smoothtask_tui.rows import Row, SortKey, View
 
 MARK_LETTERS: dict[Mark, str] = {
+    Mark.FOCUSED: "F",
+    Mark.PLAYING: "S",
+    Mark.CAPTURING: "M",
     Mark.PINNED: "P",
     Mark.OVERRIDDEN: "O",
     Mark.LABELLED: "L",

@@ -13,6 +13,9 @@ from smoothtask_tui.line import BLANK, Line, Span, line
 from smoothtask_tui.rows import BY_WORDS
 
 MARK_WORDS: dict[Mark, str] = {
+    Mark.FOCUSED: "has the focus",
+    Mark.PLAYING: "plays sound",
+    Mark.CAPTURING: "records sound",
     Mark.PINNED: "pinned",
     Mark.OVERRIDDEN: "overridden",
     Mark.LABELLED: "labelled",

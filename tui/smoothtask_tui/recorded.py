@@ -18,8 +18,9 @@ from smoothtask.config.paths import SYSTEM_STATE_DIR, Paths
 from smoothtask.config.settings import load_settings
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Reason, Stage
-from smoothtask.model.frame import Event, Frame, GroupFrame, Mark, Mode, ProcessFrame, SelfCost
+from smoothtask.model.frame import Event, Frame, GroupFrame, Mark, Mode, ProcessFrame, Scores, SelfCost
 from smoothtask.model.group import AppGroup, Behaviour, Classification, GroupMetrics, ProcessType, RuleSource
+from smoothtask.model.person import Attention, PersonMetrics
 from smoothtask.model.system import LatencyStats, Pressure, Psi, PsiLine, SystemMetrics
 from smoothtask.model.text import sanitise
 from smoothtask.store.schema import APPLICATION_ID, VERSION
@@ -247,11 +248,15 @@ def _group(g: sqlite3.Row, labelled: set[str]) -> GroupFrame:
         Behaviour(g["behaviour"]), g["behaviour_s"], g["started_s"],
         unit=None if g["unit"] is None else sanitise(g["unit"]),
         tty="a terminal" if g["has_tty"] else None, starts_others=rule.starts_others,
+        attention=Attention(
+            bool(g["focused"]), g["unfocused_s"], bool(g["visible"]), bool(g["minimised"]), bool(g["fullscreen"]),
+            bool(g["playing"]), bool(g["capturing"]), g["xrun_s"], g["typed_s"],
+        ),
     )  # fmt: skip
     marks = {Mark(m) for m in json.loads(g["marks"])} - {Mark.LABELLED}
     if group.id in labelled:
         marks.add(Mark.LABELLED)
-    return GroupFrame(group, _decision(g), sanitise(g["mechanism"]), frozenset(marks))
+    return GroupFrame(group, _decision(g), sanitise(g["mechanism"]), frozenset(marks), score=g["score"])
 
 
 def _decision(g: sqlite3.Row) -> Decision:
@@ -299,6 +304,14 @@ def _frame(
         Contention(bool(row["contention_active"]), row["contention_since_s"], reasons), groups, processes,
         tuple(Event(row["time_s"], "person", s) for s in said),
         SelfCost(row["self_cpu_pct"], row["self_tick_cpu_ms"], row["self_rss_bytes"], row["interval_s"]),
+        person=PersonMetrics(
+            None if row["person_active"] is None else bool(row["person_active"]), row["since_input_s"],
+            xruns=row["xruns"], missing_cycles=row["missing_cycles"], dsp_load=row["dsp_load"],
+        ),
+        scores=Scores(
+            row["responsiveness_score"], row["audio_stability_score"], bool(row["bad_responsiveness"]),
+            tuple(sanitise(r) for r in json.loads(row["bad_reasons"])),
+        ),
     )  # fmt: skip
 
 

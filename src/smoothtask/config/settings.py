@@ -95,6 +95,42 @@ class Behaviour(Section):
     """Voluntary sleeps a second of a steady process, at least."""
 
 
+class Person(Section):
+    """What counts as a person's attention, and which sources tell of it. Only the time of input is ever read."""
+
+    input: bool = True
+    """Whether keyboards, mice and terminals are watched for the time of the last input."""
+    windows: bool = True
+    """Whether each session's windows are watched: focus, on the screen, fullscreen."""
+    sound: bool = True
+    """Whether each session's sound server is watched: streams, and where they break up."""
+    active_s: float = Field(default=60.0, ge=1, le=3600)
+    """Seconds after the last input for which somebody counts as being there."""
+    focus_memory_s: float = Field(default=10.0, ge=0, le=600)
+    """Seconds for which what lost the focus keeps its class."""
+    typed_s: float = Field(default=15.0, ge=0, le=600)
+    """Seconds after the last key for which a terminal counts as worked in."""
+    terminal_grace_s: float = Field(default=15.0, ge=0, le=600)
+    """Seconds for which a build in such a terminal is left alone longer than elsewhere."""
+    xrun_s: float = Field(default=10.0, ge=0, le=600)
+    """Seconds for which an application whose sound broke up is INTERACTIVE at least."""
+    confidence: float = Field(default=0.6, ge=0.5, le=1)
+    """How sure a claim about a window's or stream's process must be."""
+
+
+class Bad(Section):
+    """From when on a person notices: `bad_responsiveness` in the records."""
+
+    latency_p99_ms: float = Field(default=20.0, gt=0, le=10_000)
+    """Milliseconds by which wake-ups are late, 99th percentile."""
+    wait_share: float = Field(default=0.3, gt=0, le=1)
+    """Of the CPU that an application in use wants, the share that it does not get."""
+    sound_breaks: int = Field(default=1, ge=1, le=1000)
+    """Breaks of sound between two looks."""
+    score: float = Field(default=0.5, ge=0, le=1)
+    """A responsiveness score below this is bad."""
+
+
 class ClassSettings(Section):
     """What one priority class asks of the kernel; null leaves a value as it was found."""
 
@@ -261,6 +297,8 @@ class Settings(Section):
     contention: Contention = Contention()
     hysteresis: Hysteresis = Hysteresis()
     behaviour: Behaviour = Behaviour()
+    person: Person = Person()
+    bad: Bad = Bad()
     classes: Classes = Classes()
     store: Store = Store()
     rules: Rules = Rules()

@@ -145,6 +145,8 @@ class Commands:
             "behaviour": group.behaviour.value,
             "behaviour_s": round(group.behaviour_s, 1),
             "metrics": asdict(group.metrics),
+            "attention": asdict(group.attention),
+            "score": found.score,
             "processes": self._processes(group.id),
         }
         return Reply(True, f"{group.label} is {decision.target.name}: {decision.text}", data)

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,10 +20,21 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision
 from smoothtask.model.frame import Event, Frame, Mark, Mode, SelfCost
 from smoothtask.model.group import AppGroup
+from smoothtask.model.person import (
+    NO_ATTENTION,
+    NOBODY_KNOWN,
+    NOBODY_SEEN,
+    Attention,
+    PersonMetrics,
+    PersonView,
+    Source,
+)
 from smoothtask.model.tasks import USER_HZ, Array, ProcKey, TaskTable
+from smoothtask.policy.attention import AttentionState, SoundState, attend, person_metrics, typed_into
 from smoothtask.policy.contention import ContentionState, assess
 from smoothtask.policy.decide import PolicyState, decide
 from smoothtask.policy.parameters import PolicyParameters
+from smoothtask.policy.scores import rate
 
 SECOND_NS = 1_000_000_000
 EVENTS = 50
@@ -76,6 +87,8 @@ class Engine:
     behaviour_limits: BehaviourLimits = field(default_factory=BehaviourLimits)
     clock: Clock = field(default_factory=Clock)
     scoping: Scoping = field(default_factory=Scoping)
+    look_at_person: Callable[[float], PersonView] = lambda _now_s: NOBODY_SEEN
+    """What the sessions say of the person, now."""
     look_at_others: Callable[[World, float], Iterable[str]] = lambda _world, _now_s: ()
     """News of other programs that set priorities; before anything is done, so that nothing of theirs is touched."""
     mode: Mode = Mode.RULES_ONLY
@@ -93,6 +106,13 @@ class Engine:
     _acted: Acted = field(default_factory=Acted)
     _closed: Mapping[str, str] = field(default_factory=dict)
     """Groups outside of this daemon's scope, and why; see `engine.scoping`."""
+    _attention: Mapping[str, Attention] = field(default_factory=dict)
+    _typed: Mapping[str, float] = field(default_factory=dict)
+    """Terminal → seconds since the last key, as of the last tick."""
+    _attending: AttentionState = field(default_factory=AttentionState)
+    _sound: SoundState = field(default_factory=SoundState)
+    _person: PersonMetrics = NOBODY_KNOWN
+    _person_sources: tuple[Source, ...] = ()
     _seq: int = 0
     _cost_cpu_ns: int = 0
     _cost_pct: float = 0.0
@@ -109,8 +129,9 @@ class Engine:
         groups, row_groups = self._groups(sample)
         self._closed = self.scoping.closed(self.world, sample.tasks.processes, row_groups)
         self._say_news(now_s)
+        groups, person = self._attended(groups, now_s)
         contention, self._contention = assess(
-            self._contention, sample.system, groups, now_s, self.parameters.contention
+            self._contention, sample.system, groups, now_s, self.parameters.contention, person.sound_breaks
         )
         self.people.forget_groups(frozenset(g.id for g in groups), now_s)
         decisions = self._decide(groups, contention, now_s)
@@ -134,6 +155,7 @@ class Engine:
         now_ns = self.clock.mono_ns()
         group_ids = frozenset(self.world.group_of(p) for p in placed)
         groups = self._builder.some(self.world, group_ids, self._now_ticks(), self.frame)
+        groups = tuple(self._with_attention(g) for g in groups)
         state = self._policy
         self._closed = self.scoping.closed_between(self.world, group_ids, self._closed)
         decisions = self._decide(groups, self.frame.contention, now_ns / SECOND_NS)
@@ -181,10 +203,31 @@ class Engine:
         groups = self._builder.build(self.world, processes, sample.rates, self._behaviour, now_ticks)
         return groups, self.world.row_groups(processes)
 
+    def _attended(self, groups: tuple[AppGroup, ...], now_s: float) -> tuple[tuple[AppGroup, ...], PersonMetrics]:
+        """*groups* with what each means to the person, and how the person fares."""
+        view, limits = self.look_at_person(now_s), self.parameters.person
+        self._attention, self._attending = attend(view, self._group_of_users, self._attending, now_s, limits)
+        self._typed = typed_into(view, now_s)
+        self._person, self._sound = person_metrics(view, self._sound, now_s, limits)
+        self._person_sources = (*view.sources, *(source for s in view.sessions for source in s.sources))
+        return tuple(self._with_attention(g) for g in groups), self._person
+
+    def _group_of_users(self, pid: int, uid: int) -> str | None:
+        """The group of the process *pid*, if it is *uid*'s: a session speaks of its own user's alone."""
+        placed = self.world.get(pid)
+        return self.world.group_of(placed) if placed is not None and placed.identity.uid == uid else None
+
+    def _with_attention(self, group: AppGroup) -> AppGroup:
+        attention = self._attention.get(group.id, NO_ATTENTION)
+        typed_s = self._typed.get(group.tty) if group.tty is not None else None
+        if typed_s is not None:
+            attention = replace(attention, typed_s=typed_s)
+        return group if attention is NO_ATTENTION else replace(group, attention=attention)
+
     def _decide(self, groups: tuple[AppGroup, ...], contention: Contention, now_s: float) -> tuple[Decision, ...]:
         before = {g: s.target for g, s in self._policy.standings.items()}
         decisions, self._policy = decide(
-            groups, contention, self.people.orders, self._policy, now_s, self.parameters, self._closed
+            groups, contention, self.people.orders, self._policy, now_s, self.parameters, self._closed, self._person
         )
         labels = {g.id: g.label for g in groups}
         changes = class_events(decisions, before, labels, self.clock.wall_s())
@@ -224,6 +267,9 @@ class Engine:
             Mark.OVERRIDDEN: frozenset(self.people.overrides),
             Mark.LABELLED: frozenset(self.people.labelled),
             Mark.USER_OWNED: self._acted.user_owned,
+            Mark.FOCUSED: frozenset(g.id for g in groups if g.attention.focused),
+            Mark.PLAYING: frozenset(g.id for g in groups if g.attention.playing),
+            Mark.CAPTURING: frozenset(g.id for g in groups if g.attention.capturing),
         }
         return Frame(
             seq=self._seq,
@@ -238,6 +284,9 @@ class Engine:
             events=tuple(self._events),
             cost=self._cost(cpu_before, sample.elapsed_s, interval_s),
             sources=self.sources,
+            person=self._person,
+            person_sources=self._person_sources,
+            scores=rate(sample.system, groups, self._person, self.parameters.bad, self.parameters.person),
             undo_depth=self.people.undo_depth(self.people.owner_uid),
         )
 

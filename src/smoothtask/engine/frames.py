@@ -13,6 +13,7 @@ from smoothtask.model.group import AppGroup
 from smoothtask.model.tasks import Array
 from smoothtask.model.text import sanitise
 from smoothtask.policy.decide import find_pin
+from smoothtask.policy.scores import group_score
 
 CANDIDATES = 400
 COMMAND_LIMIT = 200
@@ -34,7 +35,8 @@ def group_frames(
         if pins and find_pin(group, pins) is not None:
             marks.add(Mark.PINNED)
         effect = acted.reasons.get(group.id, "")
-        frames.append(GroupFrame(group, decision, acted.mechanisms.get(group.id, "-"), frozenset(marks), effect))
+        mechanism, score = acted.mechanisms.get(group.id, "-"), group_score(group)
+        frames.append(GroupFrame(group, decision, mechanism, frozenset(marks), effect, score))
     return tuple(frames)
 
 

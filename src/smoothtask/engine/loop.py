@@ -22,6 +22,9 @@ COALESCE_S = 0.01
 ADMIT_AT_MOST = 32
 """Processes looked at between two ticks at once; the tick takes the others."""
 SETTLING_S = 10.0
+HURRY_PAUSE_S = 0.03
+"""Two ticks are this far apart at least, however quickly somebody changes windows."""
+HURRIES, HURRIES_PER_S = 8.0, 2.0
 PSI_PAUSE_S = 0.5
 """A PSI trigger may bring a tick forward this often."""
 
@@ -78,6 +81,9 @@ class Loop:
     _watchers: int = 0
     _stopping: bool = False
     _due_s: float = 0.0
+    _hurries: float = 0.0
+    """How often a tick may still be brought forward at once."""
+    _hurried_s: float = 0.0
     _budget: Budget = field(default_factory=Budget)
     _executed: set[int] = field(default_factory=set)
     """Every pid that executed since the last tick."""
@@ -228,6 +234,15 @@ class Loop:
 
     def _drain_wake(self) -> None:
         os.eventfd_read(self._wake_fd)
+
+    def hasten(self) -> None:
+        """The person turned to something else: tick now. A session that says so all the time is not believed."""
+        now_s = time.monotonic()
+        self._hurries = min(HURRIES, self._hurries + (now_s - self._hurried_s) * HURRIES_PER_S)
+        self._hurried_s = now_s
+        if self._hurries >= 1:
+            self._hurries -= 1
+            self._due_s = min(self._due_s, max(now_s, self._last_tick_s + HURRY_PAUSE_S))
 
     def _pressure_rose(self) -> None:
         """Somebody stalled: tick now, unless we have just done so."""

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from smoothtask.model.decision import Contention, Decision
 from smoothtask.model.group import AppGroup
+from smoothtask.model.person import NOBODY_KNOWN, PersonMetrics, Source
 from smoothtask.model.system import SystemMetrics
 
 
@@ -25,6 +26,9 @@ class Mark(StrEnum):
     OVERRIDDEN = "overridden"
     LABELLED = "labelled"
     PROTECTED = "protected"
+    FOCUSED = "focused"
+    PLAYING = "playing"
+    CAPTURING = "capturing"
     USER_OWNED = "user-owned"
     """A person or another tool changed its priority behind our back; it is left alone."""
 
@@ -40,6 +44,8 @@ class GroupFrame:
     marks: frozenset[Mark] = frozenset()
     effect: str = ""
     """Why that mechanism, and against whom it counts."""
+    score: float | None = None
+    """How well it is served, 0 … 1: the share of what it wants that it gets; `None`: it wants nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,19 @@ class SelfCost:
 
 
 @dataclass(frozen=True, slots=True)
+class Scores:
+    """How the machine does for the person in front of it, 0 … 1: 1 is as good as it gets."""
+
+    responsiveness: float | None = None
+    audio_stability: float | None = None
+    """`None` while nothing is heard."""
+    bad: bool = False
+    """Somebody would notice."""
+    reasons: tuple[str, ...] = ()
+    """What is bad, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One tick, whole."""
 
@@ -110,3 +129,7 @@ class Frame:
     """Source → how it works here: `tasks: bpf`, `events: proc connector`, `probe: off (…)`."""
     undo_depth: int = 0
     """How many of the person's actions can be undone."""
+    person: PersonMetrics = NOBODY_KNOWN
+    scores: Scores = Scores()
+    person_sources: tuple[Source, ...] = ()
+    """Each source of knowledge about the person, and how it fares."""

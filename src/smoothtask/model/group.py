@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
+from smoothtask.model.person import NO_ATTENTION, Attention
 
 
 class Membership(NamedTuple):
@@ -136,3 +137,4 @@ class AppGroup:
     """The units that hold it and nothing else; none for a part."""
     cgroups: tuple[str, ...] = ()
     """Where its processes are (or came from, when we moved them): at most 4."""
+    attention: Attention = NO_ATTENTION

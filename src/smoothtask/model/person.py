@@ -1,6 +1,6 @@
 """What the person is doing: windows, sound, input. Values only; what a session says is a claim about its own user."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -91,6 +91,61 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Attention:
+    """What one group means to a person at this moment."""
+
+    focused: bool = False
+    unfocused_s: float | None = None
+    """Seconds since it lost the focus; `None`: it has it, or never had."""
+    visible: bool = False
+    """One of its windows is on the screen."""
+    minimised: bool = False
+    """It has windows, and none of them is on the screen."""
+    fullscreen: bool = False
+    playing: bool = False
+    """Sound of it is heard, or would be at a louder volume."""
+    capturing: bool = False
+    """It listens to a microphone."""
+    xrun_s: float | None = None
+    """Seconds since a stream of it broke up; `None`: never."""
+    typed_s: float | None = None
+    """Seconds since somebody typed into its terminal."""
+
+    @property
+    def in_call(self) -> bool:
+        """It speaks and listens."""
+        return self.playing and self.capturing
+
+
+NO_ATTENTION = Attention()
+
+
+@dataclass(frozen=True, slots=True)
+class PersonMetrics:
+    """Whether somebody is there, and what the sound does, at one tick."""
+
+    active: bool | None = None
+    """Somebody used a keyboard or mouse a moment ago; `None`: nothing here can tell."""
+    since_input_s: float | None = None
+    input_source: str = ""
+    sound: str = ""
+    """The sound server, or empty."""
+    xruns: int | None = None
+    """Since the tick before; `None`: no sound server is known."""
+    missing_cycles: int | None = None
+    dsp_load: float | None = None
+    """The highest of all sound servers'."""
+
+    @property
+    def sound_breaks(self) -> int:
+        """How often sound broke up since the tick before."""
+        return (self.xruns or 0) + (self.missing_cycles or 0)
+
+
+NOBODY_KNOWN = PersonMetrics()
+
+
+@dataclass(frozen=True, slots=True)
 class SessionView:
     """What one session's watchers say: true of processes of *uid* only, whatever it says."""
 
@@ -104,6 +159,8 @@ class SessionView:
     idle_at_mono_s: float = 0.0
     """CLOCK_MONOTONIC moment of that word."""
     sources: tuple[Source, ...] = ()
+    active: bool = True
+    """Whether it is the one on the screen: another user's, behind it, has no focus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +172,10 @@ class PersonView:
     """CLOCK_MONOTONIC moment of the newest input by any source; `None`: nobody can tell."""
     input_source: str = ""
     """Which source said so."""
-    sources: tuple[Source, ...] = field(default=())
+    sources: tuple[Source, ...] = ()
     """Those of no session: evdev, logind, terminals."""
+    terminals: tuple[tuple[str, float], ...] = ()
+    """(`pts/3`, CLOCK_MONOTONIC moment of the last input there)."""
+
+
+NOBODY_SEEN = PersonView()

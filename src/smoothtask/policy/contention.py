@@ -25,9 +25,12 @@ def assess(
     groups: Iterable[AppGroup],
     now_s: float,
     limits: ContentionLimits,
+    sound_breaks: int = 0,
 ) -> tuple[Contention, ContentionState]:
     """Contention at *now_s*: active as long as there is a sign of it, and `hold_s` longer."""
     signs = tuple(_signs(system, groups, limits))
+    if sound_breaks:
+        signs += (f"sound broke up {sound_breaks} times",)
     last_sign_s = now_s if signs else state.last_sign_s
     active = bool(signs) or (state.active and now_s - last_sign_s < limits.hold_s)
     changed_s = now_s if active != state.active or state.changed_s == 0 else state.changed_s

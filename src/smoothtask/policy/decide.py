@@ -7,6 +7,7 @@ from types import MappingProxyType
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Override, Pin, Reason, Stage
 from smoothtask.model.group import AppGroup, Behaviour
+from smoothtask.model.person import NOBODY_KNOWN, PersonMetrics
 from smoothtask.policy.guardrails import clamp, is_protected
 from smoothtask.policy.limits import NOTHING, limits_of
 from smoothtask.policy.parameters import Hysteresis, PolicyParameters
@@ -57,6 +58,7 @@ def decide(
     now_s: float,
     parameters: PolicyParameters,
     closed: Mapping[str, str] = NOTHING_CLOSED,
+    person: PersonMetrics = NOBODY_KNOWN,
 ) -> tuple[tuple[Decision, ...], PolicyState]:
     """One decision a group, and the state for the next tick. Parents come before their parts in *groups*.
 
@@ -64,10 +66,19 @@ def decide(
     """
     decisions: dict[str, Decision] = {}
     standings: dict[str, Standing] = {}
+    applications = {g.id: g for g in groups if not g.parent}
     busy = _applications_with_waiters(groups)
     for group in groups:
         parent = decisions.get(group.parent) if group.parent else None
-        facts = Facts(group, contention, parent.target if parent else None, group.parent in busy)
+        facts = Facts(
+            group,
+            contention,
+            parent.target if parent else None,
+            group.parent in busy,
+            person,
+            parameters.person,
+            applications.get(group.parent or ""),
+        )
         wish = _guarded(group, _wish(facts, orders, now_s, parameters, closed.get(group.id)))
         before = state.standings.get(group.id)
         standing, held = _settle(before, wish, now_s, parameters.hysteresis)

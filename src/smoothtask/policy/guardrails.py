@@ -32,10 +32,17 @@ GUARDRAILS: tuple[Guardrail, ...] = (
     ),
     Guardrail(
         "audio",
-        lambda g: "audio" in g.classification.tags,
+        lambda g: "audio" in g.classification.tags or g.attention.playing,
         PriorityClass.NORMAL,
         PriorityClass.LATENCY_CRITICAL,
         "plays or records sound, which stutters when it waits",
+    ),
+    Guardrail(
+        "sound-broke-up",
+        lambda g: g.attention.playing and g.attention.xrun_s is not None,
+        PriorityClass.INTERACTIVE,
+        PriorityClass.LATENCY_CRITICAL,
+        "its sound has just broken up",
     ),
     Guardrail(
         "background-work",

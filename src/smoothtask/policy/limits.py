@@ -37,6 +37,6 @@ def _never(group: AppGroup) -> str | None:
     """Why *group* is never limited."""
     if group.starts_others and group.parent is None:
         return "everything it starts would share them"
-    if "audio" in group.classification.tags:
+    if "audio" in group.classification.tags or group.attention.playing:
         return "sound that has to wait is heard"
     return None

@@ -12,6 +12,14 @@ from dataclasses import dataclass
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Stage
 from smoothtask.model.group import AppGroup, Behaviour
+from smoothtask.model.person import NOBODY_KNOWN, PersonMetrics
+from smoothtask.policy.parameters import PersonLimits
+
+DEFAULT_LIMITS = PersonLimits()
+MINIMISED_USE = 0.1
+"""Cores that an application with hidden windows may use or want before it is asked to wait."""
+NOT_WHILE_SOMEBODY_WORKS = frozenset({"updater", "indexer", "backup", "maintenance"})
+"""Tags of what can wait until the person has gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,10 @@ class Facts:
     """The class of the application that this group is a part of."""
     neighbours_wait: bool
     """Somebody else in the same application sleeps and wakes, or waits for the next line."""
+    person: PersonMetrics = NOBODY_KNOWN
+    limits: PersonLimits = DEFAULT_LIMITS
+    parent: AppGroup | None = None
+    """The application that this group is a part of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +61,76 @@ class Rule:
 
 def _grace(f: Facts) -> Answer | None:
     c = f.group.classification
-    if c.target is None or c.target >= PriorityClass.NORMAL or f.group.started_s >= c.after_s:
+    at_hand = c.after_s > 0 and _is_at_hand(f)
+    grace_s = c.after_s + f.limits.terminal_grace_s if at_hand else c.after_s
+    if c.target is None or c.target >= PriorityClass.NORMAL or f.group.started_s >= grace_s:
         return None
-    text = f"{c.label} is {c.type}: left alone for its first {c.after_s:g} s"
+    where = " in a terminal that somebody works in" if at_hand else ""
+    text = f"{c.label} is {c.type}: left alone for its first {grace_s:g} s{where}"
     return Answer(_inherited(f), text, _source(f))
+
+
+def _call(f: Facts) -> Answer | None:
+    if not f.group.attention.in_call:
+        return None
+    return Answer(PriorityClass.LATENCY_CRITICAL, f"{f.group.label} plays and records sound: a call")
+
+
+def _game(f: Facts) -> Answer | None:
+    a = f.group.attention
+    tags = f.group.classification.tags
+    if "game" not in tags or "launcher" in tags or not (a.focused or a.fullscreen):
+        return None
+    how = "has the focus" if a.focused else "fills the screen"
+    return Answer(PriorityClass.LATENCY_CRITICAL, f"{f.group.label} is a game and {how}", _source(f))
+
+
+def _focus(f: Facts) -> Answer | None:
+    if not f.group.attention.focused:
+        return None
+    return Answer(_at_least_interactive(f), f"{f.group.label} has the focus")
+
+
+def _recent_focus(f: Facts) -> Answer | None:
+    lost_s = f.group.attention.unfocused_s
+    if lost_s is None or lost_s >= f.limits.focus_memory_s:
+        return None
+    text = f"{f.group.label} had the focus less than {f.limits.focus_memory_s:g} s ago"
+    return Answer(_at_least_interactive(f), text)
+
+
+def _audible(f: Facts) -> Answer | None:
+    if not f.group.attention.playing:
+        return None
+    return Answer(_at_least_interactive(f), f"{f.group.label} plays sound")
+
+
+def _typed(f: Facts) -> Answer | None:
+    if not _is_typed_into(f.group, f.limits) or f.group.behaviour is Behaviour.HOG or _is_lowered(f.group):
+        return None
+    return Answer(PriorityClass.INTERACTIVE, f"somebody typed into its terminal ({f.group.tty}) a moment ago")
+
+
+def _not_while_somebody_works(f: Facts) -> Answer | None:
+    c = f.group.classification
+    kinds = c.tags & NOT_WHILE_SOMEBODY_WORKS
+    if not (f.person.active and kinds) or (c.certain and _is_lowered(f.group)):
+        return None
+    return Answer(PriorityClass.BACKGROUND, f"somebody works here, and {min(kinds)} can wait", _source(f))
+
+
+def _visible(f: Facts) -> Answer | None:
+    c = f.group.classification
+    if not f.group.attention.visible or c.certain or not _is_lowered(f.group):
+        return None
+    return Answer(PriorityClass.NORMAL, f"probably {c.type}, but its window is on the screen", _source(f))
+
+
+def _minimised(f: Facts) -> Answer | None:
+    a, m, c = f.group.attention, f.group.metrics, f.group.classification
+    if not a.minimised or a.playing or m.cpu + m.wait < MINIMISED_USE or c.certain:
+        return None
+    return Answer(PriorityClass.BACKGROUND, "all of its windows are hidden, and nothing of it is heard")
 
 
 def _certain_type(f: Facts) -> Answer | None:
@@ -87,9 +165,18 @@ def _follows_application(f: Facts) -> Answer | None:
 
 RULES: tuple[Rule, ...] = (
     Rule("grace", Stage.RULE, _grace, at_once=True),
+    Rule("call", Stage.RULE, _call, at_once=True),
+    Rule("game", Stage.RULE, _game, at_once=True),
+    Rule("focus", Stage.RULE, _focus, at_once=True),
+    Rule("recent-focus", Stage.RULE, _recent_focus, at_once=True),
+    Rule("audible", Stage.RULE, _audible, at_once=True),
+    Rule("typed", Stage.RULE, _typed, at_once=True),
+    Rule("not-while-somebody-works", Stage.RULE, _not_while_somebody_works, at_once=True),
     Rule("noisy-neighbour", Stage.BEHAVIOUR, _noisy_neighbour, at_once=True, only_under_contention=True),
     Rule("hog", Stage.BEHAVIOUR, _hog, at_once=True, only_under_contention=True),
     Rule("certain-type", Stage.RULE, _certain_type, at_once=True),
+    Rule("visible", Stage.RULE, _visible, at_once=True),
+    Rule("minimised", Stage.BEHAVIOUR, _minimised, at_once=False, only_under_contention=True),
     Rule("likely-type", Stage.RULE, _likely_type, at_once=False, only_under_contention=True),
     Rule("follows-application", Stage.DEFAULT, _follows_application, at_once=True),
 )
@@ -115,6 +202,29 @@ def _hogs(f: Facts) -> str:
         f"has used or wanted {m.cpu + m.wait:.1f} cores for {f.group.behaviour_s:.0f} s "
         f"and hardly ever sleeps ({m.vcsw:.0f} sleeps/s)"
     )
+
+
+def _at_least_interactive(f: Facts) -> PriorityClass:
+    """INTERACTIVE, or more when its rule is sure of it."""
+    c = f.group.classification
+    return max(PriorityClass.INTERACTIVE, c.target) if c.certain and c.target is not None else PriorityClass.INTERACTIVE
+
+
+def _is_lowered(group: AppGroup) -> bool:
+    """Whether its own rule asks for less than NORMAL."""
+    target = group.classification.target
+    return target is not None and target < PriorityClass.NORMAL
+
+
+def _is_typed_into(group: AppGroup, limits: PersonLimits) -> bool:
+    typed_s = group.attention.typed_s
+    return typed_s is not None and typed_s < limits.typed_s
+
+
+def _is_at_hand(f: Facts) -> bool:
+    """Whether somebody works in the terminal or the application that this group runs in."""
+    around = f.parent.attention.focused if f.parent is not None else False
+    return around or f.group.attention.focused or _is_typed_into(f.group, f.limits)
 
 
 def _inherited(f: Facts) -> PriorityClass:

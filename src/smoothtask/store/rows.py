@@ -25,7 +25,7 @@ TABLES = ("group_profile", "reason_chain", "program", "snapshot", "app_group", "
 """In an order in which every row comes after those it refers to."""
 SHARED_TABLES = TABLES[:3]
 
-_Standing = tuple[int, PriorityClass, PriorityClass, object, bool, bool, str, frozenset[Mark]]
+_Standing = tuple[int, PriorityClass, PriorityClass, object, bool, bool, str, frozenset[Mark], object]
 _Profile = tuple[object, ...]
 
 
@@ -87,7 +87,7 @@ class RowBuilder:
             self._standings[group.id] = standing
             chain = self._chain(rows, decision, group, spoken_of)
             rows.groups.add(group.id)
-            rows.of["app_group"].append(_app_group(group, snapshot_id, profile))
+            rows.of["app_group"].append(_app_group(shown, snapshot_id, profile))
             rows.of["decision"].append(_decision(shown, snapshot_id, profile, chain))
 
     def _profile(self, rows: Rows, group: AppGroup) -> int:
@@ -190,8 +190,8 @@ class RowBuilder:
         )
 
     def _snapshot(self, frame: Frame, snapshot_id: int, cause: str, complete: bool, gone: list[int]) -> Row:
-        c, cost = frame.contention, frame.cost
-        spoken_of = [g.group for g in frame.groups if _is_named(g.group, c.reasons)]
+        c, cost, person, scores = frame.contention, frame.cost, frame.person, frame.scores
+        spoken_of = [g.group for g in frame.groups if _is_named(g.group, (*c.reasons, *scores.reasons))]
         return (
             snapshot_id,
             self.session_id,
@@ -210,6 +210,15 @@ class RowBuilder:
             c.active,
             c.since_s,
             as_json([self.privacy.sentence(r, spoken_of) for r in c.reasons]),
+            person.active,
+            person.since_input_s,
+            person.xruns,
+            person.missing_cycles,
+            person.dsp_load,
+            scores.responsiveness,
+            scores.audio_stability,
+            scores.bad,
+            as_json([self.privacy.sentence(r, spoken_of) for r in scores.reasons]),
             cost.cpu_pct,
             cost.tick_cpu_ms,
             cost.rss_bytes,
@@ -223,9 +232,25 @@ class RowBuilder:
             self._standings.pop(group, None)
 
 
+def _seen(group: AppGroup) -> object:
+    """What the person sees and hears of it; how long ago something was is no change."""
+    a = group.attention
+    return a.focused, a.visible, a.minimised, a.fullscreen, a.playing, a.capturing
+
+
 def _standing(profile: int, shown: GroupFrame) -> _Standing:
     d = shown.decision
-    return (profile, d.target, d.wanted, d.decided_by, d.protected, d.restraint, shown.mechanism, shown.marks)
+    return (
+        profile,
+        d.target,
+        d.wanted,
+        d.decided_by,
+        d.protected,
+        d.restraint,
+        shown.mechanism,
+        shown.marks,
+        _seen(shown.group),
+    )
 
 
 def _is_quiet(group: AppGroup) -> bool:
@@ -238,8 +263,9 @@ def _is_named(group: AppGroup, reasons: Iterable[str]) -> bool:
     return any(group.label in reason for reason in reasons)
 
 
-def _app_group(group: AppGroup, snapshot_id: int, profile: int) -> Row:
-    m = group.metrics
+def _app_group(shown: GroupFrame, snapshot_id: int, profile: int) -> Row:
+    group = shown.group
+    m, a = group.metrics, group.attention
     return (
         snapshot_id,
         profile,
@@ -255,6 +281,16 @@ def _app_group(group: AppGroup, snapshot_id: int, profile: int) -> Row:
         m.read_bps,
         m.write_bps,
         m.rss_bytes,
+        a.focused,
+        a.unfocused_s,
+        a.visible,
+        a.minimised,
+        a.fullscreen,
+        a.playing,
+        a.capturing,
+        a.xrun_s,
+        a.typed_s,
+        shown.score,
     )
 
 

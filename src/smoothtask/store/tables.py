@@ -108,6 +108,21 @@ class SnapshotRow(Base, table=True):
     contention_reasons: str
     """JSON list of sentences."""
 
+    person_active: bool | None
+    """Somebody used a keyboard or mouse a moment ago; NULL: nothing could tell."""
+    since_input_s: float | None
+    xruns: int | None
+    """Since the last tick; NULL: no sound server was known."""
+    missing_cycles: int | None
+    dsp_load: float | None
+    responsiveness_score: float | None
+    """0 … 1: how the machine did for the person."""
+    audio_stability_score: float | None
+    bad_responsiveness: bool
+    """Somebody would have noticed."""
+    bad_reasons: str
+    """JSON list of sentences."""
+
     self_cpu_pct: float
     """SmoothTask's own cost: of one core, over the last minute."""
     self_tick_cpu_ms: float
@@ -175,6 +190,20 @@ class AppGroupRecord(Base, table=True):
     read_bytes_per_s: float
     write_bytes_per_s: float
     rss_bytes: int
+    focused: bool
+    unfocused_s: float | None
+    """Seconds since it lost the focus."""
+    visible: bool
+    minimised: bool
+    fullscreen: bool
+    playing: bool
+    capturing: bool
+    xrun_s: float | None
+    """Seconds since its sound broke up."""
+    typed_s: float | None
+    """Seconds since somebody typed into its terminal."""
+    score: float | None
+    """Of what it wanted of the CPU, the share that it got: an outcome, never a feature."""
 
 
 class ReasonChain(Base, table=True):
