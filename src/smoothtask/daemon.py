@@ -174,6 +174,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         world=World(read_identity, rules.classify, sched.start_ticks),
         hands=hands,
         people=_people(settings, paths, pins, log),
+        rehearsal=DryRun(effects(settings)),
         record=_recorder(log),
         parameters=_parameters(settings),
         behaviour_limits=BehaviourLimits(**settings.behaviour.model_dump()),
@@ -431,12 +432,13 @@ def _no_latency(_now_s: float) -> None:
 
 def _people(settings: Settings, paths: Paths, pins: tuple[Pin, ...], log: SnapshotLog | None) -> People:
     if log is None:
-        labels = Labels(lambda *_: None, lambda *_: None, lambda _: False)
+        labels = Labels(lambda *_: None, lambda *_: None, lambda _: None, lambda _: False)
     else:
         labels = Labels(
             group=lambda f, g, target, uid: log.add_label(f, uid, group=g, target=target),
             moment=lambda f, verdict, uid: log.add_label(f, uid, verdict=verdict),
             remove=log.remove_label,
+            put_back=log.put_back_label,
         )
     return People(
         pins,

@@ -146,7 +146,9 @@ JSON = st.recursive(
     max_leaves=6,
 )
 FIELDS = st.sampled_from(["id", "group", "target", "seconds", "verdict", "on"])
-OPS = st.sampled_from(["pin", "unpin", "override", "label", "label-moment", "undo", "pause", "explain", "reload"])
+OPS = st.sampled_from(
+    ["pin", "unpin", "override", "label", "label-moment", "undo", "redo", "dry-run", "pause", "explain", "reload"]
+)
 
 
 @settings(max_examples=300, deadline=None)

@@ -40,7 +40,9 @@ def test_others_are_looked_for_before_anything_is_done() -> None:
         "sampler": SimpleNamespace(sample=lambda *_: sample()),
         "world": World(lambda *_: SHELL, lambda i, _: known(i.name), lambda _pid: None),
         "hands": SimpleNamespace(act=act, forget=lambda _left: None),
-        "people": People((), lambda _pins: None, Labels(lambda *_: None, lambda *_: None, lambda _: False)),
+        "people": People(
+            (), lambda _pins: None, Labels(lambda *_: None, lambda *_: None, lambda _: None, lambda _: False)
+        ),
     }
     frame = Engine(**parts, record=lambda _frame: None, look_at_others=look).tick()
     assert done == [[SHELL], "acted"]

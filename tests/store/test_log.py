@@ -527,6 +527,20 @@ def test_undo_removes_exactly_one_label(place: Place) -> None:
     assert place.rows("SELECT id FROM label") == [(ids[0],), (ids[1],), (fourth,)]
 
 
+def test_a_removed_label_is_put_back_under_its_id(place: Place) -> None:
+    """Unless retention has taken its snapshot meanwhile."""
+    log = place.log()
+    label = log.add_label(frame(1), 7, verdict="laggy")
+    assert label is not None
+    before = place.rows("SELECT * FROM label")
+    removed = log.remove_label(label)
+    assert removed is not None
+    assert log.put_back_label(removed)
+    assert place.rows("SELECT * FROM label") == before
+    assert log.remove_label(label) == removed
+    assert not log.put_back_label((removed[0], removed[1], 999, *removed[3:]))
+
+
 def test_a_label_says_one_thing(place: Place) -> None:
     """A class without a group, or a verdict with one, is a programming error."""
     log = place.log()

@@ -2,26 +2,32 @@
 
 import asyncio
 import contextlib
+import os
+import signal
+import subprocess
 import unicodedata
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, replace
 
 import pytest
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
+from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import (
     LabelGroup,
     LabelMoment,
     Pause,
     PinApp,
+    Redo,
+    Rehearse,
     Reply,
     SetOverride,
     Undo,
     Unpin,
 )
-from smoothtask.model.frame import Frame, Mark, Mode
+from smoothtask.model.frame import Frame, Mark, Mode, ProcessFrame
 from smoothtask.model.text import sanitise
 from smoothtask_tui.app import Dashboard
 from smoothtask_tui.palette import DARK, LIGHT
@@ -148,7 +154,9 @@ async def test_beyond_the_last_class_nothing_is_asked():
         (("L", "l"), LabelMoment("laggy")),
         (("L", "f"), LabelMoment("fine")),
         (("z",), Undo()),
+        (("Z",), Redo()),
         (("a",), Pause(on=True)),
+        (("D",), Rehearse(on=True)),
     ],
 )
 async def test_every_order_reaches_the_engine(keys, command):
@@ -246,6 +254,52 @@ async def test_the_cursor_on_a_process_that_exits_is_nobodys():
         assert d.cursor is None
         await d.press("f8")
         assert d.client.asked == []
+
+
+@contextlib.contextmanager
+def sleeper() -> Iterator[tuple[subprocess.Popen[bytes], ProcessFrame]]:
+    """A real process, and how a frame shows it in group b."""
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        yield child, replace(process(child.pid, "b"), start_ticks=start_ticks(child.pid) or 0)
+    finally:
+        child.kill()
+        child.wait()
+
+
+async def test_a_signal_to_all_processes_is_asked_twice():
+    with sleeper() as (child, shown):
+        async with dashboard() as d:
+            d.client.answer = lambda c: Reply(True, "ok", {"processes": [asdict(shown)]})
+            await d.press("down", "f9", "t")
+            assert "TERM to all 2 processes of Beta: sure?" in d.status
+            await d.press("n")
+            assert child.poll() is None
+            await d.press("escape", "f9", "t", "y")
+            await d.until(lambda: child.poll() == -signal.SIGTERM)
+            await d.until(lambda: "sent SIGTERM to Beta (1 of 1 processes)" in d.status)
+
+
+async def test_one_process_is_stopped_and_reniced_and_a_reused_pid_is_not():
+    with sleeper() as (child, shown):
+        async with dashboard(first=frame(B, processes=(shown,))) as d:
+            d.client.answer = lambda c: Reply(True, "ok", {"processes": [asdict(shown)]})
+            await d.press("down", "right", "down", "R", "5")
+            await d.until(lambda: "has nice +10 by your hand" in d.status)
+            assert os.getpriority(os.PRIO_PROCESS, child.pid) == 10
+            other = replace(shown, start_ticks=1)
+            d.client.answer = lambda c: Reply(True, "ok", {"processes": [asdict(other)]})
+            await d.press("home", "K", "k", "y")
+            await d.until(lambda: "exited meanwhile: nothing was done" in d.status)
+            assert child.poll() is None
+
+
+async def test_what_is_protected_gets_no_signal_from_here():
+    guarded = replace(A, decision=replace(A.decision, protected=True))
+    async with dashboard(guarded, B) as d:
+        await d.press("f9")
+        assert not d.app.main.status.is_open
+        assert "protected" in d.status
 
 
 async def test_pin_again_unpins():

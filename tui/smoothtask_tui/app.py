@@ -21,8 +21,9 @@ from smoothtask.model.client import EngineClient
 from smoothtask.model.command import Command, Explain, Reply
 from smoothtask.model.frame import ProcessFrame
 from smoothtask_tui.actions import ACTIONS, APP, LOOK, bindings
+from smoothtask_tui.byhand import carry_out
 from smoothtask_tui.feed import Mailbox
-from smoothtask_tui.messages import FrameWaiting, LinkChanged, Ordered, Replied
+from smoothtask_tui.messages import DoneByHand, FrameWaiting, LinkChanged, Ordered, Replied
 from smoothtask_tui.palette import DARK, PALETTES
 from smoothtask_tui.prefs import Prefs
 from smoothtask_tui.remembered import read_prefs, write_prefs
@@ -175,6 +176,18 @@ class Dashboard(App[int]):
         """Have it carried out; the answer comes as `Replied`. Orders keep their order."""
         self._orders.put_nowait(message.command)
 
+    def on_done_by_hand(self, message: DoneByHand) -> None:
+        """Do it in a thread of its own: the engine is asked which processes there are."""
+
+        def work() -> None:
+            try:
+                reply = carry_out(message.what, self.client.ask)
+            except (OSError, RuntimeError, ValueError, KeyError) as error:
+                reply = Reply(False, f"not done: {error}")
+            self.call_from_thread(self._say, reply)
+
+        self.run_worker(work, name="by hand", thread=True, exit_on_error=False)
+
     async def _send_orders(self) -> None:
         while True:
             command = await self._orders.get()
@@ -194,6 +207,9 @@ class Dashboard(App[int]):
                 self.scene.explained[command.target] = tuple(ProcessFrame(**p) for p in reply.data.get("processes", ()))
                 self.main.draw_processes()
             return
+        self._say(reply)
+
+    def _say(self, reply: Reply) -> None:
         self.main.status.say(reply.message, good=reply.ok)
         if not reply.ok:
             self.notify(reply.message, severity="error", markup=False)

@@ -18,6 +18,8 @@ from smoothtask.model.command import (
     LabelMoment,
     Pause,
     PinApp,
+    Redo,
+    Rehearse,
     Reload,
     Reply,
     SetOverride,
@@ -417,6 +419,8 @@ class DemoClient:
                 return self._put(self.standing, f"labelled: this was {command.verdict}; undo takes it back")
             case Reload():
                 return Reply(True, "read again")
+            case Redo() | Rehearse():
+                return Reply(False, "the recorded machine has only one past")
             case _:
                 pass
         wanted = command.target if isinstance(command, Explain) else command.group

@@ -1,7 +1,7 @@
 """The one-line menus: what can be chosen with which key, and what comes of it (pure).
 
 Rule 1: a menu knows the group it was opened for by id, and keeps it while the list moves.
-Rule 2: nothing in a menu asks for a confirmation, because every order can be undone.
+Rule 2: only what cannot be undone (a signal that may end a program) asks twice.
 """
 
 from collections.abc import Sequence
@@ -37,6 +37,18 @@ SORTS: tuple[tuple[str, SortKey, str], ...] = (
 )
 
 
+SIGNALS: tuple[tuple[str, int, str, bool], ...] = (
+    ("t", 15, "TERM", True),
+    ("i", 2, "INT", True),
+    ("h", 1, "HUP", True),
+    ("s", 19, "STOP", False),
+    ("c", 18, "CONT", False),
+    ("k", 9, "KILL", True),
+)
+"""Key, number, name, and whether it may end a program."""
+NICES: tuple[tuple[str, int], ...] = (("1", -10), ("2", -5), ("3", 0), ("4", 5), ("5", 10), ("6", 19))
+
+
 class Choice(NamedTuple):
     """One key of a menu."""
 
@@ -64,7 +76,21 @@ class Menu:
         return next((c for c in self.choices if c.key == key), None)
 
 
-Outcome = Command | Menu | SortKey
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A signal, by its number (signal(7))."""
+
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nice:
+    """A nice value set by hand."""
+
+    nice: int
+
+
+Outcome = Command | Menu | SortKey | Send | Nice
 GroupOrder = PinApp | SetOverride | LabelGroup
 """Orders that say which group they are about."""
 
@@ -106,6 +132,26 @@ def label_menu(g: GroupFrame) -> Menu:
             for key, target, word in CLASSES
         ],
     )
+
+
+def signal_menu(g: GroupFrame, pid: int | None = None) -> Menu:
+    """Which signal, to all of its processes or to *pid*; what may end a program is asked again."""
+    m = g.group.metrics.processes
+    whom = f"process {pid} of {g.group.label}" if pid is not None else f"all {m} processes of {g.group.label}"
+
+    def outcome(number: int, name: str, ends: bool) -> Outcome:
+        sure = Menu(f"{name} to {whom}: sure?", (Choice("y", "yes, send it", Send(number)),), g.group.id, g.group.label)
+        return sure if ends else Send(number)
+
+    choices = [Choice(key, name, outcome(number, name, ends)) for key, number, name, ends in SIGNALS]
+    return Menu(f"signal to {whom}:", tuple(choices), g.group.id, g.group.label)
+
+
+def nice_menu(g: GroupFrame, pid: int | None = None, now: int | None = None) -> Menu:
+    """A nice value by hand: SmoothTask leaves such a process alone from then on."""
+    whom = f"process {pid} of {g.group.label}" if pid is not None else g.group.label
+    choices = [Choice(key, f"{nice:+d}" if nice else "0", Nice(nice), nice == now) for key, nice in NICES]
+    return Menu(f"nice of {whom}, by hand:", tuple(choices), g.group.id, g.group.label)
 
 
 def moment_menu() -> Menu:

@@ -3,6 +3,7 @@
 from textual.message import Message
 
 from smoothtask.model.command import Command, Reply
+from smoothtask_tui.byhand import ByHand
 from smoothtask_tui.rows import SortKey
 
 
@@ -32,6 +33,14 @@ class Ordered(Message):
 
     def __init__(self, command: Command) -> None:
         self.command = command
+        super().__init__()
+
+
+class DoneByHand(Message):
+    """A person wants something done to processes, with their own rights."""
+
+    def __init__(self, what: ByHand) -> None:
+        self.what = what
         super().__init__()
 
 

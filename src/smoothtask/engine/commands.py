@@ -14,6 +14,8 @@ from smoothtask.model.command import (
     LabelMoment,
     Pause,
     PinApp,
+    Redo,
+    Rehearse,
     Reload,
     Reply,
     SetOverride,
@@ -37,15 +39,19 @@ class Commands:
 
     def changes_decisions(self, command: Command) -> bool:
         """Whether the next tick should come at once."""
-        return isinstance(command, PinApp | Unpin | SetOverride | Undo | Pause | Reload)
+        return isinstance(command, PinApp | Unpin | SetOverride | Undo | Redo | Pause | Rehearse | Reload)
 
     def handle(self, command: Command, caller: Caller) -> Reply:
         """Carry out *command* for *caller*."""
         match command:
             case Undo():
                 return self.engine.people.undo(caller)
+            case Redo():
+                return self.engine.people.redo(caller)
             case Pause():
                 return self._pause(command, caller)
+            case Rehearse():
+                return self._rehearse(command, caller)
             case Reload():
                 return self.reload() if self._is_owner(caller) else refused("only root may reload")
             case Unpin():
@@ -100,8 +106,17 @@ class Commands:
         unsaid = self.engine.pause(command.on)
         if not command.on:
             return Reply(True, "resumed: decisions are applied again")
-        rest = f"; {len(unsaid)} could not be: {'; '.join(unsaid[:3])}" if unsaid else ""
-        return Reply(True, f"paused: every change is undone{rest}")
+        return Reply(True, f"paused: every change is undone{_rest(unsaid)}")
+
+    def _rehearse(self, command: Rehearse, caller: Caller) -> Reply:
+        if not self._is_owner(caller):
+            return refused("only root may switch dry-run")
+        if not self.can_apply:
+            return Reply(False, f"nothing is applied here: {self.engine.mode_reason}")
+        unsaid = self.engine.rehearse(command.on)
+        if not command.on:
+            return Reply(True, "decisions are applied again")
+        return Reply(True, f"dry-run: every change is undone, and what would be done is shown{_rest(unsaid)}")
 
     def _find(self, frame: Frame, text: str) -> GroupFrame | str:
         """`find_group`, and pids of processes too quiet to be in the frame."""
@@ -165,6 +180,10 @@ class Commands:
                     rows.append(process_frame(processes[i], rates[i], row_group, placed.identity.cmdline))
         rows.sort(key=lambda p: -(p.cpu + p.wait))
         return [asdict(row) for row in rows[:DETAIL_PROCESSES]]
+
+
+def _rest(unsaid: tuple[str, ...]) -> str:
+    return f"; {len(unsaid)} could not be: {'; '.join(unsaid[:3])}" if unsaid else ""
 
 
 def refused(why: str) -> Reply:

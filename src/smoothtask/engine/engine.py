@@ -96,6 +96,9 @@ class Engine:
     sources: dict[str, str] = field(default_factory=dict)
     read_rss_bytes: Callable[[], int] = lambda: 0
 
+    rehearsal: Hands | None = None
+    """What acts in a dry-run that a person asks for."""
+
     frame: Frame | None = None
     sample: Sample | None = None
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS))
@@ -104,6 +107,9 @@ class Engine:
     _contention: ContentionState = field(default_factory=ContentionState)
     _policy: PolicyState = field(default_factory=PolicyState)
     _acted: Acted = field(default_factory=Acted)
+    _acting: Hands | None = None
+    """Those that `rehearsal` stands in for."""
+    _rehearsed: tuple[Mode, str] | None = None
     _closed: Mapping[str, str] = field(default_factory=dict)
     """Groups outside of this daemon's scope, and why; see `engine.scoping`."""
     _attention: Mapping[str, Attention] = field(default_factory=dict)
@@ -169,11 +175,24 @@ class Engine:
     def pause(self, on: bool) -> tuple[str, ...]:
         """Undo everything and stand still, or go on; says what could not be undone."""
         if not on:
-            self.mode, self.mode_reason = Mode.RULES_ONLY, ""
+            self.mode, self.mode_reason = self._rehearsed or (Mode.RULES_ONLY, "")
             return ()
         self.mode, self.mode_reason = Mode.PAUSED, "paused by a person"
         self._acted = Acted()
         return self.hands.undo_all()
+
+    def rehearse(self, on: bool) -> tuple[str, ...]:
+        """Undo everything and only say what would be done, or act again; says what could not be undone."""
+        if on == (self._acting is not None) or self.rehearsal is None:
+            return ()
+        if self._acting is not None:
+            self.hands, self._acting, self._rehearsed = self._acting, None, None
+            self.mode, self.mode_reason = Mode.RULES_ONLY, ""
+            return ()
+        self._acting, self.hands = self.hands, self.rehearsal
+        self.mode, self.mode_reason = self._rehearsed = Mode.DRY_RUN, "dry-run, as a person asked"
+        self._acted = Acted()
+        return self._acting.undo_all()
 
     def say(self, kind: str, text: str, group: str | None = None) -> None:
         """Add an event to the next frame."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from smoothtask.model.amounts import limits_text, problem_with
 from smoothtask.model.classes import PriorityClass
@@ -22,7 +22,19 @@ class Labels:
 
     group: Callable[[Frame, GroupFrame, PriorityClass, int], int | None]
     moment: Callable[[Frame, Literal["laggy", "fine"], int], int | None]
-    remove: Callable[[int], bool]
+    remove: Callable[[int], object | None]
+    """What was removed; `None` when it could not be."""
+    put_back: Callable[[Any], bool]
+    """Undoes a removal."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Deed:
+    """What somebody did, to be taken back and done again."""
+
+    what: str
+    do: Callable[[], None]
+    take_back: Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -39,7 +51,8 @@ class People:
     overrides: dict[str, Override] = field(default_factory=dict)
     labelled: dict[str, int] = field(default_factory=dict)
     """Group → its newest label's row."""
-    _undo: dict[int, list[tuple[str, Callable[[], None]]]] = field(default_factory=dict)
+    _undo: dict[int, list[_Deed]] = field(default_factory=dict)
+    _redo: dict[int, list[_Deed]] = field(default_factory=dict)
 
     @property
     def orders(self) -> Orders:
@@ -82,8 +95,13 @@ class People:
             return Reply(False, problem)
         app = group.classification.app
         before = [p for p in self.pins if (p.app, p.uid) == (app, caller.uid)]
-        self._put_pins([Pin(app, command.target, caller.uid, now, command.limits)])
-        self._remember(caller, f"pin of {app}", lambda: self._put_pins(before, without=(app, caller.uid)))
+        pin = Pin(app, command.target, caller.uid, now, command.limits)
+        self._do(
+            caller,
+            f"pin of {app} to {command.target.name}",
+            lambda: self._put_pins([pin]),
+            lambda: self._put_pins(before, without=(app, caller.uid)),
+        )
         limited = f", {limits_text(command.limits)}" if command.limits else ""
         return Reply(True, f"{group.label} is pinned to {command.target.name} as {app}{limited}; undo takes it back")
 
@@ -92,8 +110,12 @@ class People:
         gone = [p for p in self.pins if p.app == app and caller.uid in {0, self.owner_uid, p.uid}]
         if not gone:
             return Reply(False, f"{command.group} has no pin of yours")
-        self._store_pins([p for p in self.pins if p not in gone])
-        self._remember(caller, f"unpin of {app}", lambda: self._put_pins(gone))
+        self._do(
+            caller,
+            f"unpin of {app}",
+            lambda: self._store_pins([p for p in self.pins if p not in gone]),
+            lambda: self._put_pins(gone),
+        )
         return Reply(True, f"{app} is no longer pinned; undo pins it again")
 
     def override(self, command: SetOverride, group: AppGroup, caller: Caller, now_s: float) -> Reply:
@@ -102,17 +124,22 @@ class People:
         if command.target is None:
             if before is None:
                 return Reply(False, f"{group.label} has no override")
-            del self.overrides[group.id]
+            after = None
             said = f"{group.label} is decided by the rules again"
         else:
             seconds = command.seconds
             if seconds is not None and not 0 < seconds <= OVERRIDE_LIMIT_S:
                 return Reply(False, f"expected 1 to {OVERRIDE_LIMIT_S:.0f} seconds, got {seconds:g}")
             expires = None if seconds is None else now_s + seconds
-            self.overrides[group.id] = Override(group.id, command.target, caller.uid, expires)
+            after = Override(group.id, command.target, caller.uid, expires)
             until = "until it exits" if seconds is None else f"for {seconds:g} s"
             said = f"{group.label} is {command.target.name} {until}; undo takes it back"
-        self._remember(caller, f"override of {group.label}", lambda: self._put_override(group.id, before))
+        self._do(
+            caller,
+            f"override of {group.label}",
+            lambda: self._put_override(group.id, after),
+            lambda: self._put_override(group.id, before),
+        )
         return Reply(True, said)
 
     def label_group(self, command: LabelGroup, frame: Frame, group: GroupFrame, caller: Caller) -> Reply:
@@ -121,7 +148,7 @@ class People:
         if row is None:
             return Reply(False, "labels need recording, which is off or stopped (see `smoothtask doctor`)")
         self.labelled[group.group.id] = row
-        self._remember(caller, f"label of {group.group.label}", lambda: self._unlabel(group.group.id, row))
+        self._labelled(caller, f"label of {group.group.label}", row, group.group.id)
         return Reply(True, f"labelled: {group.group.label} should be {command.target.name}; undo takes it back")
 
     def label_moment(self, command: LabelMoment, frame: Frame, caller: Caller) -> Reply:
@@ -129,7 +156,7 @@ class People:
         row = self.labels.moment(frame, command.verdict, caller.uid)
         if row is None:
             return Reply(False, "labels need recording, which is off or stopped (see `smoothtask doctor`)")
-        self._remember(caller, f"label “{command.verdict}”", lambda: self._remove_label(row))
+        self._labelled(caller, f"label “{command.verdict}”", row)
         return Reply(True, f"labelled: this was {command.verdict}; undo takes it back")
 
     def undo(self, caller: Caller) -> Reply:
@@ -137,18 +164,58 @@ class People:
         stack = self._undo.get(caller.uid)
         if not stack:
             return Reply(False, "nothing to undo")
-        what, take_back = stack.pop()
+        deed = stack.pop()
         try:
-            take_back()
+            deed.take_back()
         except OSError as error:
-            stack.append((what, take_back))
-            return Reply(False, f"{what} could not be undone: {error}")
-        return Reply(True, f"undone: {what}")
+            stack.append(deed)
+            return Reply(False, f"{deed.what} could not be undone: {error}")
+        self._redo.setdefault(caller.uid, []).append(deed)
+        return Reply(True, f"undone: {deed.what}; redo brings it back")
 
-    def _remember(self, caller: Caller, what: str, take_back: Callable[[], None]) -> None:
+    def redo(self, caller: Caller) -> Reply:
+        """Do again what the caller's newest undo took back."""
+        stack = self._redo.get(caller.uid)
+        if not stack:
+            return Reply(False, "nothing to redo")
+        deed = stack.pop()
+        try:
+            deed.do()
+        except OSError as error:
+            stack.append(deed)
+            return Reply(False, f"{deed.what} could not be done again: {error}")
+        self._undo.setdefault(caller.uid, []).append(deed)
+        return Reply(True, f"done again: {deed.what}; undo takes it back")
+
+    def _do(self, caller: Caller, what: str, do: Callable[[], None], take_back: Callable[[], None]) -> None:
+        do()
+        self._remember(caller, _Deed(what, do, take_back))
+
+    def _remember(self, caller: Caller, deed: _Deed) -> None:
         stack = self._undo.setdefault(caller.uid, [])
-        stack.append((what, take_back))
+        stack.append(deed)
         del stack[:-UNDO_DEPTH]
+        self._redo.pop(caller.uid, None)  # what was undone before is another story now
+
+    def _labelled(self, caller: Caller, what: str, row: int, group: str | None = None) -> None:
+        """Remember a label that is in the log."""
+        removed: list[object] = []
+
+        def take_back() -> None:
+            gone = self.labels.remove(row)
+            if gone is None:
+                raise OSError("the snapshot log cannot be written")
+            removed[:] = [gone]
+            if group is not None and self.labelled.get(group) == row:
+                del self.labelled[group]
+
+        def do() -> None:
+            if not self.labels.put_back(removed[0]):
+                raise OSError("the snapshot log cannot be written, or has forgotten that moment")
+            if group is not None:
+                self.labelled[group] = row
+
+        self._remember(caller, _Deed(what, do, take_back))
 
     def _put_pins(self, pins: Sequence[Pin], without: tuple[str, int] | None = None) -> None:
         replaced = {(p.app, p.uid) for p in pins} | ({without} if without else set())
@@ -163,12 +230,3 @@ class People:
             self.overrides.pop(group, None)
         else:
             self.overrides[group] = override
-
-    def _remove_label(self, row: int) -> None:
-        if not self.labels.remove(row):
-            raise OSError("the snapshot log cannot be written")
-
-    def _unlabel(self, group: str, row: int) -> None:
-        self._remove_label(row)
-        if self.labelled.get(group) == row:
-            del self.labelled[group]

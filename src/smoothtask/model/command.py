@@ -67,6 +67,21 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
+class Redo:
+    """Do again what the caller's latest undo took back."""
+
+    op: Literal["redo"] = "redo"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearse:
+    """Undo every change, and only say what would be done (`on=True`); or apply decisions again (`on=False`)."""
+
+    on: bool
+    op: Literal["dry-run"] = "dry-run"
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Undo every change and apply nothing (`on=True`), or go on (`on=False`)."""
 
@@ -89,7 +104,7 @@ class Reload:
     op: Literal["reload"] = "reload"
 
 
-Command = PinApp | Unpin | SetOverride | LabelGroup | LabelMoment | Undo | Pause | Explain | Reload
+Command = PinApp | Unpin | SetOverride | LabelGroup | LabelMoment | Undo | Redo | Pause | Rehearse | Explain | Reload
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,10 @@ _PASSING = {
 _FAILURES = (sqlite3.Error, OSError, OverflowError, UnicodeError)
 
 
+Removed = tuple[int | float | str | None, ...]
+"""A row of the table `label`."""
+
+
 @dataclass(slots=True)
 class _State:
     """Where recording stands."""
@@ -174,16 +178,32 @@ class SnapshotLog:
             return label
         return None
 
-    def remove_label(self, label: int) -> bool:
-        """Take back exactly that label; whether it was there and is gone from the disk."""
+    def remove_label(self, label: int) -> Removed | None:
+        """Take back exactly that label; what was there and is gone from the disk, for `put_back_label`."""
+        state = self._state
+        if state is None:
+            return None
+        with self._guarded():
+            self._begin(state)
+            removed: Removed | None = state.connection.execute(
+                "DELETE FROM label WHERE id = ? RETURNING *", (label,)
+            ).fetchone()
+            self._commit(state)
+            return removed
+        return None
+
+    def put_back_label(self, removed: Removed) -> bool:
+        """Undo `remove_label`, under the same id; whether it is on disk: its snapshot may be gone by now."""
         state = self._state
         if state is None:
             return False
         with self._guarded():
             self._begin(state)
-            gone = state.connection.execute("DELETE FROM label WHERE id = ?", (label,)).rowcount
+            kept = state.connection.execute("SELECT 1 FROM snapshot WHERE id = ?", (removed[2],)).fetchone()
+            if kept is not None:
+                state.connection.execute(self._schema.inserts["label"], removed)
             self._commit(state)
-            return gone == 1
+            return kept is not None
         return False
 
     def flush(self) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.command import Pause, SetOverride, Undo, Unpin
-from smoothtask.model.frame import GroupFrame, Mark, Mode
+from smoothtask.model.command import Pause, Redo, Rehearse, SetOverride, Undo, Unpin
+from smoothtask.model.frame import GroupFrame, Mark, Mode, ProcessFrame
+from smoothtask.model.tasks import ProcKey
 from smoothtask_tui import menus, rows
+from smoothtask_tui.byhand import ByHand
 from smoothtask_tui.detaillines import reasons_text
-from smoothtask_tui.messages import Ordered
+from smoothtask_tui.messages import DoneByHand, Ordered
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.screens.main import MainScreen
 
@@ -19,6 +21,8 @@ class GroupsScreen(MainScreen):
         super().__init__(scene)
         self._stepped: dict[str, PriorityClass] = {}
         """Classes asked for since the last frame: the second F7 goes on from the first."""
+        self._by_hand: ProcessFrame | None = None
+        """The process that an open menu is about: the one that was under the cursor when it was opened."""
 
     def draw(self, *, tick: bool = False) -> None:
         """A new frame tells the classes as they are."""
@@ -83,6 +87,30 @@ class GroupsScreen(MainScreen):
         elif subjects:
             self.status.ask(menus.for_all(menus.pin_menu(subjects[0]), subjects))
 
+    def action_signal(self) -> None:
+        """Choose a signal for the process or the application under the cursor."""
+        g, process = self._subject(), self._process()
+        if g is not None and self._may_be_touched(g):
+            self._by_hand = process
+            self.status.ask(menus.signal_menu(g, process.pid if process else None))
+
+    def action_renice(self) -> None:
+        """Choose a nice value for the same."""
+        g, process = self._subject(), self._process()
+        if g is not None and self._may_be_touched(g):
+            self._by_hand = process
+            now = process.nice if process else None
+            self.status.ask(menus.nice_menu(g, process.pid if process else None, now))
+
+    def _process(self) -> ProcessFrame | None:
+        row = self.groups.row
+        return row.process if row is not None else None
+
+    def _may_be_touched(self, g: GroupFrame) -> bool:
+        if g.decision.protected:
+            self._warn(f"{g.group.label} is protected: not from here")
+        return not g.decision.protected
+
     def action_label_moment(self) -> None:
         """Laggy or fine?"""
         self.status.ask(menus.moment_menu())
@@ -90,6 +118,12 @@ class GroupsScreen(MainScreen):
     def chosen(self, menu: menus.Menu, outcome: menus.Outcome) -> None:
         """Carry out a choice, unless its application has exited meanwhile."""
         super().chosen(menu, outcome)
+        if isinstance(outcome, menus.Send | menus.Nice):
+            if menu.group is not None:
+                p = self._by_hand
+                key = ProcKey(p.pid, p.start_ticks) if p is not None else None
+                self.post_message(DoneByHand(ByHand(outcome, menu.group, menu.label, key)))
+            return
         if isinstance(outcome, menus.Menu | rows.SortKey):
             return
         if menu.group is None or not isinstance(outcome, menus.GroupOrder):
@@ -107,6 +141,15 @@ class GroupsScreen(MainScreen):
     def _warn(self, sentence: str) -> None:
         self.status.say(sentence, good=False)
         self.notify(sentence, severity="warning", markup=False)
+
+    def action_redo(self) -> None:
+        """Do again what undo took back."""
+        self.post_message(Ordered(Redo()))
+
+    def action_dry_run(self) -> None:
+        """Only say what would be done, or act again."""
+        if self.scene.frame is not None:
+            self.post_message(Ordered(Rehearse(self.scene.frame.mode is not Mode.DRY_RUN)))
 
     def action_undo(self) -> None:
         """Take back the latest order."""
