@@ -37,7 +37,7 @@ def test_what_is_no_percentage(text: str | float) -> None:
         parse_percent(text)
 
 
-@given(st.integers(0, 10**15))
+@given(st.integers(0, 10**15 - 1))
 def test_a_count_of_bytes_is_itself(count: int) -> None:
     """With no suffix, nothing is lost."""
     assert parse_size(str(count)) == count
