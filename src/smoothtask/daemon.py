@@ -8,7 +8,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from smoothtask import __version__
@@ -26,7 +26,7 @@ from smoothtask.collector.probe import LatencyProbe, ProbeUnavailable
 from smoothtask.collector.sampler import Sampler
 from smoothtask.collector.tasks import open_tasks
 from smoothtask.config.held import Holder, ScopeHeldError, hold, holders
-from smoothtask.config.located import ConfigError
+from smoothtask.config.located import ConfigError, Problem
 from smoothtask.config.paths import Paths, cgroup_exists
 from smoothtask.config.settings import Settings, effects, load_settings
 from smoothtask.control.server import ControlServer
@@ -227,9 +227,20 @@ def run_daemon(settings: Settings, paths: Paths, *, observe: bool) -> int:
 
 
 def restore_all(paths: Paths) -> list[str]:
-    """Put back what a daemon that died has changed; what was done, in lines. Raises AlreadyRunning."""
-    if not paths.ledger.exists():
-        return ["nothing to restore: no ledger"]
+    """Put back what a daemon that died has changed; what was done, in lines. Raises AlreadyRunning.
+
+    Without a scope or a runtime directory named, what daemons of any scope left behind is put back too.
+    """
+    said = _restore(paths) if paths.ledger.exists() else []
+    if paths.scope.is_everything and not paths.runtime_named and os.geteuid() == 0:
+        for holder in holders(paths.held):
+            theirs = replace(paths, runtime_dir=holder.runtime_dir)
+            if not holder.alive and theirs.runtime_dir != paths.runtime_dir and theirs.ledger.exists():
+                said += [f"{holder.scope}: {line}" for line in _restore(theirs)]
+    return said or ["nothing to restore: no ledger"]
+
+
+def _restore(paths: Paths) -> list[str]:
     release = _lock(paths.lock)
     try:
         ledger = Ledger.open(paths.ledger, sched.boot_id())
@@ -366,8 +377,12 @@ class _Reading:
         return cls(files, signature(files), Reading(files))
 
     def result(self) -> _Rules:
-        """Raises ConfigError, RulesUnreadable."""
-        return _Rules(self.files, self.reading.result(), self.seen, time.monotonic())
+        """Raises ConfigError."""
+        try:
+            loaded = self.reading.result()
+        except RulesUnreadable as error:
+            raise ConfigError([Problem(str(self.files.user), 1, "", str(error))]) from error
+        return _Rules(self.files, loaded, self.seen, time.monotonic())
 
 
 def _probe(settings: Settings, sources: dict[str, str], opened: _Open) -> LatencyProbe | None:

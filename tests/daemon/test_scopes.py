@@ -2,10 +2,13 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
 from daemon.places import NOBODY, Place, hogs_of, nices, until
+from smoothtask.config.paths import find_paths
+from smoothtask.daemon import restore_all
 
 pytestmark = [
     pytest.mark.root,
@@ -69,6 +72,20 @@ def test_a_killed_daemon_is_in_nobodys_way_and_what_it_changed_is_told(place: Pl
     assert any(advice in event["text"] for event in frame["events"])
     assert place.run("restore", *place.options("nobody", str(NOBODY))).returncode == 0
     assert nices(hogs) == {0}
+
+
+def test_a_plain_restore_puts_back_what_any_dead_daemon_left(place: Place) -> None:
+    """And leaves alone what a living one does."""
+    ours, others = hogs_of(NOBODY, place), hogs_of(OTHER, place)
+    dead, _living = place.start("nobody", str(NOBODY)), place.start("other", str(OTHER))
+    assert until(lambda: min(nices(ours) | nices(others)) > 0, 60)
+    dead.kill()
+    dead.wait()
+    named = find_paths(runtime_dir=f"{place.root}/whole", state_dir=f"{place.root}/whole-state")
+    paths = replace(named, runtime_named=False, held=place.root / "held")
+    assert any(line.startswith(f"uid {NOBODY}: restored: ") for line in restore_all(paths))
+    assert nices(ours) == {0}
+    assert min(nices(others)) > 0
 
 
 @pytest.mark.parametrize("scope", ["/no/such/cgroup", "no-such-user"])

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 UNIT = Path(__file__).resolve().parents[2] / "packaging" / "smoothtask.service"
+DOCS = UNIT.parents[1] / "docs" / "install.md"
 CAPABILITIES = {
-    "CAP_SYS_NICE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE", "CAP_BPF", "CAP_PERFMON",
+    "CAP_SYS_NICE", "CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE", "CAP_BPF", "CAP_PERFMON",
     "CAP_NET_ADMIN", "CAP_SYS_RESOURCE",
 }  # fmt: skip
 
@@ -38,13 +39,13 @@ def test_ledger_outlives_a_crash() -> None:
 
 def test_each_capability_is_needed_and_explained() -> None:
     bounded = {name for line in settings()["CapabilityBoundingSet"] for name in line.split()}
-    comments = "\n".join(line for line in UNIT.read_text().splitlines() if line.startswith("#"))
     assert bounded == CAPABILITIES
-    assert {name for name in bounded if name not in comments} == set()
+    explained = set(re.findall(r"CAP_\w+", "\n".join(re.findall(r"^\| `CAP_.*", DOCS.read_text(), re.MULTILINE))))
+    assert explained == bounded
 
 
 def test_nothing_makes_proc_or_cgroups_read_only() -> None:
-    forbidden = {"ProtectKernelTunables", "ProtectControlGroups", "ProcSubset", "ProtectProc", "PrivateNetwork"}
+    forbidden = {"PrivateUsers", "ProtectControlGroups", "ProcSubset", "ProtectProc", "PrivateNetwork"}
     assert forbidden & set(settings()) == set()
 
 
