@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs the tests that need a machine of their own: tests/vm with systemd, then tests/vm/bare without.
 #
-# The slow ones are left out: `make test-vm VM_ARGS="tests/vm/test_killed.py -s"` kills 200 times, in minutes.
+# The slow ones take minutes each and are left out: `make test-vm VM_ARGS="tests/vm/test_killed.py -s"` kills 200 times,
+# `VM_ARGS="tests/vm/test_service.py -s"` starts, stops and kills the service as it is shipped.
 # With arguments pytest gets these in the place of the first, and the second is left out. Where there can be no VM,
 # it says why and is content.
 set -eu
