@@ -35,8 +35,7 @@ def screen(tmp_path: Path) -> Iterator[Desktop]:
 
 @pytest.fixture
 def managed(screen: Desktop) -> Desktop:
-    screen.run("openbox")
-    wait_for_manager(screen)
+    screen.openbox()
     return screen
 
 
@@ -54,13 +53,6 @@ def watch() -> Iterator[Watch]:
     for watcher in opened:
         watcher.close()
         watcher.close()
-
-
-def wait_for_manager(screen: Desktop) -> None:
-    deadline_s = time.monotonic() + 10
-    while "window id" not in screen.xprop("-root", "_NET_SUPPORTING_WM_CHECK"):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def xid(heard: Heard, pid: int) -> str:
@@ -160,8 +152,7 @@ def test_without_x_resource_a_pid_is_a_claim(tmp_path: Path, watch: Watch) -> No
         "MIT-SCREEN-SAVER",
     )
     with desktop(tmp_path, *options) as bare:
-        bare.run("openbox")
-        wait_for_manager(bare)
+        bare.openbox()
         term = bare.xterm()
         heard = watch(bare)
         heard.until(lambda: heard.of(term.pid))
@@ -188,8 +179,7 @@ def test_pids_of_another_namespace_are_no_pids(managed: Desktop, monkeypatch: py
 
 @real
 def test_a_manager_that_dies_and_one_that_follows(screen: Desktop, watch: Watch) -> None:
-    manager = screen.run("openbox")
-    wait_for_manager(screen)
+    manager = screen.openbox()
     term, other = screen.xterm(), screen.xterm()
     heard = watch(screen)
     heard.until(lambda: len(heard.windows) == 2 and heard.focused)
@@ -200,7 +190,7 @@ def test_a_manager_that_dies_and_one_that_follows(screen: Desktop, watch: Watch)
     for pid in (term.pid, other.pid):
         screen.xdotool("windowfocus", xid(heard, pid))
         heard.until(lambda pid=pid: heard.focused == pid)
-    screen.run("openbox")
+    screen.openbox()
     heard.until(lambda: heard.watcher._manager is not None)
     heard.until(lambda: {w.pid for w in heard.windows} == {term.pid, other.pid})
     for pid in (term.pid, other.pid):
@@ -225,7 +215,6 @@ def test_without_any_manager(screen: Desktop, watch: Watch) -> None:
 @real
 def test_titles_are_bounded_made_safe_and_read_once_a_second(managed: Desktop, watch: Watch) -> None:
     heard = watch(managed)
-    managed.wait_until_it_manages(heard)
     client = display.Display(managed.display)
     window = client.screen().root.create_window(0, 0, 50, 50, 0, X.CopyFromParent)
     window.set_wm_class("x" * 5000, "bad\x1b[31m" + "y" * 5000)
@@ -264,7 +253,6 @@ def test_many_windows_are_cut_off(screen: Desktop, watch: Watch) -> None:
 @real
 def test_windows_that_vanish_at_once_are_no_error(managed: Desktop, watch: Watch) -> None:
     heard = watch(managed)
-    managed.wait_until_it_manages(heard)
     client = display.Display(managed.display)
     for n in range(200):
         window = client.screen().root.create_window(0, 0, 5, 5, 0, X.CopyFromParent)

@@ -27,7 +27,17 @@ class Desktop:
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb") as said:
             try:
-                arguments = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
+                arguments = [
+                    "Xvfb",
+                    "-displayfd",
+                    str(writing),
+                    "-screen",
+                    "0",
+                    "800x600x24",
+                    "-nolisten",
+                    "tcp",
+                    "-noreset",
+                ]
                 self.server = self._start([*arguments, *options], pass_fds=[writing])
             finally:
                 os.close(writing)
@@ -37,6 +47,17 @@ class Desktop:
     def run(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start a client or a window manager."""
         return self._start([*arguments])
+
+    def openbox(self) -> "subprocess.Popen[bytes]":
+        """Start it, and wait until it manages: it loses a window that is mapped while it starts."""
+        ready = self.home / "ready"
+        ready.unlink(missing_ok=True)
+        started = self.run("openbox", "--startup", f"touch {ready}")
+        deadline_s = time.monotonic() + LIMIT_S
+        while not ready.exists():
+            assert time.monotonic() < deadline_s, "openbox does not start"
+            time.sleep(0.01)
+        return started
 
     def xterm(self, *options: str) -> "subprocess.Popen[bytes]":
         """A terminal in which nothing happens."""
@@ -49,13 +70,6 @@ class Desktop:
     def xprop(self, *arguments: str) -> str:
         """Read or set properties."""
         return self._output("xprop", *arguments)
-
-    def wait_until_it_manages(self, heard: "Heard") -> None:
-        """openbox loses a window that is mapped while it starts: until one of a terminal has come, and gone."""
-        term = self.xterm()
-        heard.until(lambda: heard.of(term.pid))
-        term.kill()
-        heard.until(lambda: not heard.windows)
 
     def fullscreen(self, window: str, on: bool) -> None:
         """Ask the window manager for it, as a pager would (EWMH)."""
