@@ -20,6 +20,7 @@ from person.windows.xservers import Desktop, Heard, desktop
 from smoothtask.model.person import SourceHealth
 from smoothtask.person.watcher import LostError
 from smoothtask.person.windows import x11, x11_servers, x11_wire
+from smoothtask.person.windows.limits import CLAIMED, MAX_WINDOWS
 from smoothtask.person.windows.x11_idle import parse_counter
 
 MISSING = [name for name in ("Xvfb", "openbox", "xterm", "xdotool", "xprop") if shutil.which(name) is None]
@@ -158,7 +159,7 @@ def test_without_x_resource_a_pid_is_a_claim(tmp_path: Path, watch: Watch) -> No
         heard.until(lambda: heard.of(term.pid))
         window = heard.of(term.pid)
         assert window is not None
-        assert window.confidence == x11.CLAIMED < 0.6
+        assert window.confidence == CLAIMED < 0.6
         assert heard.sources[0].source.remedy
         bare.xprop(
             "-id", xid(heard, term.pid), "-f", "WM_CLIENT_MACHINE", "8s", "-set", "WM_CLIENT_MACHINE", "elsewhere"
@@ -241,11 +242,11 @@ def test_titles_are_bounded_made_safe_and_read_once_a_second(managed: Desktop, w
 def test_many_windows_are_cut_off(screen: Desktop, watch: Watch) -> None:
     client = display.Display(screen.display)
     root = client.screen().root
-    for n in range(x11.MAX_WINDOWS + 50):
+    for n in range(MAX_WINDOWS + 50):
         root.create_window(n, 0, 5, 5, 0, X.CopyFromParent).map()
     client.sync()
     heard = watch(screen)
-    assert len(heard.windows) == x11.MAX_WINDOWS
+    assert len(heard.windows) == MAX_WINDOWS
     client.close()
     heard.until(lambda: heard.windows == ())
 

@@ -18,21 +18,15 @@ from Xlib.protocol import request
 from smoothtask.model.person import Source, SourceHealth, Window
 from smoothtask.model.text import sanitise
 from smoothtask.person.watcher import IdleReport, Sink, SourceReport, WindowsReport
+from smoothtask.person.windows.limits import CLAIMED, MAX_PID, MAX_WINDOWS, NAME_LIMIT, TITLE_LIMIT
 from smoothtask.person.windows.x11_idle import IdleCounter, open_idle
 from smoothtask.person.windows.x11_wire import TIMEOUT_S, Connection, Event, said
 
-MAX_WINDOWS: Final = 512
-MAX_PID: Final = 1 << 22
-"""PID_MAX_LIMIT of the kernel (include/linux/threads.h)."""
-CLAIMED: Final = 0.5
-"""Confidence in a pid that only the client claims."""
 TITLE_PAUSE_S: Final = 1.0
 """Titles that change all the time are read once in this time."""
 _ROUNDS: Final = 16
 """Of events in one call of `ready`: a flood must not hold up the other watchers."""
 _TITLE_LONGS: Final = 64
-_TITLE_LIMIT: Final = 120
-_APP_LIMIT: Final = 64
 _DEPTH: Final = 16
 _ALL_DESKTOPS: Final = 0xFFFFFFFF
 _ICONIC: Final = 3
@@ -271,7 +265,7 @@ class X11Watcher:
         for window in windows:
             self._select(window, mask)
             owner = self._ask_owner(window)
-            asked[window] = owner, self._property(window, "WM_CLASS", _APP_LIMIT), self._ask_title(window)
+            asked[window] = owner, self._property(window, "WM_CLASS", NAME_LIMIT), self._ask_title(window)
         states = self._ask_states(windows)
         self._x.settle()
         for window, (owner, app, title) in asked.items():
@@ -444,12 +438,12 @@ def app_id(wm_class: bytes) -> str:
     """The class of WM_CLASS (`instance\\0class\\0`), else the instance."""
     instance, _, rest = wm_class.partition(b"\0")
     name = rest.partition(b"\0")[0] or instance
-    return sanitise(name.decode("latin-1"), _APP_LIMIT)
+    return sanitise(name.decode("latin-1"), NAME_LIMIT)
 
 
 def _title(answers: tuple[Any, ...]) -> str:
     modern, old = (_text(answer) for answer in answers)
-    return sanitise(modern or old.decode("latin-1"), _TITLE_LIMIT)
+    return sanitise(modern or old.decode("latin-1"), TITLE_LIMIT)
 
 
 def _cards(answered: Any) -> list[int]:
