@@ -239,3 +239,23 @@ def test_a_broken_rule_is_found(place: Path) -> None:
     assert done.returncode == 1
     assert f"{place}/rules.d/x.yaml:2" in done.stdout
     assert run("rules", "list").returncode == 78
+
+
+def test_the_gnome_extension_is_a_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert main(["gnome-extension", "install"]) == 1
+    assert "without sudo" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert main(["gnome-extension", "install"]) == 0
+    said = capsys.readouterr().out
+    assert "gnome-extensions enable windows@smoothtask" in said
+    folder = tmp_path / ".local/share/gnome-shell/extensions/windows@smoothtask"
+    assert (folder / "metadata.json").exists()
+    (folder / "extension.js").unlink()
+    (folder / "extension.js").mkdir()
+    assert main(["gnome-extension", "install"]) == 1
+    assert "Is a directory" in capsys.readouterr().err

@@ -117,6 +117,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_config(verbs, places, json)
     _add_rules(verbs, places, json)
     _add_export(verb("export", "write the snapshot log to files"))
+    extension = verb("gnome-extension", "the GNOME Shell extension that tells which window is in focus", prints=False)
+    extension.add_argument("what", choices=("install",), help="copy it to where the Shell finds it")
     completion = verb("completion", "print a completion script", prints=False)
     completion.add_argument("shell", choices=("bash", "zsh"))
     return parser

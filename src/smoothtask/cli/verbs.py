@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -275,6 +276,25 @@ def _export(options: Options) -> int:
     return OK
 
 
+def _gnome_extension(_: Options) -> int:
+    """Into the home of whoever runs it: a Shell runs no extension of another's."""
+    from pathlib import Path
+
+    from smoothtask.person.windows import gnome_install
+
+    if os.geteuid() == 0:
+        raise CannotError("gnome-extension: run it as the user whose desktop it is, without sudo")
+    try:
+        folder = gnome_install.install_extension(Path.home())
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise CannotError(f"{error.filename}: {error.strerror or error}") from error
+    print(f"{sanitise(str(folder), 4096)}: installed", "Log out and in again, then run", sep="\n")
+    print(f"    gnome-extensions enable {gnome_install.uuid()}")
+    return OK
+
+
 def _completion(options: Options) -> int:
     import shtab
 
@@ -296,6 +316,7 @@ VERBS: dict[str, Callable[[Options], int]] = {
     "config": _config,
     "rules": _rules,
     "export": _export,
+    "gnome-extension": _gnome_extension,
     "completion": _completion,
 }
 
