@@ -80,9 +80,11 @@ def test_windows_and_focus_with_pids_by_the_server(managed: Desktop, watch: Watc
 
     first.kill()
     heard.until(lambda: heard.of(first.pid) is None)
-    [source] = heard.sources
-    assert source.source.health is SourceHealth.WORKING
-    assert not source.source.remedy
+    assert [(r.source.name.partition(":")[0], r.source.health) for r in heard.sources] == [
+        ("windows", SourceHealth.WORKING),
+        ("input", SourceHealth.WORKING),
+    ]
+    assert not heard.sources[0].source.remedy
 
 
 @real
@@ -142,16 +144,7 @@ def test_a_process_in_a_pid_namespace_has_its_pid_of_ours(managed: Desktop, watc
 
 @real
 def test_without_x_resource_a_pid_is_a_claim(tmp_path: Path, watch: Watch) -> None:
-    options = (
-        "-extension",
-        "X-Resource",
-        "-extension",
-        "SYNC",
-        "-extension",
-        "XTEST",
-        "-extension",
-        "MIT-SCREEN-SAVER",
-    )
+    options = ("-extension", "X-Resource", "-extension", "XTEST", "-extension", "MIT-SCREEN-SAVER")
     with desktop(tmp_path, *options) as bare:
         bare.openbox()
         term = bare.xterm()
@@ -211,6 +204,30 @@ def test_without_any_manager(screen: Desktop, watch: Watch) -> None:
     heard.until(lambda: heard.focused == term.pid)
     term.kill()
     heard.until(lambda: heard.windows == ())
+
+
+@real
+def test_a_manager_that_knows_no_ewmh_frames_its_clients(screen: Desktop, watch: Watch) -> None:
+    manager, client = display.Display(screen.display), display.Display(screen.display)
+    frame = manager.screen().root.create_window(0, 0, 50, 50, 0, X.CopyFromParent, override_redirect=True)
+    inside = client.screen().root.create_window(0, 0, 40, 40, 0, X.CopyFromParent)
+    popup = client.screen().root.create_window(100, 100, 40, 40, 0, X.CopyFromParent, override_redirect=True)
+    client.sync()
+    manager.create_resource_object("window", inside.id).reparent(frame, 0, 0)
+    state = manager.intern_atom("WM_STATE")
+    manager.create_resource_object("window", inside.id).change_property(state, state, 32, [1, 0])
+    for window in (frame, manager.create_resource_object("window", inside.id)):
+        window.map()
+    manager.sync()
+    popup.map()
+    client.sync()
+    heard = watch(screen)
+    assert [w.key for w in heard.windows] == [f"x11:{inside.id:#x}"], "neither its frame nor a menu"
+    inside.set_input_focus(X.RevertToParent, X.CurrentTime)
+    client.sync()
+    heard.until(lambda: heard.windows[0].focused)
+    for connection in (client, manager):
+        connection.close()
 
 
 @real
@@ -299,7 +316,7 @@ def test_idle_time_is_read_while_active_and_awaited_while_not(managed: Desktop, 
     assert watcher is not None
     managed.xdotool("mousemove", "5", "5")
     heard.until(lambda: heard.idle)
-    assert heard.idle[-1].source == watcher.name
+    assert heard.idle[-1].source == f"input: x11 {managed.display}"
     heard.until(lambda: heard.idle[-1].idle_s >= 1.0)
     assert watcher.wake_at_s() is None, "nothing is asked while nobody is there"
     count = len(heard.idle)
@@ -309,6 +326,19 @@ def test_idle_time_is_read_while_active_and_awaited_while_not(managed: Desktop, 
     managed.xdotool("mousemove", "50", "50")
     heard.until(lambda: len(heard.idle) > count)
     assert heard.idle[-1].idle_s < 1.0
+
+
+@real
+@pytest.mark.parametrize(("name", "value"), [("open_idle", None), ("_is_xwayland", True)])
+def test_a_server_without_idle_time(
+    screen: Desktop, watch: Watch, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    """Stood in for: Xvfb cannot be started without SYNC, and Xwayland needs a compositor."""
+    monkeypatch.setattr(x11, name, lambda _: value)
+    heard = watch(screen)
+    assert [r.source.health for r in heard.sources] == [SourceHealth.WORKING, SourceHealth.ABSENT]
+    assert heard.watcher is not None
+    assert heard.watcher.wake_at_s() is None
 
 
 @real

@@ -98,12 +98,14 @@ class X11Watcher:
 
     def __init__(self, connection: Connection, sink: Sink) -> None:
         self.name = f"windows: x11 :{connection.number}"
+        self._idle_name = f"input: x11 :{connection.number}"
         self._x = connection
         self._sink = sink
         self._atoms = connection.atoms(_ROOT_NAMES + _STATE_NAMES + _TITLE_NAMES + _OTHER_NAMES)
         self._names = {number: name for name, number in self._atoms.items()}
         self._res_opcode = self._trusted_res()
-        self._idle = None if _is_xwayland(connection.server_pid) else open_idle(connection)
+        self._xwayland = _is_xwayland(connection.server_pid)
+        self._idle = None if self._xwayland else open_idle(connection)
         self._manager: int | None = None
         """The window that says that a window manager runs; `None`: none does."""
         self._known: dict[int, _Known] = {}
@@ -404,9 +406,16 @@ class X11Watcher:
             text = "windows and focus; pids are claims, which change nothing: the X server cannot vouch for them"
             remedy = "an X server with X-Resource 1.2, in the same pid namespace"
         self._sink(SourceReport(Source(self.name, SourceHealth.WORKING, text, remedy)))
+        if self._idle is not None:
+            health, text = SourceHealth.WORKING, "the last input, by the X server's idle time"
+        elif self._xwayland:
+            health, text = SourceHealth.ABSENT, "Xwayland knows of its own windows' input alone"
+        else:
+            health, text = SourceHealth.ABSENT, "this X server does not tell its idle time"
+        self._sink(SourceReport(Source(self._idle_name, health, text)))
 
     def _tell_idle(self, idle: IdleCounter, now_s: float) -> None:
-        self._sink(IdleReport(self.name, idle.read(now_s), now_s))
+        self._sink(IdleReport(self._idle_name, idle.read(now_s), now_s))
 
     def _report(self) -> None:
         """All windows, if anything of them has changed."""
