@@ -1,0 +1,1 @@
+"""Sound servers: whose streams run, and whether sound breaks up."""
