@@ -22,7 +22,7 @@ GREETING_S: Final = 5.0
 """A server that has not said by then what it has is lost."""
 WINDOW_S: Final = 1.3
 """0.3.65 hands cycles over once a second when they are few."""
-WINDOW_CYCLES: Final = 256
+WINDOW_CYCLES: Final = 96
 BATCH_S: Final = 0.1
 """In a window, messages are taken in as seldom as this: later versions send one for every cycle."""
 FIRST_WINDOW_S: Final = 0.5
