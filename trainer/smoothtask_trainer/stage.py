@@ -1,0 +1,227 @@
+"""Plays scenes: starts real programs, types into real terminals, and ends whatever it started, however it ends.
+
+A process of its own (`python -m smoothtask_trainer.stage`), so that all that runs below it, and nothing else, is
+recorded. Orphans come back to it (prctl(2), PR_SET_CHILD_SUBREAPER), and it ends with whoever started it.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import os
+import pty
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from smoothtask_trainer.scenes import PAUSE_S, Part, Scene, program
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+NAMES = ("firefox", "frame-loop", "ffmpeg", "qzxv-worker", "tracker-miner-fs-3")
+"""Under which `actor.c` is run."""
+UNITS = 40
+FUNCTIONS = 120
+"""Of one unit: about half a second of a compiler's work."""
+GRACE_S = 2.0
+"""Between SIGTERM and SIGKILL."""
+STEP_S = 0.1
+
+
+class StageError(Exception):
+    """No scene can be played here; the text is a sentence for a person."""
+
+
+class _Ended(Exception):  # noqa: N818 (news, not a mistake)
+    """Somebody asked the stage to end."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """The programs of the scenes, in a folder of their own."""
+
+    folder: Path
+    _terminals: dict[int, int] = field(default_factory=dict)
+    """Terminal → the descriptor of its keyboard and screen."""
+
+    def play(self, scene: Scene) -> None:
+        """From the first program to the end of the last."""
+        end_s = time.monotonic() + scene.seconds
+        waiting = sorted(scene.parts, key=lambda p: p.begin)
+        begun_s = time.monotonic()
+        while (now_s := time.monotonic()) < end_s:
+            while waiting and now_s - begun_s >= waiting[0].begin * scene.seconds:
+                self._begin(waiting.pop(0), end_s - now_s)
+            self._read_screens()
+            _reap()
+            time.sleep(STEP_S)
+        self.clear()
+
+    def clear(self) -> None:
+        """End every program."""
+        end_children()
+        while self._terminals:
+            os.close(self._terminals.popitem()[1])
+
+    def _begin(self, part: Part, left_s: float) -> None:
+        command = part.command.format(s=f"{left_s:.1f}", cores=os.cpu_count() or 1)
+        if part.terminal is not None:
+            os.write(self._terminal(part.terminal), command.encode() + b"\n")
+            return
+        environment = self._environment()
+        words = shlex.split(command)
+        binary = str(self.folder / "bin" / words[0])
+        subprocess.Popen(
+            words, executable=binary, env=environment, cwd=self.folder, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def _terminal(self, number: int) -> int:
+        """The terminal of that number, with a shell in it."""
+        if number not in self._terminals:
+            environment = self._environment()
+            pid, keyboard = pty.fork()
+            if pid == 0:
+                os.chdir(self.folder / "project")
+                os.execve("/bin/bash", ["bash", "--norc", "--noprofile", "-i"], environment)  # noqa: S606 - a shell is meant
+            os.set_blocking(keyboard, False)
+            self._terminals[number] = keyboard
+        return self._terminals[number]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+        path = f"{self.folder / 'bin'}:{os.environ.get('PATH', os.defpath)}"
+        return {**kept, "PATH": path, "HOME": str(self.folder), "TERM": "dumb", "HISTFILE": "/dev/null"}
+
+    def _read_screens(self) -> None:
+        """A terminal that nobody reads stops whoever writes to it."""
+        for keyboard in self._terminals.values():
+            with contextlib.suppress(OSError):  # nothing there (EAGAIN), or the shell has gone (EIO)
+                while os.read(keyboard, 1 << 16):
+                    pass
+
+
+@contextlib.contextmanager
+def stage() -> Iterator[Stage]:
+    """A stage with everything that scenes need; gone at the end. Raises StageError."""
+    with tempfile.TemporaryDirectory(prefix="smoothtask-stage-") as name:
+        folder = Path(name)
+        for wanted in ("gcc", "make", "bash"):
+            if shutil.which(wanted) is None:
+                raise StageError(f"recording scenes needs {wanted}: install it (apt-get install gcc make bash)")
+        make_actors(folder / "bin", NAMES)
+        write_project(folder / "project")
+        played = Stage(folder)
+        try:
+            yield played
+        finally:
+            played.clear()
+
+
+def make_actors(folder: Path, names: tuple[str, ...]) -> None:
+    """Compile `actor.c` into *folder*, once for each name. Raises StageError."""
+    folder.mkdir(parents=True)
+    source, first = Path(__file__).with_name("actor.c"), folder / names[0]
+    done = subprocess.run(
+        ["gcc", "-O1", "-pthread", "-o", str(first), str(source)], check=False, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise StageError(f"gcc cannot compile {source.name}: {done.stderr.strip()[:400]}")
+    for name in names[1:]:
+        shutil.copy(first, folder / name)
+
+
+def write_project(folder: Path) -> None:
+    """A program in C of many units, with its Makefile: what `make` in a scene builds."""
+    folder.mkdir(parents=True)
+    for unit in range(UNITS):
+        (folder / f"unit{unit}.c").write_text("\n".join(_function(unit, n) for n in range(FUNCTIONS)) + "\n")
+    objects = " ".join(f"unit{unit}.o" for unit in range(UNITS))
+    (folder / "Makefile").write_text(
+        f"all: {objects}\n\tar rcs project.a {objects}\n%.o: %.c\n\t$(CC) -O2 -c -o $@ $<\nclean:\n\trm -f *.o *.a\n"
+    )
+
+
+def _function(unit: int, number: int) -> str:
+    cases = "\n".join(
+        f"    case {c}: for (int i = 0; i < n; i++) a[i] = a[i] * {c + number} + a[n - i] % {unit + c + 2}; break;"
+        for c in range(8)
+    )
+    return f"void f{unit}_{number}(int *a, int n) {{\n  switch (n % 8) {{\n{cases}\n  }}\n}}"
+
+
+def end_children() -> None:
+    """End every descendant of this process, and wait for each."""
+    deadline_s = time.monotonic() + GRACE_S
+    number = signal.SIGTERM
+    while found := psutil.Process().children(recursive=True):
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        time.sleep(0.05)
+        _reap()
+        # An interactive shell ignores SIGTERM, as bash(1) says; SIGHUP is what a terminal that closes sends.
+        number = signal.SIGHUP if number == signal.SIGTERM else number
+        if time.monotonic() > deadline_s:
+            number = signal.SIGKILL
+
+
+def _reap() -> None:
+    """Take the exit status of those who left."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def bind_to_parent() -> None:
+    """End with whoever started us, and take in the orphans of those we start (prctl(2)). Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for option, value in ((PR_SET_PDEATHSIG, signal.SIGTERM), (PR_SET_CHILD_SUBREAPER, 1)):
+        if libc.prctl(option, int(value), 0, 0, 0) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), "prctl")
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what follows ends everybody
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise _Ended
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play for so many minutes; a line on stdout before each scene."""
+    parser = argparse.ArgumentParser(prog="python -m smoothtask_trainer.stage", description=__doc__)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--parent", type=int, required=True, help="pid of whoever starts this: it ends with that one")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    bind_to_parent()
+    if os.getppid() != options.parent:  # it died before we were bound to it
+        return 1
+    try:
+        with stage() as played:
+            for scene in program(options.minutes, options.seed):
+                sys.stdout.write(f"{scene.seconds:.0f} s: {scene.name}\n")
+                sys.stdout.flush()
+                played.play(scene)
+                time.sleep(PAUSE_S)
+    except _Ended:
+        end_children()
+    except StageError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
