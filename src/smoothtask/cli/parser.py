@@ -116,6 +116,7 @@ def make_parser() -> argparse.ArgumentParser:
     verb("doctor", "what works here, what does not, and what to do about it")
     _add_config(verbs, places, json)
     _add_rules(verbs, places, json)
+    _add_train(verbs, places, json)
     _add_export(verb("export", "write the snapshot log to files"))
     extension = verb("gnome-extension", "the GNOME Shell extension that tells which window is in focus", prints=False)
     extension.add_argument("what", choices=("install",), help="copy it to where the Shell finds it")
@@ -193,6 +194,29 @@ def _add_rules(
         verb = what.add_parser(name, help=text, description=text, parents=[places, json], allow_abbrev=False)
         if name == "which":
             verb.add_argument("target", metavar="PID|NAME")
+
+
+def _add_train(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    places: argparse.ArgumentParser,
+    json: argparse.ArgumentParser,
+) -> None:
+    train = verbs.add_parser("train", help="learn from recordings", allow_abbrev=False)
+    what = train.add_subparsers(dest="what", metavar="record", required=True)
+
+    def verb(name: str, text: str) -> argparse.ArgumentParser:
+        return what.add_parser(name, help=text, description=text, parents=[places, json], allow_abbrev=False)
+
+    record = verb("record", "run real programs in scenes, apply nothing, and record what happens")
+    record.add_argument("--minutes", metavar="N", type=_minutes, required=True, help="how long, such as 10")
+    record.add_argument("--out", metavar="FILE", required=True, help="the recording, a new snapshot log")
+    record.add_argument("--seed", metavar="N", type=int, default=1, help="of the order and length of the scenes")
+    record.add_argument("--labels", action="store_true", help="write down what the scenes' author means as labels")
+
+
+def _minutes(text: str) -> float:
+    """`10` or `0.5`. Raises ArgumentTypeError."""
+    return duration_s(f"{text}m" if text[-1:].isdigit() else text) / 60
 
 
 def _add_export(export: argparse.ArgumentParser) -> None:

@@ -276,6 +276,12 @@ def _export(options: Options) -> int:
     return OK
 
 
+def _train(options: Options) -> int:
+    from smoothtask.cli import train
+
+    return train.VERBS[options.what](options)
+
+
 def _gnome_extension(_: Options) -> int:
     """Into the home of whoever runs it: a Shell runs no extension of another's."""
     from pathlib import Path
@@ -316,6 +322,7 @@ VERBS: dict[str, Callable[[Options], int]] = {
     "config": _config,
     "rules": _rules,
     "export": _export,
+    "train": _train,
     "gnome-extension": _gnome_extension,
     "completion": _completion,
 }
