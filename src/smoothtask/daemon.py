@@ -176,7 +176,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         people=_people(settings, paths, pins, log),
         rehearsal=DryRun(effects(settings)),
         record=_recorder(log),
-        parameters=_parameters(settings),
+        parameters=parameters_of(settings),
         behaviour_limits=BehaviourLimits(**settings.behaviour.model_dump()),
         scoping=scoping,
         look_at_others=Others(_eyes(paths), hands.stand_back, sources).look,
@@ -464,7 +464,8 @@ def _people(settings: Settings, paths: Paths, pins: tuple[Pin, ...], log: Snapsh
     )
 
 
-def _parameters(settings: Settings) -> PolicyParameters:
+def parameters_of(settings: Settings) -> PolicyParameters:
+    """What *settings* say to the policy."""
     return PolicyParameters(
         ContentionLimits(**settings.contention.model_dump()),
         Hysteresis(**settings.hysteresis.model_dump()),
@@ -489,7 +490,7 @@ def _reloader(engine: Engine, rules: _Rules, paths: Paths) -> Callable[[], Reply
             for problem in error.problems[:10]:
                 engine.say("error", str(problem))
             return Reply(False, f"nothing is changed: {len(error.problems)} problems, first: {error.problems[0]}")
-        engine.parameters = _parameters(settings)
+        engine.parameters = parameters_of(settings)
         engine.behaviour_limits = BehaviourLimits(**settings.behaviour.model_dump())
         engine.world.reclassify()
         return Reply(True, f"configuration and {len(rules.loaded.rules.rules)} rules are read again")
