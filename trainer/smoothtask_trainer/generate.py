@@ -30,6 +30,8 @@ from smoothtask.model.tasks import Array, ProcKey, TaskTable
 from smoothtask_trainer.scenes import OUGHT
 from smoothtask_trainer.stage import GRACE_S
 
+STAGE = ".smoothtask-stage"
+"""Where the programs of the scenes are, beside the recording: an unknown program is known by its path."""
 LABEL_EVERY_S = 15.0
 BUDGET_PCT = 10.0
 """Recording is what runs here: it may cost more than a daemon."""
@@ -104,7 +106,7 @@ def record(
         places = Path(folder)
         paths = Paths(places / "run", places / "state", places / "none.yaml", runtime_named=True, held=places / "held")
         loop = daemon.build(_settings(settings, out), replace(paths, scope=Scope.everything()), observe=True)
-        stage = _start_stage(minutes, seed)
+        stage = _start_stage(minutes, seed, out.absolute().parent / STAGE)
         try:
             return _run(loop, stage, seed, labels=labels, quiet=quiet)
         finally:
@@ -129,11 +131,11 @@ def _settings(settings: Settings, out: Path) -> Settings:
     )
 
 
-def _start_stage(minutes: float, seed: int) -> "subprocess.Popen[str]":
+def _start_stage(minutes: float, seed: int, folder: Path) -> "subprocess.Popen[str]":
     """In a session of its own: a Ctrl-C is for us, and we end it."""
     words = [sys.executable, "-m", "smoothtask_trainer.stage", "--minutes", str(minutes), "--seed", str(seed)]
     return subprocess.Popen(
-        [*words, "--parent", str(os.getpid())],
+        [*words, "--folder", str(folder), "--parent", str(os.getpid())],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ recorded. Orphans come back to it (prctl(2), PR_SET_CHILD_SUBREAPER), and it end
 import argparse
 import contextlib
 import ctypes
+import fcntl
 import os
 import pty
 import shlex
@@ -14,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -110,13 +110,12 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[Stage]:
-    """A stage with everything that scenes need; gone at the end. Raises StageError."""
-    with tempfile.TemporaryDirectory(prefix="smoothtask-stage-") as name:
-        folder = Path(name)
-        for wanted in ("gcc", "make", "bash"):
-            if shutil.which(wanted) is None:
-                raise StageError(f"recording scenes needs {wanted}: install it (apt-get install gcc make bash)")
+def stage(folder: Path) -> Iterator[Stage]:
+    """A stage in *folder* with everything that scenes need; gone at the end. Raises StageError."""
+    for wanted in ("gcc", "make", "bash"):
+        if shutil.which(wanted) is None:
+            raise StageError(f"recording scenes needs {wanted}: install it (apt-get install gcc make bash)")
+    with _only_ours(folder):
         make_actors(folder / "bin", NAMES)
         write_project(folder / "project")
         played = Stage(folder)
@@ -124,6 +123,30 @@ def stage() -> Iterator[Stage]:
             yield played
         finally:
             played.clear()
+
+
+@contextlib.contextmanager
+def _only_ours(folder: Path) -> Iterator[None]:
+    """Make *folder*, which no other stage may use; what one that was killed left there goes. Raises StageError."""
+    try:
+        folder.mkdir(0o700, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise StageError(f"{folder}: {error.strerror}") from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(held).st_uid != os.geteuid():
+            raise StageError(f"{folder}: belongs to somebody else")
+        for left in folder.iterdir():
+            shutil.rmtree(left)
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder)
+    except BlockingIOError as error:
+        raise StageError(f"another recording runs in {folder}") from error
+    finally:
+        os.close(held)
 
 
 def make_actors(folder: Path, names: tuple[str, ...]) -> None:
@@ -201,6 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m smoothtask_trainer.stage", description=__doc__)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, required=True, help="made, and removed at the end")
     parser.add_argument("--parent", type=int, required=True, help="pid of whoever starts this: it ends with that one")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _end)
@@ -209,7 +233,7 @@ def main(arguments: list[str] | None = None) -> int:
     if os.getppid() != options.parent:  # it died before we were bound to it
         return 1
     try:
-        with stage() as played:
+        with stage(options.folder) as played:
             for scene in program(options.minutes, options.seed):
                 sys.stdout.write(f"{scene.seconds:.0f} s: {scene.name}\n")
                 sys.stdout.flush()
