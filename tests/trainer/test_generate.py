@@ -66,7 +66,7 @@ def test_a_recording_holds_what_the_stage_started_and_nothing_else(tmp_path: Pat
     db.close()
     assert "init" not in names
     assert not any("python" in label.lower() or label == "SmoothTask" for label in labels_of)
-    assert busy > 0.1
+    assert busy > 0.01  # frames and pages work a little, all the time
     assert "smoothtask train record" in sources
     assert "labels are those of the scenes' author" in sources
     assert list(tmp_path.iterdir()) == [out]
