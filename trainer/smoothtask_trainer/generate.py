@@ -19,13 +19,12 @@ import numpy.typing as npt
 
 from smoothtask import daemon
 from smoothtask.collector.sampler import Sample, Sampler
-from smoothtask.config.paths import Paths
+from smoothtask.config.paths import SYSTEM_RUNTIME_DIR, Paths
 from smoothtask.config.settings import Events, Settings, Store, Tick
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.loop import Loop
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.frame import Frame, GroupFrame
-from smoothtask.model.scope import Scope
 from smoothtask.model.tasks import Array, ProcKey, TaskTable
 from smoothtask_trainer.scenes import OUGHT
 from smoothtask_trainer.stage import GRACE_S
@@ -33,6 +32,7 @@ from smoothtask_trainer.stage import GRACE_S
 STAGE = ".smoothtask-stage"
 """Where the programs of the scenes are, beside the recording: an unknown program is known by its path."""
 LABEL_EVERY_S = 15.0
+HELD = SYSTEM_RUNTIME_DIR / "held"
 BUDGET_PCT = 10.0
 """Recording is what runs here: it may cost more than a daemon."""
 
@@ -103,10 +103,9 @@ def record(
         raise RecordingError(f"{out} is there already: a recording begins a new file")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="smoothtask-record-") as folder:
-        places = Path(folder)
-        paths = Paths(places / "run", places / "state", places / "none.yaml", runtime_named=True, held=places / "held")
-        loop = daemon.build(_settings(settings, out), replace(paths, scope=Scope.everything()), observe=True)
-        stage = _start_stage(minutes, seed, out.absolute().parent / STAGE)
+        loop = daemon.build(_settings(settings, out), _private(Path(folder)), observe=True)
+        arguments = ("--minutes", str(minutes), "--seed", str(seed))
+        stage = _start_stage(out.absolute().parent / STAGE, *arguments)
         try:
             return _run(loop, stage, seed, labels=labels, quiet=quiet)
         finally:
@@ -131,13 +130,68 @@ def _settings(settings: Settings, out: Path) -> Settings:
     )
 
 
-def _start_stage(minutes: float, seed: int, folder: Path) -> "subprocess.Popen[str]":
+def _start_stage(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     """In a session of its own: a Ctrl-C is for us, and we end it."""
-    words = [sys.executable, "-m", "smoothtask_trainer.stage", "--minutes", str(minutes), "--seed", str(seed)]
+    words = [sys.executable, "-m", "smoothtask_trainer.stage", *arguments]
     return subprocess.Popen(
         [*words, "--folder", str(folder), "--parent", str(os.getpid())],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
+
+
+def play(settings: Settings | None, seconds: float, folder: Path, output: Path) -> None:
+    """The scene that `tune --live` measures, under an engine that acts on it alone; without *settings*, under none.
+
+    Its frames go to *output*, and it works in *folder*. What the engine did is put back. Raises RecordingError,
+    KeyboardInterrupt, and what `daemon.build` raises.
+    """
+    if settings is not None and os.geteuid() != 0:
+        raise RecordingError("measuring needs root: without it nothing would be applied")
+    loop = None if settings is None else daemon.build(_acting(settings), _private(folder, HELD), observe=False)
+    stage = _start_stage(folder / STAGE, "--live", str(output), "--minutes", str(seconds / 60))
+    try:
+        if loop is not None:
+            _run_loop(loop, stage)
+        _, complaint = stage.communicate(timeout=seconds * 2 + 60)
+        if stage.returncode != 0:
+            raise RecordingError(complaint.strip()[-1000:] or "the stage ended early")
+    finally:
+        _close(stage)
+
+
+def _run_loop(loop: Loop, stage: "subprocess.Popen[str]") -> None:
+    """Until the stage ends. Raises KeyboardInterrupt when somebody asks for the end."""
+    ended = os.pidfd_open(stage.pid)
+    asked: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        asked.append(number)
+        loop.stop()
+
+    loop.engine.sampler = BelowOnly(loop.engine.sampler, stage.pid)
+    loop.add_reader(ended, loop.stop)
+    before = {n: signal.signal(n, end) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        loop.run()
+    finally:
+        os.close(ended)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def _acting(settings: Settings) -> Settings:
+    """Those of an arm, for an engine that acts and records nothing."""
+    quiet = {"mode": "rules-only", "store": Store(record=False), "events": Events(enabled=False)}
+    return settings.model_copy(update=quiet)
+
+
+def _private(folder: Path, held: Path | None = None) -> Paths:
+    """Folders of our own; *held*: where daemons that act on this machine say so."""
+    return Paths(
+        folder / "run", folder / "state", folder / "none.yaml", runtime_named=True, held=held or folder / "held"
+    )
 
 
 def _run(loop: Loop, stage: "subprocess.Popen[str]", seed: int, *, labels: bool, quiet: bool) -> Recorded:

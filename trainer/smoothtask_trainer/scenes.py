@@ -61,6 +61,18 @@ SCENES: tuple[Scene, ...] = (
     Scene("everything at once", (_PAGES, _FRAMES, _BUILD, replace(_ENCODE, begin=0.5), _INDEX)),
 )
 
+LIVE_BEGIN = 0.25
+
+
+def live(seconds: float, output: str) -> Scene:
+    """Frames, and unknown programs that hog beside them from a quarter on; *output*: where the frames are written.
+
+    Three hogs a CPU: a fair share is then less than the frames need.
+    """
+    frames = Part(f"frame-loop frames {{s}} > {output} &", terminal=0)
+    hogs = replace(_HOGS, command=_HOGS.command.replace("{cores} + 2", "{cores} * 3"), begin=LIVE_BEGIN)
+    return Scene("measured: frames, and unknown programs beside them", (frames, hogs), seconds)
+
 
 def program(minutes: float, seed: int) -> Iterator[Scene]:
     """Scenes that fill *minutes* in all, in an order and of lengths that *seed* decides; each before one again."""

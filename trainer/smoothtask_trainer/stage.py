@@ -23,7 +23,7 @@ from types import FrameType
 
 import psutil
 
-from smoothtask_trainer.scenes import PAUSE_S, Part, Scene, program
+from smoothtask_trainer.scenes import PAUSE_S, Part, Scene, live, program
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 NAMES = ("firefox", "frame-loop", "ffmpeg", "qzxv-worker", "tracker-miner-fs-3")
@@ -34,6 +34,7 @@ FUNCTIONS = 120
 GRACE_S = 2.0
 """Between SIGTERM and SIGKILL."""
 STEP_S = 0.1
+LAST_WORDS_S = 1.0
 
 
 class StageError(Exception):
@@ -52,12 +53,12 @@ class Stage:
     _terminals: dict[int, int] = field(default_factory=dict)
     """Terminal → the descriptor of its keyboard and screen."""
 
-    def play(self, scene: Scene) -> None:
-        """From the first program to the end of the last."""
+    def play(self, scene: Scene, more_s: float = 0.0) -> None:
+        """From the first program to the end of the last; *more_s* are left to those who are done to say so."""
         end_s = time.monotonic() + scene.seconds
         waiting = sorted(scene.parts, key=lambda p: p.begin)
         begun_s = time.monotonic()
-        while (now_s := time.monotonic()) < end_s:
+        while (now_s := time.monotonic()) < end_s + more_s:
             while waiting and now_s - begun_s >= waiting[0].begin * scene.seconds:
                 self._begin(waiting.pop(0), end_s - now_s)
             self._read_screens()
@@ -222,8 +223,9 @@ def _end(_signal: int, _frame: FrameType | None) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Play for so many minutes; a line on stdout before each scene."""
     parser = argparse.ArgumentParser(prog="python -m smoothtask_trainer.stage", description=__doc__)
-    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--live", metavar="FILE", help="play the scene that is measured; its frames go there")
     parser.add_argument("--folder", type=Path, required=True, help="made, and removed at the end")
     parser.add_argument("--parent", type=int, required=True, help="pid of whoever starts this: it ends with that one")
     options = parser.parse_args(arguments)
@@ -234,6 +236,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     try:
         with stage(options.folder) as played:
+            if options.live is not None:
+                played.play(live(60 * options.minutes, shlex.quote(options.live)), more_s=LAST_WORDS_S)
+                return 0
             for scene in program(options.minutes, options.seed):
                 sys.stdout.write(f"{scene.seconds:.0f} s: {scene.name}\n")
                 sys.stdout.flush()
