@@ -13,7 +13,7 @@ from pathlib import Path
 
 from smoothtask.config.located import ConfigError, load_file, load_text
 from smoothtask.config.settings import Settings, parse_settings
-from smoothtask_trainer.space import Value, with_values
+from smoothtask_trainer.space import Value, value_of, with_values
 
 INDENT = "  "
 _SCALAR = re.compile(r"^(?P<head>\s*[\w]+\s*:\s*)(?P<value>[^\s#]+)(?P<tail>\s*(#.*)?)$")
@@ -54,9 +54,9 @@ def edited(path: Path, values: Mapping[str, Value]) -> Edit:
             raise EditError(f"{path} cannot be read: {error}") from error
         wanted = with_values(parse_settings(load_file(path)), values)
     lines = before.splitlines()
-    for key, value in values.items():
+    for key in values:
         section, _, name = key.partition(".")
-        _write(lines, section, name, value)
+        _write(lines, section, name, value_of(wanted, key))
     after = "\n".join(lines) + "\n" if lines else ""
     try:
         meant = parse_settings(load_text(after.encode(), str(path)))

@@ -11,8 +11,9 @@ import random
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from smoothtask.config.settings import Settings
 from smoothtask_trainer.generate import play
@@ -111,6 +112,20 @@ def differences(blocks: Sequence[Block]) -> list[Difference]:
             low, mean, high = interval([by[arm, r] - by[NOW, r] for r in rounds if (NOW, r) in by and (arm, r) in by])
             found.append(Difference(arm, mean, low, high, len(rounds)))
     return found
+
+
+def best(blocks: Sequence[Block]) -> str | None:
+    """The candidate that surely misses the fewest frames; `None` when none is surely better than now."""
+    better = [d for d in differences(blocks) if d.arm != OFF and d.high < 0 and d.rounds >= LEAST_ROUNDS]
+    return min(better, key=lambda d: d.mean).arm if better else None
+
+
+def to_json(blocks: Sequence[Block]) -> dict[str, Any]:
+    """Everything, as plain values."""
+    compared = [{**asdict(d), "verdict": d.verdict} for d in differences(blocks)]
+    for one in compared:
+        one.update({k: None for k in ("mean", "low", "high") if not math.isfinite(one[k])})
+    return {"blocks": [asdict(b) for b in blocks], "against_now": compared}
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:

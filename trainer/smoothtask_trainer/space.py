@@ -80,6 +80,13 @@ def with_values(settings: Settings, values: Mapping[str, Value]) -> Settings:
         raise BadValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}") from error
 
 
+def value_of(settings: Settings, key: str) -> Value:
+    """The value of `section.name`."""
+    section, _, name = key.partition(".")
+    value: Value = getattr(getattr(settings, section), name)
+    return value
+
+
 def rounded(value: Value) -> Value:
     """With so many digits as a person would write."""
     if isinstance(value, int) or value == 0:

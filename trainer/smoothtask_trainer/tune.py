@@ -17,7 +17,7 @@ from smoothtask.daemon import parameters_of
 from smoothtask.store.frames import RecordedFrame, read_frames
 from smoothtask_trainer.measures import Measures, blocks_of, culprits_of, measure
 from smoothtask_trainer.replay import Fidelity, fidelity, replay
-from smoothtask_trainer.space import Knob, Value, knobs, rounded, with_values
+from smoothtask_trainer.space import Knob, Value, knobs, rounded, value_of, with_values
 
 if TYPE_CHECKING:
     import optuna
@@ -152,6 +152,18 @@ def tune(
     return _result(bench, best, faithful, trials, seed, said)
 
 
+def compare(recorded: list[RecordedFrame], settings: Settings, values: Mapping[str, Value]) -> Proposal:
+    """Somebody's own *values* against *settings*, on every stretch. Raises TuneError, BadValueError."""
+    bench = Bench(recorded, settings)
+    now = bench.measures({})
+    _check_enough(recorded, now)
+    faithful = bench.fidelity()
+    said = _caveats(faithful, now)
+    if not passes(bench, values):
+        said = (*said, "These settings are not better on both later stretches.")
+    return _result(bench, values, faithful, 1, 0, said)
+
+
 def search(
     bench: Bench, turned: Sequence[Knob], trials: int, seed: int, tell: Callable[[str], None]
 ) -> list[dict[str, Value]]:
@@ -185,7 +197,7 @@ def _suggest(trial: "optuna.Trial", knob: Knob) -> Value:
 
 def simplest(bench: Bench, values: Mapping[str, Value]) -> dict[str, Value]:
     """*values* without those that make no difference on the first stretch."""
-    kept = {key: value for key, value in values.items() if value != _now(bench.settings, key)}
+    kept = {key: value for key, value in values.items() if value != value_of(bench.settings, key)}
     wanted = bench.measures(kept)[SEARCH]
     for key in list(kept):
         fewer = {k: v for k, v in kept.items() if k != key}
@@ -253,9 +265,9 @@ def _caveats(faithful: Fidelity, now: Sequence[Measures]) -> tuple[str, ...]:
 def _result(
     bench: Bench, values: Mapping[str, Value], faithful: Fidelity, trials: int, seed: int, said: tuple[str, ...]
 ) -> Proposal:
-    now, then = bench.measures({}), bench.measures(values)
+    now, then, wanted = bench.measures({}), bench.measures(values), with_values(bench.settings, values)
     return Proposal(
-        turns=tuple(Turn(key, _now(bench.settings, key), value) for key, value in sorted(values.items())),
+        turns=tuple(Turn(key, value_of(bench.settings, key), value_of(wanted, key)) for key in sorted(values)),
         compared=tuple(Compared(*row) for row in zip(STRETCHES, now, then, strict=True)),
         shifts=shifts(bench, values) if values else (),
         replayed_as_recorded=faithful.share,
@@ -280,9 +292,3 @@ def shifts(bench: Bench, values: Mapping[str, Value], most: int = 12) -> tuple[S
                 counts[key] += 1
                 why.setdefault(key, "; ".join(r.text for r in now.reasons)[:200])
     return tuple(Shift(*key, n, why[key]) for key, n in counts.most_common(most))
-
-
-def _now(settings: Settings, key: str) -> Value:
-    section, _, name = key.partition(".")
-    value: Value = getattr(getattr(settings, section), name)
-    return value

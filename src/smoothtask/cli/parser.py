@@ -207,11 +207,48 @@ def _add_train(
     def verb(name: str, text: str) -> argparse.ArgumentParser:
         return what.add_parser(name, help=text, description=text, parents=[places, json], allow_abbrev=False)
 
+    text = "look for better settings in recordings, or measure some on this machine"
+    _add_tune(verbs.add_parser("tune", help=text, description=text, parents=[places, json], allow_abbrev=False))
     record = verb("record", "run real programs in scenes, apply nothing, and record what happens")
     record.add_argument("--minutes", metavar="N", type=_minutes, required=True, help="how long, such as 10")
     record.add_argument("--out", metavar="FILE", required=True, help="the recording, a new snapshot log")
     record.add_argument("--seed", metavar="N", type=int, default=1, help="of the order and length of the scenes")
     record.add_argument("--labels", action="store_true", help="write down what the scenes' author means as labels")
+
+
+def _add_tune(tune: argparse.ArgumentParser) -> None:
+    tune.add_argument("recordings", metavar="FILE", nargs="*", help="snapshot logs; without any, this machine's own")
+    tune.add_argument("--last", metavar="TIME", type=duration_s, help="only snapshots of the last 10m, 2h, 7d, …")
+    tune.add_argument("--trials", metavar="N", type=_count, default=100, help="settings to try (default 100)")
+    tune.add_argument(
+        "--reach", metavar="PERCENT", type=percent, default=30.0, help="how far from now at most (default 30%%)"
+    )
+    tune.add_argument("--seed", metavar="N", type=int, default=1, help="the same seed finds the same (default 1)")
+    tune.add_argument("--out", metavar="FILE", help="write the proposal there, for --from")
+    tune.add_argument("--from", dest="proposal", metavar="FILE", help="a proposal that was found before")
+    tune.add_argument("--set", dest="values", metavar="SETTING=VALUE", action="append", type=_setting, default=[],
+                      help="a candidate of your own, such as hysteresis.snapshots=2; repeatable")  # fmt: skip
+    tune.add_argument("--apply", action="store_true", help="write it into the configuration; the old file is kept")
+    live = tune.add_argument_group("measuring on this machine (needs root)")
+    live.add_argument("--live", action="store_true", help="measure missed frames beside a load that is started for it")
+    live.add_argument("--rounds", metavar="N", type=_count, default=4, help="blocks of each candidate (default 4)")
+    live.add_argument("--seconds", metavar="N", type=float, default=12.0, help="length of a block (default 12)")
+
+
+def _count(text: str) -> int:
+    """A whole number from 1 on. Raises ArgumentTypeError."""
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
+def _setting(text: str) -> tuple[str, float]:
+    """`hysteresis.snapshots=2` → its name and its value. Raises ArgumentTypeError."""
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected such as hysteresis.snapshots=2, got {text!r}") from error
 
 
 def _minutes(text: str) -> float:

@@ -282,6 +282,12 @@ def _train(options: Options) -> int:
     return train.VERBS[options.what](options)
 
 
+def _tune(options: Options) -> int:
+    from smoothtask.cli import tune
+
+    return tune.run(options)
+
+
 def _gnome_extension(_: Options) -> int:
     """Into the home of whoever runs it: a Shell runs no extension of another's."""
     from pathlib import Path
@@ -323,6 +329,7 @@ VERBS: dict[str, Callable[[Options], int]] = {
     "rules": _rules,
     "export": _export,
     "train": _train,
+    "tune": _tune,
     "gnome-extension": _gnome_extension,
     "completion": _completion,
 }
