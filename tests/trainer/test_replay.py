@@ -2,71 +2,17 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from scenery import classification, known
 from smoothtask.config.settings import Settings
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Override, Pin
-from smoothtask.model.frame import Frame, GroupFrame, Mode, SelfCost
-from smoothtask.model.group import AppGroup, Behaviour, GroupMetrics
-from smoothtask.model.system import Pressure, SystemMetrics
-from smoothtask.policy.contention import ContentionState, assess
-from smoothtask.policy.decide import Orders, PolicyState, decide
-from smoothtask.policy.parameters import ContentionLimits, Hysteresis, PolicyParameters
+from smoothtask.policy.decide import Orders
+from smoothtask.policy.parameters import ContentionLimits, Hysteresis
 from smoothtask.store.frames import read_frames
-from smoothtask.store.log import SnapshotLog
 from smoothtask_trainer.replay import fidelity, replay
-
-RULES = PolicyParameters()
-NO_ORDERS = Orders()
-EDITOR = known("vim", label="Vim", type="editor", target=PriorityClass.INTERACTIVE, certain=False)
-ENCODER = known("ffmpeg", label="FFmpeg", type="batch", target=PriorityClass.BACKGROUND, certain=False)
-HOG = classification("exe:/usr/bin/worker", label="worker")
-
-
-def group(group_id: str, c, cpu: float = 0.0, wait: float = 0.0, behaviour: Behaviour = Behaviour.QUIET) -> AppGroup:
-    metrics = GroupMetrics(1, 1, cpu, wait, 20.0, 1.0, 0.0, 0.0, 1 << 20)
-    return AppGroup(group_id, None, c.label, 10, 1000, c, metrics, behaviour, 4.0, 100.0)
-
-
-def system(pressure_pct: float) -> SystemMetrics:
-    return SystemMetrics(
-        (50.0, 50.0), 1 << 33, 1 << 32, 0, 0, (1.0, 1.0, 1.0), Pressure(), pressure_pct, 0.0, 0.0, (), None, 9, 9
-    )
-
-
-def recorded(path: Path, ticks: list[tuple[float, list[AppGroup]]], orders: Orders = NO_ORDERS) -> None:
-    """Decide *ticks* (pressure, groups), one a second, as the engine does, and offer each frame to a log at *path*."""
-    log = SnapshotLog(path, salt_path=path.with_suffix(".salt"), anonymise=False, on_problem=pytest.fail)
-    policy, waiting = PolicyState(), ContentionState()
-    for n, (pressure, groups) in enumerate(ticks):
-        now_s = 1000.0 + n
-        contention, waiting = assess(waiting, system(pressure), groups, now_s, RULES.contention)
-        decisions, policy = decide(groups, contention, orders, policy, now_s, RULES)
-        shown = tuple(GroupFrame(g, d, "-") for g, d in zip(groups, decisions, strict=True))
-        log.offer(
-            Frame(
-                n + 1, 1e9 + n, now_s, Mode.DRY_RUN, "", system(pressure), contention, shown, (), (),
-                SelfCost(0.1, 1.0, 1 << 20, 1.0),
-            )
-        )  # fmt: skip
-    log.close()
-
-
-def busy(seconds: int, pressure: float = 50.0) -> list[tuple[float, list[AppGroup]]]:
-    groups = [
-        group("unit:vim", EDITOR, 0.1, 0.1, Behaviour.STEADY),
-        group("unit:ffmpeg", ENCODER, 1.5, 0.5, Behaviour.HOG),
-        group("unit:worker", HOG, 1.0, 1.0, Behaviour.HOG),
-    ]
-    return [(pressure, groups)] * seconds
-
-
-def calm(seconds: int) -> list[tuple[float, list[AppGroup]]]:
-    return [(0.0, [group("unit:vim", EDITOR), group("unit:ffmpeg", ENCODER), group("unit:worker", HOG)])] * seconds
+from trainer.recordings import RULES, busy, calm, recorded
 
 
 def test_the_parameters_of_the_recording_give_its_decisions(tmp_path):

@@ -6,8 +6,8 @@ the waiting and the responsiveness stay as they were under the policy that was r
 What the log does not hold is put back as far as it follows from the rest:
 - pins and overrides come back as the class that they asked for, for as long as they decided;
 - protection by the configuration, and what was out of scope, stay as they were;
-- ticks between two snapshots were recorded neither for contention nor for a change: they count as calm, and the
-  groups do in them what they did before;
+- ticks between two snapshots were recorded neither for contention nor for a change: in them groups and machine do
+  what they did in the snapshot before, or if somebody waited then, nothing that anybody waits for;
 - a group that came in such a tick begins in the class that it was recorded in;
 - a group without a row in a snapshot did nothing: its last row holds, and its ages go on.
 What cannot be put back, and so can differ: exec events, which let a class settle between two ticks; a limit that a
@@ -95,14 +95,15 @@ def _decide(
     now_s: float,
     system: SystemMetrics | None,
     parameters: PolicyParameters,
+    *,
+    new_breaks: bool = True,
 ) -> tuple[tuple[Decision, ...], Contention]:
-    """One tick at *now_s*; without *system*, a calm one."""
+    """One tick at *now_s*; without *system*, a calm one. *new_breaks*: the sound of *frame* breaks up now."""
     if system is None:
         contention, memory.contention = assess(memory.contention, _CALM, (), now_s, parameters.contention)
     else:
-        contention, memory.contention = assess(
-            memory.contention, system, groups, now_s, parameters.contention, frame.person.sound_breaks
-        )
+        breaks = frame.person.sound_breaks if new_breaks else 0
+        contention, memory.contention = assess(memory.contention, system, groups, now_s, parameters.contention, breaks)
     decisions, memory.policy = decide(
         groups, contention, _orders(frame), memory.policy, now_s, parameters, _closed(frame), frame.person
     )
@@ -113,11 +114,12 @@ def _fill(memory: _Memory, before: Frame, now: Frame, parameters: PolicyParamete
     """The ticks between two snapshots, as far as anything is pending in them."""
     ticks = now.seq - before.seq
     groups = tuple(g.group for g in before.groups)
+    system = None if before.contention.active else before.system
     for n in range(1, min(ticks, FILLED_TICKS)):
         if not memory.contention.active and all(s.candidate == s.target for s in memory.policy.standings.values()):
             return
         now_s = before.mono_s + n * (now.mono_s - before.mono_s) / ticks
-        _decide(memory, before, groups, now_s, None, parameters)
+        _decide(memory, before, groups, now_s, system, parameters, new_breaks=False)
 
 
 def _admit(memory: _Memory, now: Frame) -> None:

@@ -18,6 +18,8 @@ TURNED = {
 """Not `bad`: it is the yardstick. Not `behaviour` and `tick`: their results are recorded, not what they see."""
 PERSONAL = "person"
 DIGITS = 2
+LEAST_SHARE = 0.05
+"""Of what holds now: 0 is not less of something, but without it."""
 
 
 class BadValueError(ValueError):
@@ -59,7 +61,8 @@ def knobs(settings: Settings, reach: float, *, person: bool) -> tuple[Knob, ...]
             now: Value = getattr(held, name)
             low, high = _bounds(held, name)
             step = max(1, round(now * reach)) if isinstance(now, int) else now * reach
-            found.append(Knob(section, name, now, max(low, now - step), min(high, now + step)))
+            least = low if isinstance(now, int) else max(low, now * LEAST_SHARE)
+            found.append(Knob(section, name, now, max(least, now - step), min(high, now + step)))
     return tuple(k for k in found if k.low < k.high)
 
 
