@@ -50,13 +50,14 @@ def lines(proposal: Proposal, diff: str) -> list[str]:
 def table(compared: Sequence[Compared]) -> list[str]:
     """A Markdown table: each measure, each stretch, now → then."""
     head = ["", *(f"{c.stretch} ({60 * c.now.hours:.0f} min)" for c in compared)]
-    body = [[name, *(_cell(c, key, by) for c in compared)] for name, key, by in ROWS]
+    body = [[name, *(cell(c, key, by) for c in compared)] for name, key, by in ROWS]
     widths = [max(len(row[n]) for row in [head, *body]) for n in range(len(head))]
     ruled = [head, ["-" * w for w in widths], *body]
     return ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in ruled]
 
 
-def _cell(compared: Compared, key: str, by: str) -> str:
+def cell(compared: Compared, key: str, by: str) -> str:
+    """`now → then` of one measure, and by how much there was to measure."""
     now, then = (_text(m, key) for m in (compared.now, compared.then))
     amount = {"labels": f" of {compared.now.labels}", "bad_s": f" of {compared.now.bad_s:.0f} s"}.get(by, "")
     return f"{now} → {then}{amount}" if now != "–" else "–"

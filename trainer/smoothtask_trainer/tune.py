@@ -8,7 +8,7 @@ recording. `smoothtask tune --live` measures that.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ SHARES = (0.6, 0.2, 0.2)
 SEARCH, TESTS = 0, (1, 2)
 STRETCHES = ("searched", "first test", "second test")
 LEAST_S, LEAST_LABELS, LEAST_BAD_S = 120.0, 5, 10.0
+RUNS_OF_A_FILE = 1 << 40
 BELIEVED = 0.9
 """Below this share of recorded decisions that come out again, a replay tells nothing."""
 WORSE = {"agreement": 0.005, "coverage": 0.01}
@@ -122,8 +123,10 @@ class Bench:
 
 
 def read_recordings(paths: Sequence[Path], since: float | None = None) -> list[RecordedFrame]:
-    """Every snapshot of *paths*, in order of time. Raises RecordError."""
-    logs = [list(read_frames(path, since)) for path in paths]
+    """Every snapshot of *paths*, in order of time, each file's runs with numbers of their own. Raises RecordError."""
+    logs = [
+        [replace(r, run=n * RUNS_OF_A_FILE + r.run) for r in read_frames(path, since)] for n, path in enumerate(paths)
+    ]
     return [r for log in sorted((log for log in logs if log), key=lambda log: log[0].frame.time) for r in log]
 
 

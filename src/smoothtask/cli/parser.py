@@ -202,7 +202,7 @@ def _add_train(
     json: argparse.ArgumentParser,
 ) -> None:
     train = verbs.add_parser("train", help="learn from recordings", allow_abbrev=False)
-    what = train.add_subparsers(dest="what", metavar="record", required=True)
+    what = train.add_subparsers(dest="what", metavar="record|report", required=True)
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
         return what.add_parser(name, help=text, description=text, parents=[places, json], allow_abbrev=False)
@@ -214,6 +214,11 @@ def _add_train(
     record.add_argument("--out", metavar="FILE", required=True, help="the recording, a new snapshot log")
     record.add_argument("--seed", metavar="N", type=int, default=1, help="of the order and length of the scenes")
     record.add_argument("--labels", action="store_true", help="write down what the scenes' author means as labels")
+    report = verb("report", "a page about recordings, what was learnt from them and what would change")
+    report.add_argument("recordings", metavar="FILE", nargs="*", help="snapshot logs; without any, this machine's own")
+    report.add_argument("--out", metavar="DIR", required=True, help="report.html, report.md and report.json go there")
+    report.add_argument("--model", metavar="DIR", help="what the trainer wrote")
+    report.add_argument("--proposal", metavar="FILE", help="what `smoothtask tune --out` wrote")
 
 
 def _add_tune(tune: argparse.ArgumentParser) -> None:

@@ -28,4 +28,31 @@ def _record(options: Options) -> int:
     return OK
 
 
-VERBS: dict[str, Callable[[Options], int]] = {"record": _record}
+def _report(options: Options) -> int:
+    from smoothtask.store.frames import RecordError
+    from smoothtask_trainer import evidence, report
+    from smoothtask_trainer.configfile import edited
+    from smoothtask_trainer.learnt import LearntError, read_learnt
+
+    paths = paths_of(options)
+    logs = [Path(p) for p in options.recordings] or [paths.database_at(settings_of(paths).store.path)]
+    try:
+        learnt = None if options.model is None else read_learnt(Path(options.model))
+        proposal = None if options.proposal is None else evidence.load(Path(options.proposal))
+        turned = {} if proposal is None else {t.key: t.new for t in proposal.turns}
+        diff = edited(paths.config_file, turned).diff if turned else ""
+        data, recorded = report.gather(logs)
+        blocks = report.build(data, recorded, learnt, proposal, diff)
+        written = report.write(Path(options.out), data, blocks, learnt, proposal)
+    except ModuleNotFoundError as error:
+        raise CannotError(f"train report needs {error.name}: `pip install 'smoothtask[trainer]'` brings it") from error
+    except (RecordError, LearntError, evidence.ProposalError, ValueError) as error:
+        raise CannotError(f"train report: {error}") from error
+    if options.json:
+        _print_json({"files": [str(file) for file in written]})
+    else:
+        print(*written, sep="\n")
+    return OK
+
+
+VERBS: dict[str, Callable[[Options], int]] = {"record": _record, "report": _report}
