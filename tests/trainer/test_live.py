@@ -73,17 +73,16 @@ def test_the_report_names_every_arm():
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may measure")
 def test_without_root_nothing_is_measured(tmp_path):
     with pytest.raises(RecordingError, match="needs root"):
-        play(Settings(), 2.0, tmp_path, tmp_path / "frames")
+        play(Settings(), 2.0, tmp_path, tmp_path / "frames", tmp_path / "held")
 
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
-def test_a_block_acts_on_its_own_load_alone_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("smoothtask_trainer.generate.HELD", tmp_path / "held")
+def test_a_block_acts_on_its_own_load_alone_and_leaves_nothing(tmp_path):
     outside = psutil.Popen(["sh", "-c", "while :; do :; done"])
     try:
-        play(Settings(), 4.0, tmp_path, tmp_path / "frames")
+        play(Settings(), 4.0, tmp_path, tmp_path / "frames", tmp_path / "held")
         assert outside.nice() == 0
     finally:
         outside.kill()

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from smoothtask import daemon
 from smoothtask.collector.sampler import Sample, Sampler
-from smoothtask.config.paths import SYSTEM_RUNTIME_DIR, Paths
+from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Events, Settings, Store, Tick
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.loop import Loop
@@ -32,7 +32,6 @@ from smoothtask_trainer.stage import GRACE_S
 STAGE = ".smoothtask-stage"
 """Where the programs of the scenes are, beside the recording: an unknown program is known by its path."""
 LABEL_EVERY_S = 15.0
-HELD = SYSTEM_RUNTIME_DIR / "held"
 BUDGET_PCT = 10.0
 """Recording is what runs here: it may cost more than a daemon."""
 
@@ -139,15 +138,16 @@ def _start_stage(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def play(settings: Settings | None, seconds: float, folder: Path, output: Path) -> None:
+def play(settings: Settings | None, seconds: float, folder: Path, output: Path, held: Path) -> None:
     """The scene that `tune --live` measures, under an engine that acts on it alone; without *settings*, under none.
 
-    Its frames go to *output*, and it works in *folder*. What the engine did is put back. Raises RecordingError,
+    Its frames go to *output*, it works in *folder*, and *held* is where daemons say what they manage
+    (`Paths.held`): none may manage the same. What the engine did is put back. Raises RecordingError,
     KeyboardInterrupt, and what `daemon.build` raises.
     """
     if settings is not None and os.geteuid() != 0:
         raise RecordingError("measuring needs root: without it nothing would be applied")
-    loop = None if settings is None else daemon.build(_acting(settings), _private(folder, HELD), observe=False)
+    loop = None if settings is None else daemon.build(_acting(settings), _private(folder, held), observe=False)
     stage = _start_stage(folder / STAGE, "--live", str(output), "--minutes", str(seconds / 60))
     try:
         if loop is not None:

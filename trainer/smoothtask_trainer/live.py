@@ -60,13 +60,14 @@ class Difference:
 def measure_live(
     settings: Settings,
     candidates: Mapping[str, Mapping[str, Value]],
+    held: Path,
     *,
     rounds: int = 4,
     seconds: float = 12.0,
     seed: int = 1,
     tell: Callable[[str], None] = lambda _text: None,
 ) -> list[Block]:
-    """Every block of every round. *candidates*: name → `section.name` → value.
+    """Every block of every round. *candidates*: name → `section.name` → value. *held*: see `Paths.held`.
 
     Raises RecordingError where no load can be started, and what `daemon.build` raises. An interrupt ends all.
     """
@@ -77,16 +78,16 @@ def measure_live(
         order = list(arms)
         chance.shuffle(order)
         for arm in order:
-            block = _block(arm, number, arms[arm], seconds)
+            block = _block(arm, number, arms[arm], seconds, held)
             blocks.append(block)
             tell(f"round {number + 1} of {rounds}, {arm}: {block.missed_pct:.1f} % of {block.frames} frames missed")
     return blocks
 
 
-def _block(arm: str, number: int, settings: Settings | None, seconds: float) -> Block:
+def _block(arm: str, number: int, settings: Settings | None, seconds: float, held: Path) -> Block:
     with tempfile.TemporaryDirectory(prefix="smoothtask-live-") as folder:
         output = Path(folder, "frames")
-        play(settings, seconds, Path(folder), output)
+        play(settings, seconds, Path(folder), output, held)
         return summary(arm, number, output.read_text(encoding="utf-8"), seconds)
 
 

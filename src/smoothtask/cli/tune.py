@@ -102,8 +102,9 @@ def _measure(options: Options, settings: "Settings") -> int:
     candidates = {name: values for name, values in candidates.items() if values} or dict(VARIATIONS)
     try:
         blocks = live.measure_live(
-            settings, candidates, rounds=options.rounds, seconds=options.seconds, seed=options.seed, tell=_progress()
-        )
+            settings, candidates, paths_of(options).held,
+            rounds=options.rounds, seconds=options.seconds, seed=options.seed, tell=_progress(),
+        )  # fmt: skip
     except (RecordingError, daemon.AlreadyRunning) as error:
         raise CannotError(f"tune --live: {error}") from error
     best = live.best(blocks)
