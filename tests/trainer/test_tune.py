@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scenery import classification
 from smoothtask.cli import main
 from smoothtask.config.settings import Settings, load_settings
 from smoothtask.daemon import parameters_of
@@ -15,8 +16,8 @@ from smoothtask_trainer import evidence
 from smoothtask_trainer.measures import blocks_of, culprit_of, culprits_of, measure
 from smoothtask_trainer.replay import replay
 from smoothtask_trainer.space import knobs, with_values
-from smoothtask_trainer.tune import Bench, TuneError, compare, gain, passes, read_recordings, tune
-from trainer.recordings import RULES, busy, calm, recorded
+from smoothtask_trainer.tune import Bench, TuneError, compare, gain, passes, read_recordings, thinned, tune
+from trainer.recordings import RULES, busy, calm, group, recorded
 
 pytest.importorskip("optuna")
 
@@ -109,6 +110,22 @@ def test_measures_count_what_they_say(good_log):
     assert whole.labels == sum(h.labels for h in halves) > 0
     assert abs(halves[0].hours - halves[1].hours) < 20 / 3600
     assert whole.coverage == pytest.approx(20 / 25, abs=0.03)  # a likely batch program is lowered after 5 s
+
+
+def test_groups_that_do_nothing_are_left_out_of_the_search_and_change_nothing(tmp_path):
+    log = tmp_path / "log.db"
+    idle = [group(f"unit:idle{n}", classification(f"name:idle{n}")) for n in range(30)]
+    recorded(
+        log, [(pressure, [*groups, *idle]) for pressure, groups in [*calm(30), *busy(60), *calm(40)]], labels=MEANT
+    )
+    frames = read_recordings([log])
+    few = thinned(frames)
+    assert {g.group.id for r in few for g in r.frame.groups} == {"unit:vim", "unit:ffmpeg", "unit:worker"}
+    blocks, blamed = blocks_of(frames, (0.5, 0.5)), culprits_of(frames)
+    for parameters in (RULES, parameters_of(DEAF)):
+        assert measure(replay(few, parameters), blocks, 2, blamed) == measure(
+            replay(frames, parameters), blocks, 2, blamed
+        )
 
 
 def test_the_culprit_is_who_takes_most_and_is_not_in_use(good_log):

@@ -27,6 +27,10 @@ SEARCH, TESTS = 0, (1, 2)
 STRETCHES = ("searched", "first test", "second test")
 LEAST_S, LEAST_LABELS, LEAST_BAD_S = 120.0, 5, 10.0
 RUNS_OF_A_FILE = 1 << 40
+MOST_SNAPSHOTS = 20_000
+"""What is looked at: at one a second under contention, more than five bad hours."""
+IDLE_CORES = 0.02
+"""A group that never uses or wants more keeps nobody waiting, and nobody notices how it waits."""
 BELIEVED = 0.9
 """Below this share of recorded decisions that come out again, a replay tells nothing."""
 WORSE = {"agreement": 0.005, "coverage": 0.01}
@@ -97,15 +101,18 @@ class Bench:
     _culprits: dict[int, str | None] = field(default_factory=dict)
     _known: dict[tuple[tuple[str, Value], ...], list[Measures]] = field(default_factory=dict)
 
+    _thin: list[RecordedFrame] = field(default_factory=list)
+
     def __post_init__(self) -> None:
         self._blocks = blocks_of(self.recorded, SHARES)
         self._culprits = culprits_of(self.recorded)
+        self._thin = thinned(self.recorded)
 
     def measures(self, values: Mapping[str, Value]) -> list[Measures]:
         """Of each stretch, with *values* in place of the settings. Raises BadValueError."""
         key = tuple(sorted(values.items()))
         if key not in self._known:
-            replayed = replay(self.recorded, parameters_of(with_values(self.settings, values)))
+            replayed = replay(self._thin, parameters_of(with_values(self.settings, values)))
             self._known[key] = measure(replayed, self._blocks, len(SHARES), self._culprits)
         return self._known[key]
 
@@ -122,12 +129,29 @@ class Bench:
         )
 
 
+def thinned(recorded: Sequence[RecordedFrame]) -> list[RecordedFrame]:
+    """*recorded* without groups that never do anything that counts: most of a desktop's, and most of the work."""
+    counts = {(r.run, said.group) for r in recorded for said in r.said}
+    for r in recorded:
+        for g in r.frame.groups:
+            if g.group.metrics.cpu + g.group.metrics.wait >= IDLE_CORES:
+                counts |= {(r.run, g.group.id), (r.run, g.group.parent or g.group.id)}
+    return [
+        replace(r, frame=replace(r.frame, groups=tuple(g for g in r.frame.groups if (r.run, g.group.id) in counts)))
+        for r in recorded
+    ]
+
+
 def read_recordings(paths: Sequence[Path], since: float | None = None) -> list[RecordedFrame]:
-    """Every snapshot of *paths*, in order of time, each file's runs with numbers of their own. Raises RecordError."""
+    """The newest snapshots of *paths*, in order of time, each file's runs with numbers of their own.
+
+    Raises RecordError.
+    """
     logs = [
         [replace(r, run=n * RUNS_OF_A_FILE + r.run) for r in read_frames(path, since)] for n, path in enumerate(paths)
     ]
-    return [r for log in sorted((log for log in logs if log), key=lambda log: log[0].frame.time) for r in log]
+    every = [r for log in sorted((log for log in logs if log), key=lambda log: log[0].frame.time) for r in log]
+    return every[-MOST_SNAPSHOTS:]
 
 
 def tune(
@@ -282,7 +306,7 @@ def _result(
 
 def shifts(bench: Bench, values: Mapping[str, Value], most: int = 12) -> tuple[Shift, ...]:
     """Whose class would be another one, the most frequent first; with the reason that a snapshot gave."""
-    old = replay(bench.recorded, parameters_of(bench.settings))
+    old = replay(bench.recorded, parameters_of(bench.settings))  # everybody, also who does little
     new = replay(bench.recorded, parameters_of(with_values(bench.settings, values)))
     counts: Counter[tuple[str, str, str]] = Counter()
     why: dict[tuple[str, str, str], str] = {}

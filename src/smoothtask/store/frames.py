@@ -8,7 +8,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -96,28 +96,33 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 def read_frames(path: Path, since: float | None = None) -> Iterator[RecordedFrame]:
     """Every snapshot of the log at *path* (from Unix time *since* on), oldest first. Raises RecordError.
 
-    Streams: memory does not grow with the log.
+    Streams: memory does not grow with the log, and groups without a new row share theirs.
     """
     with reading(path) as db:
         sessions = {r["id"]: r for r in db.execute("SELECT id, run_id, anonymised FROM session")}
         said = _labels(db)
-        session, newest = None, dict[int, sqlite3.Row]()
+        session, newest = None, dict[int, GroupFrame]()  # by profile
         for row in db.execute("SELECT * FROM snapshot ORDER BY id"):
             if row["session_id"] != session:
                 session, newest = row["session_id"], {}
             for profile in json.loads(row["groups_gone"]):
                 newest.pop(profile, None)
-            now = db.execute(GROUPS, (row["id"], row["id"])).fetchall()
-            newest.update({g["group_profile_id"]: g for g in now})
+            now = {g["group_profile_id"]: group_frame(g, set()) for g in db.execute(GROUPS, (row["id"], row["id"]))}
+            newest.update(now)
             if since is not None and row["time_s"] < since:
                 continue
             words = tuple(said.get(row["id"], ()))
-            labelled = {w.group for w in words if w.group is not None}
-            shown = tuple(group_frame(g, labelled) for g in sorted(newest.values(), key=_in_order))
+            shown = (newest[p] for p in sorted(newest, key=lambda p: (newest[p].group.parent is not None, p)))
             yield RecordedFrame(
-                row["id"], sessions[session]["run_id"], frame_of(row, shown, (), ()),
-                frozenset(g["group_id"] for g in now), words, bool(sessions[session]["anonymised"]),
+                row["id"], sessions[session]["run_id"], frame_of(row, _labelled(shown, words), (), ()),
+                frozenset(g.group.id for g in now.values()), words, bool(sessions[session]["anonymised"]),
             )  # fmt: skip
+
+
+def _labelled(shown: Iterable[GroupFrame], words: tuple[Said, ...]) -> tuple[GroupFrame, ...]:
+    """*shown* with a mark where somebody said something; the others are the same values from snapshot to snapshot."""
+    spoken_of = {w.group for w in words if w.group is not None}
+    return tuple(replace(g, marks=g.marks | {Mark.LABELLED}) if g.group.id in spoken_of else g for g in shown)
 
 
 def _labels(db: sqlite3.Connection) -> dict[int, list[Said]]:

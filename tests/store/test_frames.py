@@ -1,0 +1,58 @@
+"""Rows of the log back to values: streamed, every snapshot has exactly the groups that the history shows for it."""
+
+import pytest
+
+from smoothtask.model.classes import PriorityClass
+from smoothtask.store.frames import RecordError, groups_at, read_frames, reading
+from store.conftest import Place
+from store.frames import BUSY, FIREFOX, UNKNOWN, frame, group, shown
+
+
+def log_of(place: Place) -> None:
+    log = place.log()
+    still = shown(group("proc:1-1", FIREFOX))
+    for n in range(1, 9):
+        others = [shown(group(f"proc:{n}-9", UNKNOWN, cpu=0.5))] if n % 3 else []
+        part = [shown(group("proc:1-1/tab", FIREFOX, cpu=1.0), PriorityClass.IDLE)] if n > 4 else []
+        log.offer(frame(n, still, *others, *part, contention=BUSY))
+    last = frame(9, still, contention=BUSY)
+    log.offer(last)
+    log.add_label(last, 1000, group=still, target=PriorityClass.INTERACTIVE)
+    log.add_label(last, 1000, verdict="laggy")
+    log.close()
+
+
+def test_streaming_finds_what_each_snapshot_had(place: Place) -> None:
+    log_of(place)
+    streamed = list(read_frames(place.path))
+    with reading(place.path) as db:
+        for one in streamed:
+            row = db.execute("SELECT * FROM snapshot WHERE id = ?", (one.snapshot,)).fetchone()
+            expected = [g["group_id"] for g in groups_at(db, row)]
+            assert [g.group.id for g in one.frame.groups] == expected
+    assert [r.frame.seq for r in streamed] == list(range(1, 10))
+    assert all(r.fresh <= {g.group.id for g in r.frame.groups} for r in streamed)
+
+
+def test_what_was_said_comes_with_its_snapshot(place: Place) -> None:
+    log_of(place)
+    *before, last = read_frames(place.path)
+    assert not any(r.said for r in before)
+    assert [(s.target, s.verdict) for s in last.said] == [(PriorityClass.INTERACTIVE, None), (None, "laggy")]
+
+
+def test_only_what_is_asked_for_comes_and_it_is_whole(place: Place) -> None:
+    log_of(place)
+    every = list(read_frames(place.path))
+    late = list(read_frames(place.path, since=every[4].frame.time))
+    assert [r.snapshot for r in late] == [r.snapshot for r in every[4:]]
+    assert [r.frame.groups for r in late] == [r.frame.groups for r in every[4:]]
+
+
+def test_what_is_no_log_is_a_sentence(place: Place) -> None:
+    with pytest.raises(RecordError, match="nothing has been recorded"):
+        list(read_frames(place.path))
+    place.path.parent.mkdir(parents=True, exist_ok=True)
+    place.path.write_bytes(b"not a database at all, but long enough to be one" * 100)
+    with pytest.raises(RecordError, match="cannot be read"):
+        list(read_frames(place.path))
