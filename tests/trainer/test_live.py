@@ -4,7 +4,11 @@ import math
 import os
 import random
 import shutil
+import signal
 import statistics
+import subprocess
+import sys
+import time
 
 import psutil
 import pytest
@@ -68,6 +72,26 @@ def test_the_report_names_every_arm():
     said = "\n".join(lines(blocks(off=[60, 70, 80], now=[1, 2, 3], mine=[1, 2, 3])))
     assert "95 % between" in said
     assert all(arm in said for arm in ("off:", "now:", "mine:"))
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+def test_an_interrupt_ends_the_load(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from smoothtask_trainer.generate import play; p = Path(sys.argv[1]); "
+        "play(None, 60.0, p, p / 'frames', p / 'held')"
+    )
+    process = psutil.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.DEVNULL)
+    started: list[psutil.Process] = []
+    deadline = time.monotonic() + 20
+    while not any(p.name() == "frame-loop" for p in started if p.is_running()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        started = process.children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) != 0
+    psutil.wait_procs(started, timeout=10)
+    assert not any(p.is_running() for p in started)
+    assert not (tmp_path / ".smoothtask-stage").exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may measure")

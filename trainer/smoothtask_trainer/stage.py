@@ -35,6 +35,8 @@ GRACE_S = 2.0
 """Between SIGTERM and SIGKILL."""
 STEP_S = 0.1
 LAST_WORDS_S = 1.0
+WORKED_IN, TYPE_EVERY_S = 0, 4.0
+"""The terminal that somebody types into, and how often."""
 
 
 class StageError(Exception):
@@ -57,10 +59,13 @@ class Stage:
         """From the first program to the end of the last; *more_s* are left to those who are done to say so."""
         end_s = time.monotonic() + scene.seconds
         waiting = sorted(scene.parts, key=lambda p: p.begin)
-        begun_s = time.monotonic()
+        begun_s = typed_s = time.monotonic()
         while (now_s := time.monotonic()) < end_s + more_s:
             while waiting and now_s - begun_s >= waiting[0].begin * scene.seconds:
                 self._begin(waiting.pop(0), end_s - now_s)
+            if now_s - typed_s >= TYPE_EVERY_S:
+                typed_s = now_s
+                self._type()
             self._read_screens()
             _reap()
             time.sleep(STEP_S)
@@ -96,6 +101,13 @@ class Stage:
             os.set_blocking(keyboard, False)
             self._terminals[number] = keyboard
         return self._terminals[number]
+
+    def _type(self) -> None:
+        """A letter and its removal into the first terminal: somebody works there."""
+        keyboard = self._terminals.get(WORKED_IN)
+        if keyboard is not None:
+            with contextlib.suppress(OSError):  # nobody reads any more (EAGAIN), or the shell has gone (EIO)
+                os.write(keyboard, b"x\x7f")
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
