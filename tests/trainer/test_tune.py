@@ -1,6 +1,7 @@
 """The tuner: it finds what helps, proposes nothing without proof on later stretches, and changes nothing unasked."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,6 +166,16 @@ def test_the_command_changes_the_configuration_only_when_asked(deaf_log, tmp_pat
     assert load_settings(config).contention.cpu_some_pct <= 50
     assert "# high" in config.read_text()
     assert [p.read_text() for p in tmp_path.glob("config.yaml.before-tune-*")] == [text]
+
+
+def test_without_the_trainer_s_libraries_it_says_what_to_install(deaf_log, tmp_path, capsys, monkeypatch):
+    config = tmp_path / "config.yaml"
+    config.write_text("contention: \n  cpu_some_pct: 60\n  group_wait: 5.0\n")
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for words in (["tune", str(deaf_log)], ["train", "report", str(deaf_log), "--out", str(tmp_path / "out")]):
+        assert main([*words, "--config", str(config)]) == 1
+        assert "pip install 'smoothtask[trainer]'" in capsys.readouterr().err
 
 
 def test_what_goes_wrong_is_a_sentence(tmp_path, capsys):
