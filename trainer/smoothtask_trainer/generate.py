@@ -161,24 +161,30 @@ def play(settings: Settings | None, seconds: float, folder: Path, output: Path, 
 
 def _run_loop(loop: Loop, stage: "subprocess.Popen[str]") -> None:
     """Until the stage ends. Raises KeyboardInterrupt when somebody asks for the end."""
-    ended = os.pidfd_open(stage.pid)
-    asked: list[int] = []
+    ended, asked = os.pidfd_open(stage.pid), list[int]()
+    loop.engine.sampler = BelowOnly(loop.engine.sampler, stage.pid)
+    loop.add_reader(ended, loop.stop)
+    try:
+        _run_until_asked(loop, asked)
+    finally:
+        os.close(ended)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def _run_until_asked(loop: Loop, asked: list[int]) -> None:
+    """Run *loop*; SIGINT and SIGTERM end it, and are added to *asked*."""
 
     def end(number: int, _frame: object) -> None:
         asked.append(number)
         loop.stop()
 
-    loop.engine.sampler = BelowOnly(loop.engine.sampler, stage.pid)
-    loop.add_reader(ended, loop.stop)
     before = {n: signal.signal(n, end) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         loop.run()
     finally:
-        os.close(ended)
         for number, handler in before.items():
             signal.signal(number, handler)
-    if asked:
-        raise KeyboardInterrupt
 
 
 def _acting(settings: Settings) -> Settings:
@@ -203,7 +209,7 @@ def _run(loop: Loop, stage: "subprocess.Popen[str]", seed: int, *, labels: bool,
     engine.sources["recording"] = f"scenes of `smoothtask train record`, seed {seed}: nothing but what they started" + (
         "; labels are those of the scenes' author" if labels else ""
     )
-    said = stage.stdout
+    said, asked = stage.stdout, list[int]()
 
     def hear() -> None:
         line = said.readline()  # the stage writes whole lines
@@ -217,30 +223,20 @@ def _run(loop: Loop, stage: "subprocess.Popen[str]", seed: int, *, labels: bool,
 
     loop.add_reader(said.fileno(), hear)
     loop.on_frame(author.look)
-    before = {n: signal.signal(n, lambda *_: loop.stop()) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        loop.run()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if not _stop(stage):
+    _run_until_asked(loop, asked)
+    if not asked and stage.wait(GRACE_S * 10) != 0:
         raise RecordingError(stage.stderr.read().strip()[-1000:] or "the stage ended early")
     return Recorded(author.seen, author.said, tuple(scenes))
 
 
-def _stop(stage: "subprocess.Popen[str]") -> bool:
-    """End the stage, which ends all that it started; whether it had not failed."""
+def _close(stage: "subprocess.Popen[str]") -> None:
+    """End the stage, which ends all that it started."""
     stage.send_signal(signal.SIGTERM)
     try:
-        return stage.wait(GRACE_S * 10) == 0
+        stage.wait(GRACE_S * 10)
     except subprocess.TimeoutExpired:
         stage.kill()
         stage.wait()
-        return False
-
-
-def _close(stage: "subprocess.Popen[str]") -> None:
-    _stop(stage)
     for pipe in (stage.stdout, stage.stderr):
         if pipe is not None:
             pipe.close()
