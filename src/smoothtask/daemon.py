@@ -53,6 +53,7 @@ from smoothtask.model.group import Classification, ProcessType, RuleSource
 from smoothtask.model.identity import Identity
 from smoothtask.model.owner import Owner, OwnerKind
 from smoothtask.model.scope import Scope, ScopeError
+from smoothtask.person.watch import PersonWatch
 from smoothtask.policy.parameters import BadLimits, ContentionLimits, Hysteresis, PersonLimits, PolicyParameters
 from smoothtask.store.log import SnapshotLog
 from smoothtask.store.pins import load_pins, save_pins
@@ -78,6 +79,7 @@ class _Rules:
     seen: object
     looked_at_s: float = 0.0
     probe: LatencyProbe | None = None
+    person: PersonWatch | None = None
 
     def changed(self, now_s: float) -> bool:
         """Whether the files are not what was read; looked at every 10 s."""
@@ -93,7 +95,10 @@ class _Rules:
 
     def classify(self, identity: Identity, ancestors: Ancestors) -> Classification:
         """What *identity* is; we ourselves are never touched."""
-        if identity.key.pid in {os.getpid(), self.probe.pid if self.probe is not None else None}:
+        pid = identity.key.pid
+        if pid in {os.getpid(), self.probe.pid if self.probe is not None else None}:
+            return _OURSELVES
+        if self.person is not None and pid in self.person.pids:
             return _OURSELVES
         return self.loaded.rules.classify(identity, ancestors)
 
@@ -196,6 +201,9 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
     )
     reload = _reloader(engine, rules, paths)
     loop = Loop(engine, Commands(engine, reload, can_apply=not reason), wakers, _tick_settings(settings))
+    rules.person = _person(settings, paths, loop)
+    engine.look_at_person = rules.person.look
+    opened.closers.append(rules.person.close)
     # Last in, first out: what was changed is put back before the ledger is closed.
     opened.closers.append(hands.undo_all)
     loop.on_stop = opened.close
@@ -383,6 +391,19 @@ class _Reading:
         except RulesUnreadable as error:
             raise ConfigError([Problem(str(self.files.user), 1, "", str(error))]) from error
         return _Rules(self.files, loaded, self.seen, time.monotonic())
+
+
+def _person(settings: Settings, paths: Paths, loop: Loop) -> PersonWatch:
+    """Who watches the person: of everybody where we may, else of ourselves."""
+    uid = os.geteuid()
+    return PersonWatch.start(
+        loop,
+        loop.hasten,
+        windows=settings.person.windows,
+        sound=settings.person.sound,
+        inputs=settings.person.input,
+        only_uid=uid if uid != 0 else paths.scope.uid,
+    )
 
 
 def _probe(settings: Settings, sources: dict[str, str], opened: _Open) -> LatencyProbe | None:

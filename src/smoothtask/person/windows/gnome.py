@@ -10,8 +10,7 @@ from jeepney.low_level import Message
 from jeepney.wrappers import DBusAddress
 
 from smoothtask.model.person import Source, SourceHealth, Window
-from smoothtask.person.watcher import IdleReport, LostError, Sink, SourceReport, WindowsReport
-from smoothtask.person.windows.bus import (
+from smoothtask.person.bus import (
     TIMEOUT_S,
     Bus,
     RefusedError,
@@ -22,6 +21,7 @@ from smoothtask.person.windows.bus import (
     sender,
     text_of,
 )
+from smoothtask.person.watcher import IdleReport, LostError, Sink, SourceReport, WindowsReport
 from smoothtask.person.windows.listing import parse_windows
 
 NAME: Final = "windows: gnome"

@@ -16,8 +16,8 @@ from jeepney.low_level import Message
 from jeepney.wrappers import DBusAddress
 
 from smoothtask.model.person import Source, SourceHealth, Window
+from smoothtask.person.bus import TIMEOUT_S, Bus, RefusedError, is_from, new_owner, sender, text_of
 from smoothtask.person.watcher import LostError, Sink, SourceReport, WindowsReport
-from smoothtask.person.windows.bus import TIMEOUT_S, Bus, RefusedError, is_from, new_owner, sender, text_of
 from smoothtask.person.windows.listing import parse_windows
 
 NAME: Final = "windows: kwin"

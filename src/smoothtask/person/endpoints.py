@@ -1,0 +1,112 @@
+"""The sockets that desktops offer on this machine, and whose they are; found without connecting to any.
+
+A connection may start what listens lazily (Xwayland, PipeWire by systemd), so nobody is asked: /proc/net/unix names
+every socket that somebody listens at, and the file system says whose it is.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+PROC: Final = Path("/proc")
+_LIMIT_BYTES: Final = 1 << 22
+_LISTENS = re.compile(rb"^[0-9a-f]+: [0-9A-F]{8} [0-9A-F]{8} 00010000 \S{4} \S\S +\d+ (/.+)$", re.MULTILINE)
+"""Lines of /proc/net/unix (net/unix/af_unix.c, unix_seq_show) with SO_ACCEPTCON and a path."""
+
+
+class Kind(StrEnum):
+    """What listens there."""
+
+    X11 = "x11"
+    WAYLAND = "wayland"
+    SWAY = "sway"
+    HYPRLAND = "hyprland"
+    NIRI = "niri"
+    PIPEWIRE = "pipewire"
+    PULSE = "pulse"
+
+
+_KINDS: Final = (
+    (Kind.X11, re.compile(r"/tmp/\.X11-unix/X\d{1,5}", re.ASCII)),  # noqa: S108 - X servers listen there
+    (Kind.WAYLAND, re.compile(r".*/wayland-\d{1,5}", re.ASCII)),
+    (Kind.SWAY, re.compile(r".*/sway-ipc\.\d+\.\d+\.sock", re.ASCII)),
+    (Kind.HYPRLAND, re.compile(r".*/hypr/[^/]+/\.socket2\.sock")),
+    (Kind.NIRI, re.compile(r".*/niri\.[^/]+\.sock")),
+    (Kind.PIPEWIRE, re.compile(r".*/pipewire-0(-manager)?")),
+    (Kind.PULSE, re.compile(r".*/pulse/native")),
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One of them."""
+
+    kind: Kind
+    path: str
+    uid: int
+    """Whose the socket is: of X11, root's where the server runs as root."""
+
+    @property
+    def display(self) -> str:
+        """Of an X server: `:0`."""
+        return f":{self.path.rpartition('X')[2]}"
+
+    @property
+    def runtime_dir(self) -> Path:
+        """Where its session keeps its sockets."""
+        return Path(self.path).parent
+
+
+def parse_listeners(table: bytes) -> tuple[str, ...]:
+    """The paths that somebody listens at.
+
+    >>> parse_listeners(b"0000000000000000: 00000002 00000000 00010000 0001 01 4242 /run/user/1000/wayland-0")
+    ('/run/user/1000/wayland-0',)
+    """
+    return tuple(dict.fromkeys(os.fsdecode(path) for path in _LISTENS.findall(table)))
+
+
+def kind_of(path: str) -> Kind | None:
+    """What listens at *path*, by its name."""
+    return next((kind for kind, pattern in _KINDS if pattern.fullmatch(path)), None)
+
+
+def owner_of(path: str, kind: Kind) -> int | None:
+    """Whose the socket is; `None` when it is gone, is no socket, or others could have put it there."""
+    try:
+        entry, folder = os.lstat(path), os.lstat(os.path.dirname(path))
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISSOCK(entry.st_mode):
+        return None
+    if kind is Kind.X11:  # a folder for all, sticky
+        return entry.st_uid if folder.st_uid == 0 and folder.st_mode & (stat.S_ISVTX | 0o002) != 0o002 else None
+    if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != entry.st_uid or folder.st_mode & 0o022:
+        return None
+    return entry.st_uid
+
+
+def endpoints_of(paths: Iterable[str]) -> frozenset[Endpoint]:
+    """Those of *paths* that a desktop offers."""
+    found = set()
+    for path in paths:
+        kind = kind_of(path)
+        uid = None if kind is None else owner_of(path, kind)
+        if kind is not None and uid is not None:
+            found.add(Endpoint(kind, path, uid))
+    return frozenset(found)
+
+
+def read_endpoints(proc: Path = PROC) -> frozenset[Endpoint]:
+    """Those of this network namespace; none where /proc/net/unix cannot be read."""
+    try:
+        with (proc / "net/unix").open("rb") as file:
+            table = file.read(_LIMIT_BYTES)
+    except OSError:
+        return frozenset()
+    return endpoints_of(parse_listeners(table))

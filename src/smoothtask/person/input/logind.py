@@ -1,0 +1,185 @@
+"""logind's sessions: whose is on the screen, and since when their desktops say that nobody is there.
+
+Its IdleHint is as good as the desktop that sets it (many never do): where it says idle it is believed, where it says
+nothing it means nothing.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from jeepney.low_level import HeaderFields, Message
+from jeepney.wrappers import DBusAddress
+
+from smoothtask.model.person import Source, SourceHealth
+from smoothtask.model.text import sanitise
+from smoothtask.person.bus import Bus, RefusedError, answer_of, is_from, reply_to
+from smoothtask.person.children import Readers
+from smoothtask.person.watcher import LostError
+
+NAME: Final = "input: logind"
+ADDRESS: Final = "unix:path=/run/dbus/system_bus_socket"
+TIMEOUT_S: Final = 0.5
+FIRST_PAUSE_S, LAST_PAUSE_S = 5.0, 300.0
+SESSIONS_AT_MOST: Final = 64
+_LOGIN: Final = "org.freedesktop.login1"
+_MANAGER: Final = DBusAddress("/org/freedesktop/login1", bus_name=_LOGIN, interface=f"{_LOGIN}.Manager")
+_PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+_SESSION: Final = f"{_LOGIN}.Session"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One session, as logind knows it."""
+
+    uid: int
+    graphical: bool = False
+    active: bool = False
+    """It is the one on its seat's screen; a remote one always is."""
+    idle: bool = False
+    idle_since_s: float = 0.0
+    """CLOCK_MONOTONIC moment."""
+
+
+def parse_login(uid: int, properties: dict[str, tuple[str, Any]], known: Login | None = None) -> Login:
+    """What org.freedesktop.login1.Session says; what is missing stays as it was."""
+    old = known or Login(uid)
+
+    def said(name: str, kind: type, fallback: Any) -> Any:
+        _, value = properties.get(name, ("", fallback))
+        return value if type(value) is kind else fallback
+
+    return Login(
+        uid=uid,
+        graphical=said("Type", str, "x11" if old.graphical else "") in {"x11", "wayland", "mir"},
+        active=said("Active", bool, old.active),
+        idle=said("IdleHint", bool, old.idle),
+        idle_since_s=said("IdleSinceHintMonotonic", int, round(old.idle_since_s * 1e6)) / 1e6,
+    )
+
+
+@dataclass(slots=True)
+class Logind:
+    """A connection to it, made again when it is lost."""
+
+    readers: Readers
+    hasten: Callable[[], None] = lambda: None
+    address: str = ADDRESS
+    source: Source = field(default_factory=lambda: Source(NAME, SourceHealth.ABSENT, "not looked at yet"))
+    logins: dict[str, Login] = field(default_factory=dict)
+    """By their object paths."""
+    _bus: Bus | None = None
+    _asked: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """Our question → whose session it is about."""
+    _stale: bool = False
+    _try_at_s: float = 0.0
+    _pause_s: float = FIRST_PAUSE_S
+
+    def look(self, now_s: float) -> None:
+        """Connect, or connect again; take in what came along with an answer."""
+        if self._bus is None and now_s >= self._try_at_s:
+            self._connect(now_s)
+        elif self._bus is not None and self._bus.has_messages:
+            self._ready()
+
+    def is_active(self, uid: int) -> bool:
+        """Whether a desktop of *uid* is on a screen; yes where logind knows no desktop of theirs."""
+        theirs = [login for login in self.logins.values() if login.uid == uid and login.graphical]
+        return not theirs or any(login.active for login in theirs)
+
+    def last_input_s(self, now_s: float) -> float | None:
+        """When the last of the active desktops fell idle; `None` where none says that it is."""
+        active = [login for login in self.logins.values() if login.active]
+        if not active or not all(login.idle for login in active):
+            return None
+        return min(now_s, max(login.idle_since_s for login in active))
+
+    def close(self) -> None:
+        """May be called twice."""
+        if self._bus is not None:
+            self.readers.remove_reader(self._bus.fileno())
+            self._bus.close()
+            self._bus = None
+        self.logins.clear()
+        self._asked.clear()
+
+    def _connect(self, now_s: float) -> None:
+        try:
+            bus = Bus(self.address, TIMEOUT_S)
+        except (OSError, LostError) as error:
+            why = (isinstance(error, OSError) and error.strerror) or str(error)
+            self._lost(f"no system bus: {sanitise(why, 120)}", now_s)
+            return
+        try:
+            listed = _greet(bus)
+        except (LostError, RefusedError) as error:
+            bus.close()
+            self._lost(str(error), now_s)
+            return
+        self._bus, self._pause_s = bus, FIRST_PAUSE_S
+        self.readers.add_reader(bus.fileno(), self._ready)
+        self.source = Source(NAME, SourceHealth.WORKING, "whose desktop is on the screen, and what it says of idleness")
+        self._take_list(listed)
+
+    def _take_list(self, listed: Any) -> None:
+        """(id, uid, user, seat, path) of each session: ask what it is."""
+        assert self._bus is not None  # noqa: S101 (called with a connection)
+        sessions = {str(e[4]): int(e[1]) for e in listed[:SESSIONS_AT_MOST]}
+        self.logins = {path: self.logins.get(path, Login(uid)) for path, uid in sessions.items()}
+        for path, uid in sessions.items():
+            whom = DBusAddress(path, bus_name=_LOGIN, interface=_PROPERTIES)
+            self._asked[self._bus.ask(whom, "GetAll", "s", _SESSION)] = (path, uid)
+
+    def _ready(self) -> None:
+        assert self._bus is not None  # noqa: S101 (its descriptor was ready)
+        before = {uid: self.is_active(uid) for uid in {login.uid for login in self.logins.values()}}
+        try:
+            for message in self._bus.messages():
+                self._take(message)
+            if self._stale:
+                self._stale = False
+                self._asked[self._bus.ask(_MANAGER, "ListSessions")] = ("", 0)
+        except (LostError, RefusedError, LookupError, TypeError, ValueError) as error:
+            self.close()
+            self._lost(sanitise(str(error), 120), time.monotonic())
+        if any(self.is_active(uid) != was for uid, was in before.items()):
+            self.hasten()
+
+    def _take(self, message: Message) -> None:
+        asked = self._asked.pop(serial, None) if (serial := reply_to(message)) is not None else None
+        if asked is not None:
+            self._take_answer(*asked, answer_of(message))
+        elif is_from(message, _MANAGER.interface, "SessionNew") or is_from(
+            message, _MANAGER.interface, "SessionRemoved"
+        ):
+            self._stale = True
+        elif is_from(message, _PROPERTIES, "PropertiesChanged") and message.body[0] == _SESSION:
+            path = _path_of(message)
+            if path in self.logins:
+                known = self.logins[path]
+                self.logins[path] = parse_login(known.uid, message.body[1], known)
+
+    def _take_answer(self, path: str, uid: int, body: tuple[Any, ...]) -> None:
+        if not path:
+            self._take_list(body[0])
+        elif path in self.logins:
+            self.logins[path] = parse_login(uid, body[0])
+
+    def _lost(self, why: str, now_s: float) -> None:
+        self.source = Source(NAME, SourceHealth.ABSENT, why)
+        self._try_at_s = now_s + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
+
+
+def _greet(bus: Bus) -> Any:
+    """Have changes told, and what there is. Raises LostError or RefusedError."""
+    if bus.owner(_LOGIN) is None:
+        raise LostError("no logind on the system bus")
+    bus.listen(f"type='signal',sender='{_LOGIN}',interface='{_LOGIN}.Manager'")
+    bus.listen(f"type='signal',sender='{_LOGIN}',interface='{_PROPERTIES}',member='PropertiesChanged'")
+    return bus.call(_MANAGER, "ListSessions")[0]
+
+
+def _path_of(message: Message) -> str:
+    return str(message.header.fields.get(HeaderFields.path, ""))
