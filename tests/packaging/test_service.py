@@ -11,7 +11,7 @@ UNIT = Path(__file__).resolve().parents[2] / "packaging" / "smoothtask.service"
 DOCS = UNIT.parents[1] / "docs" / "install.md"
 CAPABILITIES = {
     "CAP_SYS_NICE", "CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE", "CAP_BPF", "CAP_PERFMON",
-    "CAP_NET_ADMIN", "CAP_SYS_RESOURCE",
+    "CAP_NET_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETUID", "CAP_SETGID", "CAP_KILL",
 }  # fmt: skip
 
 
@@ -47,6 +47,13 @@ def test_each_capability_is_needed_and_explained() -> None:
 def test_nothing_makes_proc_or_cgroups_read_only() -> None:
     forbidden = {"PrivateUsers", "ProtectControlGroups", "ProcSubset", "ProtectProc", "PrivateNetwork"}
     assert forbidden & set(settings()) == set()
+
+
+def test_desktops_and_their_devices_can_be_reached() -> None:
+    unit = settings()
+    assert {"PrivateTmp", "PrivateDevices", "ProtectHome"} & set(unit) == set()
+    assert unit["DevicePolicy"] == ["closed"]
+    assert unit["DeviceAllow"] == ["char-input r"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")

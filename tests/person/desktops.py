@@ -63,7 +63,7 @@ class Sway:
 
 @contextlib.contextmanager
 def sway(terminals: int = 2, name: str = "foot") -> Iterator[Sway]:
-    """Up, and down again. *name*: what the terminals' processes are called. Its folder's path is short: sockets' names are bounded."""
+    """Up, and down again. *name*: what the terminals' processes are called. Its folder's path is short."""
     with tempfile.TemporaryDirectory(prefix="st-sway-") as home:
         screen = Sway(Path(home), terminals, name)
         try:

@@ -84,9 +84,10 @@ class Machine:
 def examine(paths: Paths, root: Path = Path("/")) -> list[Finding]:
     """Everything, in the order people read it."""
     machine = Machine(root, os.geteuid(), os.uname().release)
-    findings = [check(machine) for check in CHECKS]
+    findings = [check(machine) for check in CHECKS if not (machine.is_real and check in TRIED)]
     return [
         *findings,
+        *_person(machine),
         *_pressure(machine),
         *_disks(machine),
         *_other_owners(machine),
@@ -253,6 +254,10 @@ CHECKS: tuple[Callable[[Machine], Finding], ...] = (
 )
 
 
+TRIED = (_session, _input, _audio)
+"""On a real machine `_person` tries these, rather than looks at files."""
+
+
 def _socket_finding(m: Machine, name: str, paths: tuple[str, ...], without: str) -> Finding:
     found = next((p for p in paths if m.path(p).is_socket()), None)
     if found is None:
@@ -270,6 +275,19 @@ def _answers(path: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def _person(m: Machine) -> Iterator[Finding]:
+    """What tells of the person, tried for a moment as the daemon would: it takes about two seconds."""
+    if not m.is_real:
+        return
+    from smoothtask.person.glance import glance  # noqa: PLC0415 (starts a process for each desktop)
+
+    for source in glance(None if m.uid == 0 else m.uid):
+        without = "what the person waits for is guessed from behaviour"
+        yield Finding(
+            source.name, State(source.health.value.replace("working", "works")), source.text, without, source.remedy
+        )
 
 
 def _pressure(m: Machine) -> Iterator[Finding]:

@@ -64,8 +64,8 @@ def _limit() -> None:
 
 
 def _has_capabilities() -> bool:
-    status = Path("/proc/self/status").read_text("ascii", "replace")
-    kept = ("CapEff:", "CapPrm:", "CapAmb:")
+    status = Path("/proc/self/status").read_bytes()  # text might need a codec that can no longer be loaded
+    kept = (b"CapEff:", b"CapPrm:", b"CapAmb:")
     return any(int(line.split()[1], 16) for line in status.splitlines() if line.startswith(kept))
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from person.windows.buses import Peer, session_bus
 from person.windows.xservers import Heard
-from smoothtask.person.watcher import LostError
 from smoothtask.person.bus import Bus
+from smoothtask.person.watcher import LostError
 from smoothtask.person.windows.kwin import KWinWatcher, open_kwin, script_for
 from smoothtask.person.windows.limits import MAX_WINDOWS
 from smoothtask.person.windows.listing import MAX_CHARACTERS, parse_windows

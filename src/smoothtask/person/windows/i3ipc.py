@@ -4,7 +4,6 @@ i3 speaks the same, but its tree has no pids: there the X11 watcher serves.
 """
 
 import json
-import os
 import select
 import socket
 import struct
@@ -44,7 +43,7 @@ def open_i3ipc(path: Path, sink: Sink, timeout_s: float = TIMEOUT_S) -> "SwayWat
     try:
         connection.settimeout(timeout_s)
         connection.connect(str(path))
-        _check_owner(connection)
+        _check_owner(connection, path)
         return SwayWatcher(connection, sink, timeout_s)
     except BaseException:
         connection.close()
@@ -228,8 +227,8 @@ def _readable(connection: socket.socket, timeout_s: float) -> bool:
     return timeout_s > 0 and bool(poll.poll(timeout_s * 1000))
 
 
-def _check_owner(connection: socket.socket) -> None:
-    """Nobody but the user (or root) answers for a user's sway."""
+def _check_owner(connection: socket.socket, path: Path) -> None:
+    """Nobody but the socket's owner (or root) answers there."""
     _, uid, _ = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    if uid not in {0, os.geteuid()}:
+    if uid not in {0, path.lstat().st_uid}:
         raise PermissionError(1, f"uid {uid} answers at the user's socket")

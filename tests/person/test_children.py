@@ -1,0 +1,205 @@
+"""Sessions' children: real ones on real desktops, and hostile ones."""
+
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from person.desktops import NOBODY, installed, sway
+from person.windows.xservers import Desktop, desktop
+from smoothtask.model.person import SessionView, SourceHealth
+from smoothtask.person import children as module
+from smoothtask.person.children import Children
+from smoothtask.person.endpoints import Endpoint, Kind
+
+LIMIT_S = 15.0
+
+
+class Loop:
+    """As the daemon's."""
+
+    def __init__(self) -> None:
+        self.callbacks: dict[int, Callable[[], None]] = {}
+        self.hastened = 0
+
+    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        self.callbacks[fd] = callback
+
+    def remove_reader(self, fd: int) -> None:
+        self.callbacks.pop(fd, None)
+
+    def hasten(self) -> None:
+        self.hastened += 1
+
+    def until(self, children: Children, holds: Callable[[], object]) -> None:
+        """Turn it until *holds*."""
+        end_s = time.monotonic() + LIMIT_S
+        while not holds():
+            assert time.monotonic() < end_s, f"it never happened: {children.views()}"
+            children.look(time.monotonic())
+            for fd in select.select([*self.callbacks], [], [], 0.05)[0]:
+                self.callbacks[fd]()
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
+
+
+def endpoint(uid: int | None = None) -> frozenset[Endpoint]:
+    """Of a desktop that need not be there."""
+    return frozenset({Endpoint(Kind.WAYLAND, "/nowhere/wayland-0", os.geteuid() if uid is None else uid)})
+
+
+@pytest.fixture
+def made(loop: Loop) -> Iterator[Callable[..., Children]]:
+    """Children that are all ended afterwards."""
+    all_made: list[Children] = []
+
+    def make(endpoints: Callable[[], frozenset[Endpoint]]) -> Children:
+        children = Children(loop, windows=True, sound=False, hasten=loop.hasten, endpoints=endpoints)
+        all_made.append(children)
+        return children
+
+    yield make
+    for children in all_made:
+        children.close()
+        assert children.pids == frozenset()
+
+
+@pytest.fixture
+def screen(tmp_path: Path) -> Iterator[Desktop]:
+    if shutil.which("Xvfb") is None or shutil.which("openbox") is None:
+        pytest.skip("Xvfb or openbox is not installed")
+    with desktop(tmp_path) as found:
+        found.openbox()
+        yield found
+
+
+def focused(children: Children) -> set[int | None]:
+    return {w.pid for v in children.views() for w in v.windows if w.focused}
+
+
+def test_the_focus_of_a_real_desktop_arrives(loop: Loop, made: Callable[..., Children], screen: Desktop) -> None:
+    display = frozenset({Endpoint(Kind.X11, f"/tmp/.X11-unix/X{screen.display[1:]}", os.geteuid())})
+    children = made(lambda: display)
+    first, second = screen.xterm().pid, screen.xterm().pid
+    loop.until(children, lambda: {w.pid for v in children.views() for w in v.windows} >= {first, second})
+    loop.until(children, lambda: focused(children))
+    window = next(w for v in children.views() for w in v.windows if not w.focused)
+    before = loop.hastened
+    screen.xdotool("windowactivate", window.key.removeprefix("x11:"))
+    loop.until(children, lambda: focused(children) == {window.pid})
+    assert loop.hastened > before
+    (view,) = children.views()
+    assert view.uid == os.geteuid()
+    assert view.idle_s is not None
+    assert {s.name for s in view.sources if s.health is SourceHealth.WORKING} >= {f"windows: x11 {screen.display}"}
+
+
+def test_one_that_is_killed_starts_again_and_forgets(
+    loop: Loop, made: Callable[..., Children], screen: Desktop
+) -> None:
+    display = frozenset({Endpoint(Kind.X11, f"/tmp/.X11-unix/X{screen.display[1:]}", os.geteuid())})
+    children = made(lambda: display)
+    screen.xterm()
+    loop.until(children, lambda: children.views() and children.views()[0].windows)
+    (old,) = children.pids
+    os.kill(old, signal.SIGKILL)
+    loop.until(children, lambda: not children.pids)
+    (view,) = children.views()
+    assert view.windows == ()
+    assert "next try" in view.sources[0].text
+    loop.until(children, lambda: children.views()[0].windows)
+    assert children.pids != {old}
+
+
+def test_a_session_that_goes_takes_its_child_along(loop: Loop, made: Callable[..., Children]) -> None:
+    there = [endpoint()]
+    children = made(lambda: there[0])
+    loop.until(children, lambda: children.pids)
+    (pid,) = children.pids
+    there[0] = frozenset()
+    children._look_at_s = 0.0
+    children.look(time.monotonic())
+    assert children.views() == ()
+    assert not Path(f"/proc/{pid}").exists()
+    assert loop.callbacks == {}
+
+
+def test_nobody_watches_services_and_login_screens(made: Callable[..., Children]) -> None:
+    children = made(lambda: endpoint(uid=120))
+    children.look(time.monotonic())
+    assert children.views() == ()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not installed(), reason="sway, foot or setpriv is not installed")
+def test_a_child_is_its_user_and_sees_that_users_windows(loop: Loop, made: Callable[..., Children]) -> None:
+    with sway(1) as compositor:
+        found = frozenset({Endpoint(Kind.SWAY, str(compositor.socket), NOBODY)})
+        children = made(lambda: found)
+        loop.until(children, lambda: focused(children) - {None})
+        (pid,) = children.pids
+        status = Path(f"/proc/{pid}/status").read_text()
+        uids = next(line for line in status.splitlines() if line.startswith("Uid:"))
+        assert uids.split()[1:] == [str(NOBODY)] * 4
+        (terminal,) = focused(children)
+        assert Path(f"/proc/{terminal}/comm").read_text().strip() == "foot"
+
+
+def hostile(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Children are this instead."""
+    program = folder / "child"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(module.sys, "executable", str(program))
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo nonsense; sleep 100", "may not say"),
+        ("exit 3", "it ended"),
+        ("head -c 600000 /dev/zero | tr '\\0' x; sleep 100", "a line of more than"),
+        ('while :; do echo \'{"kind":"idle","source":"x","idle_s":1.0,"mono_s":1.0}\'; done', "things a second"),
+        (
+            'for n in $(seq 40); do printf \'{"kind":"windows","source":"s%d","windows":[]}\\n\' $n; done; sleep 100',
+            "more than 16 sources",
+        ),
+    ],
+)
+def test_a_hostile_child_is_ended(
+    loop: Loop,
+    made: Callable[..., Children],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    said: str,
+) -> None:
+    hostile(tmp_path, monkeypatch, script)
+    children = made(endpoint)
+
+    def trouble() -> bool:
+        views: tuple[SessionView, ...] = children.views()
+        return bool(views) and any(said in s.text for s in views[0].sources)
+
+    loop.until(children, trouble)
+    assert children.pids == frozenset()
+    assert children.views()[0].windows == ()
+
+
+def test_one_that_cannot_be_started_is_reported(
+    loop: Loop, made: Callable[..., Children], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.sys, "executable", "/nowhere/python")
+    children = made(endpoint)
+    children.look(time.monotonic())
+    assert "No such file" in children.views()[0].sources[0].text
+    assert sys.executable == "/nowhere/python"
