@@ -140,8 +140,14 @@ class Child:
         return found
 
     def _of_compositor(self, endpoint: Endpoint) -> "dict[str, Callable[[Endpoint, Sink], Watcher]]":
-        if endpoint.kind is Kind.SWAY:
-            return {"windows: sway": self._sway}
+        own = {
+            Kind.SWAY: ("sway", self._sway),
+            Kind.HYPRLAND: ("hyprland", self._hyprland),
+            Kind.NIRI: ("niri", self._niri),
+        }
+        if endpoint.kind in own:
+            name, opener = own[endpoint.kind]
+            return {f"windows: {name}": opener}
         return {"windows: kwin": self._kwin, "windows: gnome": self._gnome} if endpoint.kind is Kind.WAYLAND else {}
 
     def _x11(self, endpoint: Endpoint, sink: Sink) -> Watcher:
@@ -162,6 +168,16 @@ class Child:
         from smoothtask.person.windows.i3ipc import open_i3ipc  # noqa: PLC0415
 
         return open_i3ipc(Path(endpoint.path), sink)
+
+    def _hyprland(self, endpoint: Endpoint, sink: Sink) -> Watcher:
+        from smoothtask.person.windows.hyprland import open_hyprland  # noqa: PLC0415
+
+        return open_hyprland(Path(endpoint.path), sink)
+
+    def _niri(self, endpoint: Endpoint, sink: Sink) -> Watcher:
+        from smoothtask.person.windows.niri import open_niri  # noqa: PLC0415
+
+        return open_niri(Path(endpoint.path), sink)
 
     def _kwin(self, endpoint: Endpoint, sink: Sink) -> Watcher:
         from smoothtask.person.windows.kwin import open_kwin  # noqa: PLC0415
@@ -252,8 +268,10 @@ def _preload(windows: bool, sound: bool) -> None:
     """Import while our own files can be read: an installation below /root is closed to the user."""
     if windows:
         import smoothtask.person.windows.gnome  # noqa: PLC0415
+        import smoothtask.person.windows.hyprland  # noqa: PLC0415
         import smoothtask.person.windows.i3ipc  # noqa: PLC0415
         import smoothtask.person.windows.kwin  # noqa: PLC0415
+        import smoothtask.person.windows.niri  # noqa: PLC0415
         import smoothtask.person.windows.x11  # noqa: PLC0415
         import smoothtask.person.windows.x11_servers  # noqa: PLC0415
     if sound:

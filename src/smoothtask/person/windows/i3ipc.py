@@ -3,7 +3,6 @@
 i3 speaks the same, but its tree has no pids: there the X11 watcher serves.
 """
 
-import json
 import select
 import socket
 import struct
@@ -15,6 +14,7 @@ from typing import Any, Final
 from smoothtask.model.person import Source, SourceHealth, Window
 from smoothtask.model.text import sanitise
 from smoothtask.person.watcher import LostError, Sink, SourceReport, WindowsReport
+from smoothtask.person.windows.ipc import connect, parse_object, received
 from smoothtask.person.windows.limits import CLAIMED, MAX_PID, MAX_WINDOWS, NAME_LIMIT, TITLE_LIMIT
 
 NAME: Final = "windows: sway"
@@ -39,11 +39,8 @@ Message = tuple[int, bytes]
 
 def open_i3ipc(path: Path, sink: Sink, timeout_s: float = TIMEOUT_S) -> "SwayWatcher":
     """Subscribe, and report what is there. Raises OSError (PermissionError: not our user's) or LostError."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    connection = connect(path, timeout_s)
     try:
-        connection.settimeout(timeout_s)
-        connection.connect(str(path))
-        _check_owner(connection, path)
         return SwayWatcher(connection, sink, timeout_s)
     except BaseException:
         connection.close()
@@ -74,22 +71,12 @@ def parse_tree(payload: bytes) -> tuple[Window, ...]:
     """The windows in an answer to GET_TREE; one in focus at most. Raises LostError."""
     windows: dict[str, Window] = {}
     focused = False
-    for node, workspace in _leaves(_object(payload)):
+    for node, workspace in _leaves(parse_object(payload)):
         window = _window(node, workspace, focused)
         focused |= window.focused
         if len(windows) < MAX_WINDOWS:
             windows.setdefault(window.key, window)
     return tuple(windows.values())
-
-
-def _object(payload: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise LostError(f"it says what is no JSON: {error!r:.100}") from error
-    if not isinstance(said, dict):
-        raise LostError("it says what is no object")
-    return said
 
 
 def _leaves(tree: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str | None]]:
@@ -165,7 +152,7 @@ class SwayWatcher:
 
     def ready(self, now_s: float) -> None:
         """Take in events, and ask for the tree when one of them matters."""
-        messages, self._received = split_messages(self._received + self._read())
+        messages, self._received = split_messages(self._received + (received(self._connection, "sway") or b""))
         for kind, payload in messages:
             self._take(kind, payload, now_s)
         if self._stale and not self._asked:
@@ -184,17 +171,6 @@ class SwayWatcher:
         """Close the connection."""
         self._connection.close()
 
-    def _read(self) -> bytes:
-        try:
-            data = self._connection.recv(1 << 18)
-        except BlockingIOError:
-            return b""
-        except OSError as error:
-            raise LostError(f"sway is gone: {error.strerror or error}") from error
-        if not data:
-            raise LostError("sway is gone")
-        return data
-
     def _take(self, kind: int, payload: bytes, now_s: float) -> None:
         if kind == _SHUTDOWN:
             raise LostError("sway ends")
@@ -205,9 +181,9 @@ class SwayWatcher:
                 self._reported = windows
                 self._sink(WindowsReport(NAME, windows))
         elif kind == _SUBSCRIBE:
-            if _object(payload).get("success") is not True:
+            if parse_object(payload).get("success") is not True:
                 raise LostError("sway tells us no events")
-        elif kind == _WINDOW and _object(payload).get("change") in _CALM:
+        elif kind == _WINDOW and parse_object(payload).get("change") in _CALM:
             self._tree_at_s = min(self._tree_at_s or now_s + RESYNC_S, now_s + TITLE_PAUSE_S)
         elif kind & _EVENT:
             self._stale = True
@@ -225,10 +201,3 @@ def _readable(connection: socket.socket, timeout_s: float) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return timeout_s > 0 and bool(poll.poll(timeout_s * 1000))
-
-
-def _check_owner(connection: socket.socket, path: Path) -> None:
-    """Nobody but the socket's owner (or root) answers there."""
-    _, uid, _ = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    if uid not in {0, path.lstat().st_uid}:
-        raise PermissionError(1, f"uid {uid} answers at the user's socket")
