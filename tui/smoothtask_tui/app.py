@@ -237,7 +237,8 @@ class Dashboard(App[int]):
 
     def action_help(self) -> None:
         """Show the help."""
-        self.push_screen(HelpScreen())
+        frame = self.scene.frame
+        self.push_screen(HelpScreen(() if frame is None else frame.person_sources))
 
     def action_next_theme(self) -> None:
         """The next of our themes."""

@@ -107,7 +107,20 @@ def status_lines(frame: Frame, where: str) -> list[str]:
         f"itself      {itself}, a tick every {cost.interval_s:.2g} s",
     ]
     lines += [f"{name:<12}{how}" for name, how in frame.sources.items()]
+    lines += _person_lines(frame)
     return [sanitise(line, 1000) for line in lines]
+
+
+def _person_lines(frame: Frame) -> list[str]:
+    """Whether somebody is there, and who tells so."""
+    person = frame.person
+    if person.since_input_s is None:
+        there = "nothing here tells whether somebody is there"
+    else:
+        there = f"{'at work' if person.active else 'away'}, last input {person.since_input_s:.0f} s ago"
+        there += f" ({person.input_source})"
+    sources = [f"{f'  {s.name}':<22}{s.health}: {s.text}" for s in frame.person_sources]
+    return [f"person      {there}", *sources]
 
 
 def explain_lines(data: Mapping[str, Any]) -> list[str]:

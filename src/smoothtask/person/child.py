@@ -148,7 +148,7 @@ class Child:
         if endpoint.kind in own:
             name, opener = own[endpoint.kind]
             return {f"windows: {name}": opener}
-        return {"windows: kwin": self._kwin, "windows: gnome": self._gnome} if endpoint.kind is Kind.WAYLAND else {}
+        return {"windows: kwin": self._kwin, "windows: gnome": self._gnome, "windows: wayland": self._wayland}
 
     def _x11(self, endpoint: Endpoint, sink: Sink) -> Watcher:
         from smoothtask.person.windows.x11 import open_x11  # noqa: PLC0415 (only where there is an X server)
@@ -190,6 +190,14 @@ class Child:
 
         self._must_run("gnome-shell")
         return open_gnome(bus_address(self._environs, endpoint.runtime_dir), sink)
+
+    def _wayland(self, endpoint: Endpoint, sink: Sink) -> Watcher:
+        """Windows where nobody says more; the idle time in any case."""
+        from smoothtask.person.windows.wayland import open_wayland  # noqa: PLC0415
+
+        better = any(f"windows: {name}" in self._places for name in ("sway", "hyprland", "niri"))
+        better = better or runs(frozenset({"kwin_wayland", "gnome-shell"}), self.uid, self.proc)
+        return open_wayland(Path(endpoint.path), sink, windows=not better)
 
     def _pipewire(self, endpoint: Endpoint, sink: Sink) -> Watcher:
         from smoothtask.person.audio.pipewire import open_pipewire  # noqa: PLC0415
@@ -272,6 +280,7 @@ def _preload(windows: bool, sound: bool) -> None:
         import smoothtask.person.windows.i3ipc  # noqa: PLC0415
         import smoothtask.person.windows.kwin  # noqa: PLC0415
         import smoothtask.person.windows.niri  # noqa: PLC0415
+        import smoothtask.person.windows.wayland  # noqa: PLC0415
         import smoothtask.person.windows.x11  # noqa: PLC0415
         import smoothtask.person.windows.x11_servers  # noqa: PLC0415
     if sound:

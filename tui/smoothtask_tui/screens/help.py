@@ -1,11 +1,14 @@
 """Help, made from the list of actions: what it says is what the keys do."""
 
+from collections.abc import Sequence
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import Screen
 
 from smoothtask.model.classes import PriorityClass
+from smoothtask.model.person import Source, SourceHealth
 from smoothtask_tui import fmt
 from smoothtask_tui.actions import sections
 from smoothtask_tui.columns import MARK_LETTERS
@@ -33,7 +36,28 @@ LEGEND: tuple[tuple[str, str], ...] = (
 )
 
 
-def help_lines(width: int) -> list[Line]:
+HEALTH_WORDS: dict[SourceHealth, tuple[str, str]] = {
+    SourceHealth.WORKING: ("✓ ", "good"),
+    SourceHealth.ABSENT: ("- ", "dim"),
+    SourceHealth.REFUSED: ("! ", "warn"),
+}
+
+
+def source_lines(sources: Sequence[Source], width: int) -> list[Line]:
+    """What tells of the person here, and what could be done about what does not."""
+    if not sources:
+        return []
+    lines = [BLANK, title("What it sees of you here (never keys, and no titles are kept)", width)]
+    for source in sources:
+        text = f"{source.text}. {source.remedy}" if source.remedy else source.text
+        mark, role = HEALTH_WORDS[source.health]
+        for i, piece in enumerate(fmt.wrap(text, max(10, width - 2 * KEY_CELLS))):
+            name = fmt.fit(f"{mark}{source.name}" if i == 0 else "", 2 * KEY_CELLS - 4)
+            lines.append(line("  ", (name, role), " ", piece))
+    return lines
+
+
+def help_lines(width: int, sources: Sequence[Source] = ()) -> list[Line]:
     """The whole text for *width* cells."""
     lines = [line(("  SmoothTask", "title"), " keeps the machine responsive: it calms what makes others wait.")]
     lines.append(line(("  Every order can be undone with z. Esc leaves this help.", "dim")))
@@ -53,15 +77,19 @@ def help_lines(width: int) -> list[Line]:
     for word, text in (*LEGEND, ("MRK", letters)):
         for i, piece in enumerate(fmt.wrap(text, max(10, width - KEY_CELLS - 4))):
             lines.append(line("  ", (fmt.fit(word if i == 0 else "", KEY_CELLS), "strong"), " ", piece))
-    return lines
+    return lines + source_lines(sources, width)
 
 
 class HelpText(Drawn):
     """The text, as high as it needs."""
 
+    def __init__(self, sources: Sequence[Source]) -> None:
+        super().__init__()
+        self._sources = sources
+
     def on_resize(self) -> None:
         """Wrap again."""
-        lines = help_lines(self.size.width)
+        lines = help_lines(self.size.width, self._sources)
         self.styles.height = len(lines)
         self.show(lines)
 
@@ -75,10 +103,14 @@ class HelpScreen(Screen[None]):
         Binding("up,k", "scroll(-1)", show=False),
     ]
 
+    def __init__(self, sources: Sequence[Source] = ()) -> None:
+        super().__init__()
+        self._sources = sources
+
     def compose(self) -> ComposeResult:
         """Text that scrolls."""
         with VerticalScroll(id="help-text"):
-            yield HelpText()
+            yield HelpText(self._sources)
 
     def on_mount(self) -> None:
         """Keys scroll at once."""
