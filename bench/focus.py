@@ -3,8 +3,8 @@
     sudo .venv/bin/python bench/focus.py [x11|sway|idle …] [--count 60]
 
 x11, sway  the focus moves between two terminals of a desktop of our own; the time runs from the start of the program
-           that moves it until the nice of the terminal that got it has changed. Neither is what lost the focus remembered
-           (person.focus_memory_s: 0) nor a class held (hysteresis), so that each move is a change of class.
+           that moves it until the nice of the terminal that got it has changed. Neither is what lost the focus
+           remembered (person.focus_memory_s: 0) nor a class held (hysteresis), so that each move changes a class.
 idle       CPU of the sessions' children beside a desktop in which nothing happens, and their memory.
 """
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from person.audio.servers import PipeWire, session
 from person.desktops import NOBODY, installed, sway
 from person.windows.xservers import Desktop, desktop
 from smoothtask.model.person import SessionView, SourceHealth
@@ -62,8 +63,8 @@ def made(loop: Loop) -> Iterator[Callable[..., Children]]:
     """Children that are all ended afterwards."""
     all_made: list[Children] = []
 
-    def make(endpoints: Callable[[], frozenset[Endpoint]]) -> Children:
-        children = Children(loop, windows=True, sound=False, hasten=loop.hasten, endpoints=endpoints)
+    def make(endpoints: Callable[[], frozenset[Endpoint]], sound: bool = False) -> Children:
+        children = Children(loop, windows=not sound, sound=sound, hasten=loop.hasten, endpoints=endpoints)
         all_made.append(children)
         return children
 
@@ -152,6 +153,24 @@ def test_a_child_is_its_user_and_sees_that_users_windows(loop: Loop, made: Calla
         assert uids.split()[1:] == [str(NOBODY)] * 4
         (terminal,) = focused(children)
         assert Path(f"/proc/{terminal}/comm").read_text().strip() == "foot"
+
+
+@pytest.mark.skipif(shutil.which("wireplumber") is None, reason="pipewire or wireplumber is not installed")
+def test_who_is_heard_arrives(loop: Loop, made: Callable[..., Children]) -> None:
+    with session() as started:
+        server = PipeWire(started)
+        found = frozenset({Endpoint(Kind.PIPEWIRE, str(server.socket), os.geteuid())})
+        children = made(lambda: found, sound=True)
+        player = started.run("pw-cat", "-p", started.sound())
+
+        def plays() -> bool:
+            sounds = [v.sound for v in children.views() if v.sound is not None]
+            return any(s.pid == player.pid and s.running for sound in sounds for s in sound.streams)
+
+        loop.until(children, plays)
+        assert loop.hastened
+        player.kill()
+        loop.until(children, lambda: not plays())
 
 
 def hostile(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
