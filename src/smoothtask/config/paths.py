@@ -74,6 +74,11 @@ class Paths:
         return self.state_dir / "snapshots.db"
 
     @property
+    def models(self) -> Path:
+        """Learned rankers, a folder each, and the link to the one in use (`config.bundle`)."""
+        return self.state_dir / "models"
+
+    @property
     def salt(self) -> Path:
         """What makes this installation's hashes its own."""
         return self.state_dir / "salt"
