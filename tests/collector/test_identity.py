@@ -277,6 +277,24 @@ def test_what_may_not_be_read_is_none() -> None:
     assert not identity.foreign_namespace
 
 
+def test_a_program_in_memory_is_called_what_it_was_started_as() -> None:
+    """Its link names a memfd, which is no file: each such program would be an application of its own."""
+    start = (
+        "import os\n"
+        "fd = os.memfd_create('sealed-1234')\n"
+        "os.write(fd, open('/bin/sleep', 'rb').read())\n"
+        "os.execve(fd, ['opt/backend', '60'], {})\n"
+    )
+    program = subprocess.Popen([sys.executable, "-S", "-c", start])
+    try:
+        wait_for(lambda: os.readlink(f"/proc/{program.pid}/exe").startswith("/memfd:"))
+        identity = identity_of(program.pid)
+    finally:
+        program.kill()
+        program.wait()
+    assert (identity.exe, identity.basename) == (None, "backend")
+
+
 def test_another_root(tmp_path: Path) -> None:
     """A recorded tree is read like a machine."""
     base = tmp_path / "42"

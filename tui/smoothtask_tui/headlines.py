@@ -132,7 +132,7 @@ def _pressure(scene: Scene, frame: Frame, width: int) -> Line:
 
 def _latency(scene: Scene, frame: Frame, width: int) -> Line:
     cost = frame.cost
-    own = line((f"self {cost.cpu_pct:.1f}% {fmt.quantity(cost.rss_bytes)} tick {cost.interval_s:g}s ", "dim"))
+    own = line((f"self {cost.cpu_pct:.1f}% {fmt.quantity(cost.rss_bytes)} tick {cost.interval_s:.2g}s ", "dim"))
     latency = frame.system.latency
     if latency is None:
         why = frame.sources.get("probe", "the probe has not spoken yet")

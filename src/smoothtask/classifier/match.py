@@ -390,7 +390,7 @@ def _classification(match: Match) -> Classification:
 
 def _unknown(identity: Identity, *, protected: bool = False, evidence: str = "no rule knows it") -> Classification:
     return Classification(
-        app=f"exe:{identity.exe}" if identity.exe else f"name:{identity.name}",
+        app=f"exe:{identity.exe}" if identity.exe else f"name:{identity.basename}",
         label=identity.basename,
         type="unknown",
         tags=frozenset(),

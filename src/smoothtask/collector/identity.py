@@ -159,6 +159,8 @@ def _exe_and_uid(pid: int, *, exe_allowed: bool, proc_root: str) -> tuple[str | 
             exe = process.exe() if exe_allowed else ""
         except (psutil.AccessDenied, psutil.ZombieProcess):
             exe = ""
+    if exe.startswith("/memfd:"):  # a name that whoever made the memory chose (memfd_create(2)), of no file at all
+        exe = ""
     return (sanitise(_as_bytes(exe), MAX_PATH) or None), uid
 
 
