@@ -9,13 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.tasks import PROCESS_DTYPE
-from smoothtask_trainer.generate import descendants
 from smoothtask_trainer.scenes import OUGHT, PAUSE_S, SCENES, program
 
 pytestmark = pytest.mark.skipif(
@@ -99,13 +96,6 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     assert process.returncode != 0
     assert "is there already" in stderr
     assert out.read_text() == "mine"
-
-
-def test_descendants_are_found_through_the_table() -> None:
-    rows = np.zeros(6, PROCESS_DTYPE)
-    rows["pid"] = [1, 5, 7, 8, 9, 20]
-    rows["ppid"] = [0, 1, 5, 7, 1, 99]
-    assert descendants(rows, 5).tolist() == [False, False, True, True, False, False]
 
 
 @pytest.mark.parametrize("minutes", [0.1, 3.0, 30.0])

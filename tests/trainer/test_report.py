@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from scenery import classification
+from smoothtask.bench.document import Code, Heading, Paragraph, Points, Table, to_html, to_markdown
 from smoothtask.cli import main
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import Behaviour
-from smoothtask_trainer.document import Code, Heading, Paragraph, Points, Table, to_html, to_markdown
 from smoothtask_trainer.learnt import LearntError, read_learnt
 from smoothtask_trainer.report import build, gather, spells
 from trainer.recordings import EDITOR, busy, calm, group, recorded

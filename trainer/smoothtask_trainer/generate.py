@@ -11,23 +11,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from smoothtask import daemon
-from smoothtask.collector.sampler import Sample, Sampler
-from smoothtask.config.paths import Paths
+from smoothtask.bench.guard import GRACE_S
+from smoothtask.bench.scoped import BelowOnly, acting, private, run_below, run_until_asked
 from smoothtask.config.settings import Events, Settings, Store, Tick
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.loop import Loop
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.frame import Frame, GroupFrame
-from smoothtask.model.tasks import Array, ProcKey, TaskTable
 from smoothtask_trainer.scenes import OUGHT
-from smoothtask_trainer.stage import GRACE_S
 
 STAGE = ".smoothtask-stage"
 """Where the programs of the scenes are, beside the recording: an unknown program is known by its path."""
@@ -50,47 +45,6 @@ class Recorded:
     scenes: tuple[str, ...]
 
 
-class BelowOnly(Sampler):
-    """A sampler that sees the descendants of one process alone."""
-
-    def __init__(self, whole: Sampler, root: int) -> None:
-        self._whole = whole
-        self._root = root
-
-    def sample(self, mono_ns: int, boot_ns: int) -> Sample:
-        """See `Sampler`; the metrics of the system stay those of the whole machine."""
-        sample = self._whole.sample(mono_ns, boot_ns)
-        below = descendants(sample.tasks.processes, self._root)
-        return replace(sample, tasks=_narrowed(sample.tasks, below), rates=sample.rates[below])
-
-    def peek(self, mono_ns: int, keys: frozenset[ProcKey]) -> TaskTable:
-        """See `Sampler`."""
-        table = self._whole.peek(mono_ns, keys)
-        return _narrowed(table, descendants(table.processes, self._root))
-
-
-def descendants(processes: Array, root: int) -> npt.NDArray[np.bool_]:
-    """Which rows of *processes* are below the process *root*, itself not among them."""
-    parents = dict(zip(processes["pid"].tolist(), processes["ppid"].tolist(), strict=True))
-    known = {root: True, 0: False}
-
-    def is_below(pid: int) -> bool:
-        path = []
-        while pid not in known and pid in parents:
-            path.append(pid)
-            pid = parents[pid]
-        answer = known.get(pid, False)
-        known.update(dict.fromkeys(path, answer))
-        return answer
-
-    return np.array([pid != root and is_below(pid) for pid in parents], np.bool_)
-
-
-def _narrowed(table: TaskTable, rows: npt.NDArray[np.bool_]) -> TaskTable:
-    processes = table.processes[rows]
-    return replace(table, processes=processes, threads=table.threads[np.isin(table.threads["tgid"], processes["pid"])])
-
-
 def record(
     settings: Settings, minutes: float, out: Path, seed: int = 1, *, labels: bool = False, quiet: bool = False
 ) -> Recorded:
@@ -102,7 +56,7 @@ def record(
         raise RecordingError(f"{out} is there already: a recording begins a new file")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="smoothtask-record-") as folder:
-        loop = daemon.build(_settings(settings, out), _private(Path(folder)), observe=True)
+        loop = daemon.build(_settings(settings, out), private(Path(folder)), observe=True)
         arguments = ("--minutes", str(minutes), "--seed", str(seed))
         stage = _start_stage(out.absolute().parent / STAGE, *arguments)
         try:
@@ -147,57 +101,16 @@ def play(settings: Settings | None, seconds: float, folder: Path, output: Path, 
     """
     if settings is not None and os.geteuid() != 0:
         raise RecordingError("measuring needs root: without it nothing would be applied")
-    loop = None if settings is None else daemon.build(_acting(settings), _private(folder, held), observe=False)
+    loop = None if settings is None else daemon.build(acting(settings), private(folder, held), observe=False)
     stage = _start_stage(folder / STAGE, "--live", str(output), "--minutes", str(seconds / 60))
     try:
-        if loop is not None:
-            _run_loop(loop, stage)
+        if loop is not None and run_below(loop, stage.pid):
+            raise KeyboardInterrupt
         _, complaint = stage.communicate(timeout=seconds * 2 + 60)
         if stage.returncode != 0:
             raise RecordingError(complaint.strip()[-1000:] or "the stage ended early")
     finally:
         _close(stage)
-
-
-def _run_loop(loop: Loop, stage: "subprocess.Popen[str]") -> None:
-    """Until the stage ends. Raises KeyboardInterrupt when somebody asks for the end."""
-    ended, asked = os.pidfd_open(stage.pid), list[int]()
-    loop.engine.sampler = BelowOnly(loop.engine.sampler, stage.pid)
-    loop.add_reader(ended, loop.stop)
-    try:
-        _run_until_asked(loop, asked)
-    finally:
-        os.close(ended)
-    if asked:
-        raise KeyboardInterrupt
-
-
-def _run_until_asked(loop: Loop, asked: list[int]) -> None:
-    """Run *loop*; SIGINT and SIGTERM end it, and are added to *asked*."""
-
-    def end(number: int, _frame: object) -> None:
-        asked.append(number)
-        loop.stop()
-
-    before = {n: signal.signal(n, end) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        loop.run()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _acting(settings: Settings) -> Settings:
-    """Those of an arm, for an engine that acts and records nothing."""
-    quiet = {"mode": "rules-only", "store": Store(record=False), "events": Events(enabled=False)}
-    return settings.model_copy(update=quiet)
-
-
-def _private(folder: Path, held: Path | None = None) -> Paths:
-    """Folders of our own; *held*: where daemons that act on this machine say so."""
-    return Paths(
-        folder / "run", folder / "state", folder / "none.yaml", runtime_named=True, held=held or folder / "held"
-    )
 
 
 def _run(loop: Loop, stage: "subprocess.Popen[str]", seed: int, *, labels: bool, quiet: bool) -> Recorded:
@@ -209,7 +122,7 @@ def _run(loop: Loop, stage: "subprocess.Popen[str]", seed: int, *, labels: bool,
     engine.sources["recording"] = f"scenes of `smoothtask train record`, seed {seed}: nothing but what they started" + (
         "; labels are those of the scenes' author" if labels else ""
     )
-    said, asked = stage.stdout, list[int]()
+    said = stage.stdout
 
     def hear() -> None:
         line = said.readline()  # the stage writes whole lines
@@ -223,7 +136,7 @@ def _run(loop: Loop, stage: "subprocess.Popen[str]", seed: int, *, labels: bool,
 
     loop.add_reader(said.fileno(), hear)
     loop.on_frame(author.look)
-    _run_until_asked(loop, asked)
+    asked = run_until_asked(loop)
     if not asked and stage.wait(GRACE_S * 10) != 0:
         raise RecordingError(stage.stderr.read().strip()[-1000:] or "the stage ended early")
     return Recorded(author.seen, author.said, tuple(scenes))

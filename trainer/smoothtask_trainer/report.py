@@ -14,10 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from smoothtask.bench.document import Block, Code, Figure, Heading, Paragraph, Points, Table, to_html, to_markdown
 from smoothtask.model.classes import PriorityClass
 from smoothtask.store.frames import RecordedFrame
 from smoothtask_trainer import evidence, plots
-from smoothtask_trainer.document import Block, Code, Figure, Heading, Paragraph, Points, Table, to_html, to_markdown
 from smoothtask_trainer.learnt import Learnt
 from smoothtask_trainer.measures import culprit_of, spans
 from smoothtask_trainer.tune import Proposal, read_recordings

@@ -6,8 +6,6 @@ recorded. Orphans come back to it (prctl(2), PR_SET_CHILD_SUBREAPER), and it end
 
 import argparse
 import contextlib
-import ctypes
-import fcntl
 import os
 import pty
 import shlex
@@ -21,18 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import psutil
-
+from smoothtask.bench.guard import FolderError, bind_to_parent, end_children, only_ours, reap
+from smoothtask.bench.project import write_project
 from smoothtask_trainer.scenes import PAUSE_S, Part, Scene, live, program
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 NAMES = ("firefox", "frame-loop", "ffmpeg", "qzxv-worker", "tracker-miner-fs-3")
 """Under which `actor.c` is run."""
-UNITS = 40
-FUNCTIONS = 120
-"""Of one unit: about half a second of a compiler's work."""
-GRACE_S = 2.0
-"""Between SIGTERM and SIGKILL."""
 STEP_S = 0.1
 LAST_WORDS_S = 1.0
 WORKED_IN, TYPE_EVERY_S = 0, 4.0
@@ -67,7 +59,7 @@ class Stage:
                 typed_s = now_s
                 self._type()
             self._read_screens()
-            _reap()
+            reap()
             time.sleep(STEP_S)
         self.clear()
 
@@ -128,7 +120,7 @@ def stage(folder: Path) -> Iterator[Stage]:
     for wanted in ("gcc", "make", "bash"):
         if shutil.which(wanted) is None:
             raise StageError(f"recording scenes needs {wanted}: install it (apt-get install gcc make bash)")
-    with _only_ours(folder):
+    with _ours(folder):
         make_actors(folder / "bin", NAMES)
         write_project(folder / "project")
         played = Stage(folder)
@@ -139,27 +131,13 @@ def stage(folder: Path) -> Iterator[Stage]:
 
 
 @contextlib.contextmanager
-def _only_ours(folder: Path) -> Iterator[None]:
-    """Make *folder*, which no other stage may use; what one that was killed left there goes. Raises StageError."""
+def _ours(folder: Path) -> Iterator[None]:
+    """`only_ours`, whose complaint is a StageError."""
     try:
-        folder.mkdir(0o700, exist_ok=True)
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise StageError(f"{folder}: {error.strerror}") from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(held).st_uid != os.geteuid():
-            raise StageError(f"{folder}: belongs to somebody else")
-        for left in folder.iterdir():
-            shutil.rmtree(left)
-        try:
+        with only_ours(folder):
             yield
-        finally:
-            shutil.rmtree(folder)
-    except BlockingIOError as error:
-        raise StageError(f"another recording runs in {folder}") from error
-    finally:
-        os.close(held)
+    except FolderError as error:
+        raise StageError(str(error)) from error
 
 
 def make_actors(folder: Path, names: tuple[str, ...]) -> None:
@@ -173,57 +151,6 @@ def make_actors(folder: Path, names: tuple[str, ...]) -> None:
         raise StageError(f"gcc cannot compile {source.name}: {done.stderr.strip()[:400]}")
     for name in names[1:]:
         shutil.copy(first, folder / name)
-
-
-def write_project(folder: Path) -> None:
-    """A program in C of many units, with its Makefile: what `make` in a scene builds."""
-    folder.mkdir(parents=True)
-    for unit in range(UNITS):
-        (folder / f"unit{unit}.c").write_text("\n".join(_function(unit, n) for n in range(FUNCTIONS)) + "\n")
-    objects = " ".join(f"unit{unit}.o" for unit in range(UNITS))
-    (folder / "Makefile").write_text(
-        f"all: {objects}\n\tar rcs project.a {objects}\n%.o: %.c\n\t$(CC) -O2 -c -o $@ $<\nclean:\n\trm -f *.o *.a\n"
-    )
-
-
-def _function(unit: int, number: int) -> str:
-    cases = "\n".join(
-        f"    case {c}: for (int i = 0; i < n; i++) a[i] = a[i] * {c + number} + a[n - i] % {unit + c + 2}; break;"
-        for c in range(8)
-    )
-    return f"void f{unit}_{number}(int *a, int n) {{\n  switch (n % 8) {{\n{cases}\n  }}\n}}"
-
-
-def end_children() -> None:
-    """End every descendant of this process, and wait for each."""
-    deadline_s = time.monotonic() + GRACE_S
-    number = signal.SIGTERM
-    while found := psutil.Process().children(recursive=True):
-        for process in found:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-        time.sleep(0.05)
-        _reap()
-        # An interactive shell ignores SIGTERM, as bash(1) says; SIGHUP is what a terminal that closes sends.
-        number = signal.SIGHUP if number == signal.SIGTERM else number
-        if time.monotonic() > deadline_s:
-            number = signal.SIGKILL
-
-
-def _reap() -> None:
-    """Take the exit status of those who left."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-def bind_to_parent() -> None:
-    """End with whoever started us, and take in the orphans of those we start (prctl(2)). Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for option, value in ((PR_SET_PDEATHSIG, signal.SIGTERM), (PR_SET_CHILD_SUBREAPER, 1)):
-        if libc.prctl(option, int(value), 0, 0, 0) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), "prctl")
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
