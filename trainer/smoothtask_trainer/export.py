@@ -236,6 +236,7 @@ def _tree(tree: Mapping[str, Any], column: Mapping[int, int]) -> Tree:
         features=tuple(column[s["float_feature_index"]] for s in splits),
         borders=tuple(float(np.float32(s["border"])) for s in splits),
         leaves=tuple(map(float, tree["leaf_values"])),
+        weights=tuple(map(float, tree["leaf_weights"])),
     )
 
 

@@ -137,11 +137,14 @@ class Tree(Part):
     borders: tuple[float, ...]
     """float32 values; a value equal to its border is not above it."""
     leaves: tuple[float, ...]
+    weights: tuple[Annotated[float, Field(ge=0)], ...]
+    """How much of the training was in each leaf: what an explanation needs."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if len(self.borders) != len(self.features) or len(self.leaves) != 1 << len(self.features):
-            raise ValueError(f"expected {len(self.features)} borders and {1 << len(self.features)} leaves")
+        depth, size = len(self.features), 1 << len(self.features)
+        if len(self.borders) != depth or len(self.leaves) != size or len(self.weights) != size:
+            raise ValueError(f"expected {depth} borders, and {size} leaves and weights")
         if any(abs(leaf) > MAX_LEAF for leaf in self.leaves):
             raise ValueError(f"expected leaves within ±{MAX_LEAF:g}")
         return self
