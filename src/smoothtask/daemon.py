@@ -200,7 +200,8 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         beat=lambda: _beat(engine, rules, said),
     )
     reload = _reloader(engine, rules, paths)
-    loop = Loop(engine, Commands(engine, reload, can_apply=not reason), wakers, _tick_settings(settings))
+    commands = Commands(engine, reload, can_apply=not reason, rules=lambda: rules.loaded.rules, since=time.time())
+    loop = Loop(engine, commands, wakers, _tick_settings(settings))
     rules.person = _person(settings, paths, loop)
     engine.look_at_person = rules.person.look
     opened.closers.append(rules.person.close)

@@ -13,11 +13,14 @@ from dataclasses import asdict, dataclass, field, replace
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import (
     Command,
+    Detail,
     Explain,
     LabelGroup,
     LabelMoment,
+    ListRules,
     Pause,
     PinApp,
+    Question,
     Redo,
     Rehearse,
     Reload,
@@ -30,6 +33,7 @@ from smoothtask.model.decision import Contention, Decision, Reason, Stage
 from smoothtask.model.frame import Event, Frame, GroupFrame, Mark, Mode, ProcessFrame, SelfCost
 from smoothtask.model.group import AppGroup, Behaviour, Classification, GroupMetrics, ProcessType, RuleSource
 from smoothtask.model.system import LatencyStats, Pressure, Psi, PsiLine, SystemMetrics
+from smoothtask_tui import demodetail
 
 MIB = 1 << 20
 EPOCH = 1_767_369_600.0
@@ -399,7 +403,7 @@ class DemoClient:
     def ask(self, command: Command) -> Reply:
         """Play along."""
         reply = self._carry_out(command)
-        if not isinstance(command, Explain):
+        if not isinstance(command, Question):
             self._wake.set()
         return reply
 
@@ -419,16 +423,21 @@ class DemoClient:
                 return self._put(self.standing, f"labelled: this was {command.verdict}; undo takes it back")
             case Reload():
                 return Reply(True, "read again")
+            case ListRules():
+                return Reply(True, "the made-up rules", asdict(demodetail.rules(self.frame())))
             case Redo() | Rehearse():
                 return Reply(False, "the recorded machine has only one past")
             case _:
                 pass
-        wanted = command.target if isinstance(command, Explain) else command.group
+        wanted = command.target if isinstance(command, Explain | Detail) else command.group
         found = next((g for g in self.frame().groups if g.group.id == wanted), None)
         if found is None:
             return Reply(False, f"no group is called {wanted}")
         if isinstance(command, Explain):
             return self._explain(found)
+        if isinstance(command, Detail):
+            told = demodetail.detail(self.frame(), found, threads=command.threads)
+            return Reply(True, found.group.label, asdict(told))
         return self._order(command, found)
 
     def _order(self, command: PinApp | Unpin | SetOverride | LabelGroup, found: GroupFrame) -> Reply:

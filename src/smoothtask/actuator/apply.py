@@ -17,12 +17,13 @@ from smoothtask.actuator.sessions import Sessions
 from smoothtask.actuator.threads import Threads
 from smoothtask.actuator.trees import TreeMaker
 from smoothtask.actuator.units import Units
-from smoothtask.actuator.words import nice_counts, of_threads
+from smoothtask.actuator.words import kept_values, nice_counts, of_threads
 from smoothtask.actuator.writer import Writer
 from smoothtask.kernel.disks import Disk
 from smoothtask.model.change import Acted, Knob, Outcome, Status
 from smoothtask.model.classes import ClassEffect, PriorityClass
 from smoothtask.model.decision import Decision
+from smoothtask.model.detail import InForce
 from smoothtask.model.group import AppGroup
 from smoothtask.model.owner import NOTHING_LEFT, Left, LeftTo
 from smoothtask.model.tasks import ProcKey, TaskTable
@@ -117,6 +118,11 @@ class Actuator:
         self._reasons = {}
         bad = {Status.CHANGED, Status.DENIED, Status.FAILED}
         return tuple(f"{o.change.group}: {o.detail}" for o in outcomes if o.status in bad)
+
+    def in_force(self, group: str, now_s: float, now_ticks: int) -> tuple[InForce, ...]:
+        """What is changed for *group* and its parts, the newest first."""
+        entries = [e for e in self._ledger.entries.values() if e.group == group or e.group.startswith(f"{group}/")]
+        return kept_values(entries, now_s, now_ticks)
 
     def close(self) -> None:
         """Close the ledger."""
@@ -290,6 +296,11 @@ class DryRun:
 
     def undo_all(self) -> tuple[str, ...]:
         """Nothing was done."""
+        return ()
+
+    def in_force(self, group: str, now_s: float, now_ticks: int) -> tuple[InForce, ...]:
+        """Nothing is."""
+        del group, now_s, now_ticks
         return ()
 
     def close(self) -> None:

@@ -188,7 +188,7 @@ def _command(request: int | None, op: object, said: dict[str, Any]) -> Command:
         raise _RefusedError(request, f"{op}: limits have no {min(odd)!r:.60}")
     cleaned = {k: sanitise(v, TEXT_LIMIT) if isinstance(v, str) else v for k, v in said.items()}
     target = cleaned.get("target")
-    if op != "explain" and isinstance(target, str) and target in PriorityClass.__members__:
+    if op not in {"explain", "detail"} and isinstance(target, str) and target in PriorityClass.__members__:
         cleaned["target"] = PriorityClass[target]
     try:
         command: Command = adapter.validate_python(cleaned)

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from smoothtask.classifier.match import RuleSet
 from smoothtask.engine.engine import Engine
-from smoothtask.engine.frames import process_frame
+from smoothtask.engine.telling import detail_of, processes_of, rules_for
 from smoothtask.model.command import (
     Caller,
     Command,
+    Detail,
     Explain,
     LabelGroup,
     LabelMoment,
+    ListRules,
     Pause,
     PinApp,
     Redo,
@@ -25,7 +28,7 @@ from smoothtask.model.command import (
 from smoothtask.model.frame import Frame, GroupFrame
 
 NOT_YET = Reply(False, "the first tick has not ended yet: try again in a second")
-DETAIL_PROCESSES = 200
+EXPLAINED_PROCESSES = 200
 
 
 @dataclass(slots=True)
@@ -36,6 +39,10 @@ class Commands:
     reload: Callable[[], Reply]
     can_apply: bool = True
     """Whether pause and resume mean anything here (not in observe-only mode)."""
+    rules: Callable[[], RuleSet] = lambda: RuleSet(())
+    """Those in force."""
+    since: float = 0.0
+    """Unix time at which the engine began."""
 
     def changes_decisions(self, command: Command) -> bool:
         """Whether the next tick should come at once."""
@@ -56,6 +63,8 @@ class Commands:
                 return self.reload() if self._is_owner(caller) else refused("only root may reload")
             case Unpin():
                 return self._unpin(command, caller)
+            case ListRules():
+                return self._list_rules(caller)
             case _:
                 pass
         frame = self.engine.frame
@@ -63,11 +72,13 @@ class Commands:
             return NOT_YET
         if isinstance(command, LabelMoment):
             return self.engine.people.label_moment(command, frame, caller)
-        found = self._find(frame, command.target if isinstance(command, Explain) else command.group)
+        found = self._find(frame, command.target if isinstance(command, Explain | Detail) else command.group)
         if isinstance(found, str):
             return Reply(False, found)
         if isinstance(command, Explain):
             return self._explain(found)
+        if isinstance(command, Detail):
+            return self._detail(command, found, caller)
         return self._order(command, found, frame, caller)
 
     def _order(
@@ -129,6 +140,15 @@ class Commands:
     def _is_owner(self, caller: Caller) -> bool:
         return caller.uid in {0, self.engine.people.owner_uid}
 
+    def _list_rules(self, caller: Caller) -> Reply:
+        data = rules_for(self.engine, self.rules(), caller.uid, everybodys=self._is_owner(caller), since=self.since)
+        return Reply(True, f"{len(data['rules'])} rules", data)
+
+    def _detail(self, command: Detail, found: GroupFrame, caller: Caller) -> Reply:
+        is_whole = self._is_owner(caller) or caller.uid == found.group.uid
+        told = detail_of(self.engine, found, is_whole=is_whole, threads=command.threads)
+        return Reply(True, f"{found.group.label} is {found.decision.target.name}", asdict(told))
+
     def _explain(self, found: GroupFrame) -> Reply:
         group, decision = found.group, found.decision
         reasons = [
@@ -162,24 +182,9 @@ class Commands:
             "metrics": asdict(group.metrics),
             "attention": asdict(group.attention),
             "score": found.score,
-            "processes": self._processes(group.id),
+            "processes": [asdict(p) for p in processes_of(self.engine, group.id)[1][:EXPLAINED_PROCESSES]],
         }
         return Reply(True, f"{group.label} is {decision.target.name}: {decision.text}", data)
-
-    def _processes(self, group: str) -> list[dict[str, Any]]:
-        """The processes of *group* and its parts, the busiest first."""
-        sample, world = self.engine.sample, self.engine.world
-        if sample is None:
-            return []
-        processes, rates = sample.tasks.processes, sample.rates
-        rows = []
-        for i, row_group in enumerate(world.row_groups(processes)):
-            if row_group == group or row_group.startswith(group + "/"):
-                placed = world.get(int(processes["pid"][i]))
-                if placed is not None:
-                    rows.append(process_frame(processes[i], rates[i], row_group, placed.identity.cmdline))
-        rows.sort(key=lambda p: -(p.cpu + p.wait))
-        return [asdict(row) for row in rows[:DETAIL_PROCESSES]]
 
 
 def _rest(unsaid: tuple[str, ...]) -> str:

@@ -14,10 +14,12 @@ from smoothtask.engine.frames import class_events, group_frames, process_frames
 from smoothtask.engine.groups import GroupBuilder
 from smoothtask.engine.people import People
 from smoothtask.engine.scoping import Scoping
+from smoothtask.engine.trail import Trail
 from smoothtask.engine.world import World
 from smoothtask.model.change import Acted
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision
+from smoothtask.model.detail import InForce, Supposition
 from smoothtask.model.frame import Event, Frame, Mark, Mode, SelfCost
 from smoothtask.model.group import AppGroup
 from smoothtask.model.person import (
@@ -35,6 +37,7 @@ from smoothtask.policy.contention import ContentionState, assess
 from smoothtask.policy.decide import PolicyState, decide
 from smoothtask.policy.parameters import PolicyParameters
 from smoothtask.policy.scores import rate
+from smoothtask.policy.whatif import Situation, what_if
 
 SECOND_NS = 1_000_000_000
 EVENTS = 50
@@ -61,6 +64,10 @@ class Hands(Protocol):
 
     def undo_all(self) -> tuple[str, ...]:
         """Put everything back; says what could not be."""
+        ...
+
+    def in_force(self, group: str, now_s: float, now_ticks: int) -> tuple[InForce, ...]:
+        """What is changed for *group* and its parts, the newest first; *now_s* is Unix time."""
         ...
 
 
@@ -119,6 +126,8 @@ class Engine:
     _sound: SoundState = field(default_factory=SoundState)
     _person: PersonMetrics = NOBODY_KNOWN
     _person_sources: tuple[Source, ...] = ()
+    trail: Trail = field(default_factory=Trail)
+    """Class changes of each group."""
     _seq: int = 0
     _cost_cpu_ns: int = 0
     _cost_pct: float = 0.0
@@ -139,7 +148,9 @@ class Engine:
         contention, self._contention = assess(
             self._contention, sample.system, groups, now_s, self.parameters.contention, person.sound_breaks
         )
-        self.people.forget_groups(frozenset(g.id for g in groups), now_s)
+        living = frozenset(g.id for g in groups)
+        self.people.forget_groups(living, now_s)
+        self.trail.forget(living)
         decisions = self._decide(groups, contention, now_s)
         self._acted = self._act(decisions, groups, sample.tasks, row_groups, complete=True)
         self.sample = sample
@@ -193,6 +204,22 @@ class Engine:
         self.mode, self.mode_reason = self._rehearsed = Mode.DRY_RUN, "dry-run, as a person asked"
         self._acted = Acted()
         return self._acting.undo_all()
+
+    def what_if(self, group: AppGroup) -> tuple[Supposition, ...]:
+        """What would be decided for *group* otherwise; nothing is done."""
+        frame = self.frame
+        if frame is None:
+            return ()
+        groups = tuple(g.group for g in frame.groups)
+        now_s = self.clock.mono_ns() / SECOND_NS
+        return what_if(
+            group,
+            Situation(groups, frame.contention, self.people.orders, now_s, self.parameters, self._closed, self._person),
+        )
+
+    def in_force(self, group: str) -> tuple[InForce, ...]:
+        """What is changed for *group* and its parts."""
+        return self.hands.in_force(group, self.clock.wall_s(), self._now_ticks())
 
     def say(self, kind: str, text: str, group: str | None = None) -> None:
         """Add an event to the next frame."""
@@ -249,6 +276,7 @@ class Engine:
             groups, contention, self.people.orders, self._policy, now_s, self.parameters, self._closed, self._person
         )
         labels = {g.id: g.label for g in groups}
+        self.trail.follow(decisions, before, self.clock.wall_s())
         changes = class_events(decisions, before, labels, self.clock.wall_s())
         if changes:
             self.changed_class_s = now_s

@@ -3,6 +3,7 @@
 Per-process work in Python happens for what is new or has executed another program; everything else is arrays.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,8 @@ class World:
         self._cgroups: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
         self._apart: dict[ProcKey, str] = {}
         self._row_groups: list[str] | None = None
+        self.matched: Counter[tuple[str, str]] = Counter()
+        """(layer, id) of a rule → processes that it has matched so far."""
         self.version = 0
         """Grows with every change of membership: what is derived from membership may be kept until then."""
 
@@ -215,9 +218,22 @@ class World:
     def _classified(self, identity: Identity) -> Placed:
         identity = self._as_found(identity)
         classification = self._classify(identity, tuple(self._ancestors(identity)))
+        self._count(identity.key, classification)
         parent = self._older(identity.ppid, identity)
         leader = self._older(identity.sid, identity)
         return Placed(identity, classification, place(identity, classification, parent, leader))
+
+    def _count(self, key: ProcKey, now: Classification) -> None:
+        """Note which rule has matched; the same one about the same process counts once."""
+        if now.source is None:
+            return
+        before = self._placed.get(key.pid)
+        rule = (now.source.layer, now.app)
+        if before is not None and before.identity.key == key:
+            was = before.classification
+            if was.source is not None and (was.source.layer, was.app) == rule:
+                return
+        self.matched[rule] += 1
 
     def _as_found(self, identity: Identity) -> Identity:
         """*identity* as it would be if we had moved nobody: where it was before, or where its parent is."""

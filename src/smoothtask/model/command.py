@@ -98,13 +98,31 @@ class Explain:
 
 
 @dataclass(frozen=True, slots=True)
+class Detail:
+    """`model.detail.GroupDetail` of one group (a group id, a pid, or a name), with its *threads* when asked for."""
+
+    target: str
+    threads: bool = False
+    op: Literal["detail"] = "detail"
+
+
+@dataclass(frozen=True, slots=True)
+class ListRules:
+    """`model.detail.RuleUses`: the rules that hold for the caller, and what each has matched."""
+
+    op: Literal["rules"] = "rules"
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
     """Read configuration and rules again."""
 
     op: Literal["reload"] = "reload"
 
 
-Command = PinApp | Unpin | SetOverride | LabelGroup | LabelMoment | Undo | Redo | Pause | Rehearse | Explain | Reload
+Question = Explain | Detail | ListRules
+"""Commands that only ask."""
+Command = PinApp | Unpin | SetOverride | LabelGroup | LabelMoment | Undo | Redo | Pause | Rehearse | Reload | Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +133,4 @@ class Reply:
     message: str
     """One sentence for a person: what was done and how to undo it, or why not."""
     data: dict[str, Any] = field(default_factory=dict)
-    """For `explain`: the group, its decision and its processes, as JSON values."""
+    """For a `Question`: what was asked for, as JSON values."""

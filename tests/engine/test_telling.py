@@ -1,0 +1,123 @@
+"""What `detail` and `rules` tell, and to whom."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scenery import IDLE, INTERACTIVE, identity, system
+from smoothtask.classifier.match import Rule, RuleSet
+from smoothtask.classifier.schema import Alternative
+from smoothtask.collector.sampler import Sample
+from smoothtask.engine.commands import Commands
+from smoothtask.engine.engine import Engine
+from smoothtask.engine.people import Labels, People
+from smoothtask.engine.trail import KEPT, Trail
+from smoothtask.engine.world import World
+from smoothtask.model.change import Acted
+from smoothtask.model.command import Caller, Detail, ListRules, Reply
+from smoothtask.model.decision import Decision, Stage
+from smoothtask.model.detail import InForce
+from smoothtask.model.group import ProcessType, RuleSource
+from smoothtask.model.tasks import PROCESS_DTYPE, RATES_DTYPE, THREAD_DTYPE, TaskTable
+
+SCRIPT = identity(100, name="python3", exe="/usr/bin/python3", cmdline=("python3", "-u", "train.py"), uid=1000)
+KEPT_VALUE = InForce("scheduling of 2 threads", "nice 0", "nice +19", 5.0, "it hogs")
+ROOT, OWNER, OTHER = Caller(0), Caller(1000), Caller(1001)
+
+
+def rule(name: str, layer: str = "vendor") -> Rule:
+    """By name."""
+    return Rule(
+        name, name.title(), "batch", IDLE, True, frozenset(), ProcessType.CLI, False, False, None, 0.0,
+        RuleSource(layer, f"{layer}.yaml", 3), (Alternative(name=(name,)),),
+    )  # fmt: skip
+
+
+def engine(rules: RuleSet) -> Engine:
+    """One that has ticked once: one process with two threads."""
+    processes = np.zeros(1, PROCESS_DTYPE)
+    processes["pid"], processes["start_ticks"] = SCRIPT.key
+    processes["uid"], processes["comm"] = 1000, b"python3"
+    threads = np.zeros(3, THREAD_DTYPE)
+    threads["tgid"], threads["tid"], threads["run_ns"] = [100, 100, 7], [100, 101, 7], [5, 9, 1]
+    threads["comm"] = [b"python3", b"wor\x1bker", b"else"]
+    table = TaskTable(threads, processes, 10**9, "procfs")
+    parts: dict[str, Any] = {
+        "sampler": SimpleNamespace(sample=lambda *_: Sample(table, np.zeros(1, RATES_DTYPE), system(), 0.0)),
+        "world": World(lambda *_: SCRIPT, rules.classify, lambda _pid: None),
+        "hands": SimpleNamespace(
+            act=lambda *_, **__: Acted(), forget=lambda _left: None, in_force=lambda *_: (KEPT_VALUE,) * 70
+        ),
+        "people": People(
+            (), lambda _pins: None, Labels(lambda *_: None, lambda *_: None, lambda _: None, lambda _: False)
+        ),
+    }
+    made = Engine(**parts, record=lambda _frame: None)
+    made.tick()
+    return made
+
+
+@pytest.fixture
+def commands() -> Commands:
+    """Rules of everybody's, of uid 1000's and of uid 1001's."""
+    rules = RuleSet(
+        (rule("python3"), rule("gimp")), {1000: (rule("mine", "personal"),), 1001: (rule("theirs", "personal"),)}
+    )
+    return Commands(engine(rules), lambda: Reply(True, ""), rules=lambda: rules, since=7.0)
+
+
+def test_everything_is_told_to_root_and_to_its_owner(commands: Commands) -> None:
+    """Clues for a rule, the ledger's values, threads on demand, suppositions."""
+    for caller in (ROOT, OWNER):
+        reply = commands.handle(Detail("100", threads=True), caller)
+        data = reply.data
+        assert reply.ok
+        assert data["is_whole"]
+        assert (len(data["in_force"]), data["more_in_force"]) == (60, 10)
+        assert data["in_force"][0]["new"] == "nice +19"
+        assert [(t["tid"], t["name"]) for t in data["threads"]] == [(101, "wor\ufffdker"), (100, "python3")]
+        assert data["clues"] == {
+            "exe": "/usr/bin/python3", "name": "python3", "unit": "", "flatpak": "", "snap": "", "wine": "",
+            "script": "train.py",
+        }  # fmt: skip
+        assert data["processes"][0]["command"] == "python3 -u train.py"
+        assert any(s["what"] == "pinned to IDLE" and s["target"] == IDLE for s in data["what_if"])
+        assert data["past"][0]["new"] == IDLE
+    assert commands.handle(Detail("100"), ROOT).data["threads"] == ()
+
+
+def test_others_see_no_command_lines_threads_or_clues(commands: Commands) -> None:
+    """What was decided and changed is no secret."""
+    data = commands.handle(Detail("100", threads=True), OTHER).data
+    assert not data["is_whole"]
+    assert (data["threads"], data["clues"]["exe"], data["clues"]["script"]) == ((), "", "")
+    assert data["processes"][0]["command"] == "python3"
+    assert data["in_force"]
+    assert data["what_if"]
+
+
+def test_a_rule_says_what_it_has_matched(commands: Commands) -> None:
+    """One's own personal rules are seen, somebody else's by root alone."""
+    data = commands.handle(ListRules(), OWNER).data
+    uses = {r["id"]: (r["layer"], r["processes"], r["matched"], r["target"]) for r in data["rules"]}
+    assert uses == {
+        "python3": ("vendor", 1, 1, IDLE), "gimp": ("vendor", 0, 0, IDLE), "mine": ("personal", 0, 0, IDLE),
+    }  # fmt: skip
+    assert (data["since"], data["left_out"]) == (7.0, 0)
+    assert {r["id"] for r in commands.handle(ListRules(), ROOT).data["rules"]} == {*uses, "theirs"}
+    commands.engine.world.reclassify()
+    assert commands.engine.world.matched["vendor", "python3"] == 1
+
+
+def test_the_trail_is_bounded_and_ends_with_its_group() -> None:
+    """The newest changes are kept."""
+    trail, classes = Trail(), (IDLE, INTERACTIVE)
+    for i in range(2 * KEPT):
+        new = classes[i % 2]
+        trail.follow([Decision("g", new, new, Stage.RULE, ())], {"g": classes[(i + 1) % 2]}, float(i))
+        trail.follow([Decision("g", new, new, Stage.RULE, ())], {"g": new}, float(i))
+    assert [c.time for c in trail.of("g")] == [float(i) for i in range(KEPT, 2 * KEPT)]
+    trail.forget(frozenset({"other"}))
+    assert trail.of("g") == ()
