@@ -92,6 +92,7 @@ class FakeClient:
     """Frames go in by `push`; commands come out in `asked`."""
 
     description = "test engine"
+    ends_with_us = False
 
     def __init__(self, *frames: Frame) -> None:
         self.asked: list[Command] = []

@@ -1,12 +1,11 @@
 """The dashboard driven by keys, with an engine that the test plays."""
 
-import asyncio
 import contextlib
 import os
 import signal
 import subprocess
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import pytest
@@ -27,79 +26,15 @@ from smoothtask.model.command import (
     Undo,
     Unpin,
 )
-from smoothtask.model.frame import Frame, Mark, Mode, ProcessFrame
+from smoothtask.model.frame import Mark, Mode, ProcessFrame
 from smoothtask.model.text import sanitise
 from smoothtask_tui.app import Dashboard
 from smoothtask_tui.palette import DARK, LIGHT
 from smoothtask_tui.rows import HOLD_TICKS, SortKey
 from smoothtask_tui.screens.help import HelpScreen
 from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
+from tui.driving import LIMIT_S, PART, A, B, C, Driver, dashboard
 from tui.fakes import FakeClient, event, frame, group, process, without_psi_and_probe
-
-A = group("a", label="Alpha", cpu=0.9, target=PriorityClass.INTERACTIVE)
-B = group("b", label="Beta", cpu=0.5)
-C = group("c", label="Gamma", cpu=0.1, target=PriorityClass.IDLE)
-PART = group("a/x", label="part x", cpu=0.2, parent="a")
-LIMIT_S = 10.0
-
-
-class Driver:
-    """A running dashboard, its client and its keys."""
-
-    def __init__(self, app: Dashboard, client: FakeClient, pilot: Pilot[int]) -> None:
-        self.app, self.client, self.pilot = app, client, pilot
-
-    async def until(self, true: Callable[[], bool]) -> None:
-        """Until it is so; fails when it never is."""
-        deadline = asyncio.get_running_loop().time() + LIMIT_S
-        while not true():
-            assert asyncio.get_running_loop().time() < deadline, self.screen_text
-            await self.pilot.pause(0.01)
-
-    async def push(self, shown: Frame) -> None:
-        """Have *shown* drawn."""
-        self.client.push(shown)
-        await self.until(lambda: self.app.scene.frame is shown)
-        await self.pilot.pause()
-
-    async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
-
-    async def asked(self, count: int = 1) -> None:
-        await self.until(lambda: len(self.client.asked) >= count)
-        await self.pilot.pause()
-
-    @property
-    def rows(self) -> list[str]:
-        return [r.id for r in self.app.main.groups.listing.rows]
-
-    @property
-    def cursor(self) -> str | None:
-        return self.app.main.groups.cursor
-
-    @property
-    def status(self) -> str:
-        return self.app.main.status.lines[0].text
-
-    @property
-    def screen_text(self) -> str:
-        strips = self.app.screen._compositor.render_strips()
-        return "\n".join("".join(s.text for s in strip) for strip in strips)
-
-
-@contextlib.asynccontextmanager
-async def dashboard(
-    *groups: object, size: tuple[int, int] = (100, 30), first: Frame | None = None, **more: str
-) -> AsyncIterator[Driver]:
-    shown = first or frame(*(groups or (A, B, C)))  # type: ignore[arg-type]
-    client = FakeClient()
-    app = Dashboard(client, **more)
-    async with app.run_test(size=size, notifications=True) as pilot:
-        driver = Driver(app, client, pilot)
-        await driver.push(shown)
-        yield driver
-    assert client.ended.wait(LIMIT_S)
 
 
 async def test_the_first_paint_does_not_wait_for_a_frame():
@@ -151,10 +86,10 @@ async def test_beyond_the_last_class_nothing_is_asked():
         (("o", "2", "3"), SetOverride("a", PriorityClass.INTERACTIVE, None)),
         (("p", "1"), PinApp("a", PriorityClass.LATENCY_CRITICAL)),
         (("l", "3"), LabelGroup("a", PriorityClass.NORMAL)),
-        (("L", "l"), LabelMoment("laggy")),
-        (("L", "f"), LabelMoment("fine")),
+        (("m", "l"), LabelMoment("laggy")),
+        (("m", "f"), LabelMoment("fine")),
         (("z",), Undo()),
-        (("Z",), Redo()),
+        (("ctrl+y",), Redo()),
         (("a",), Pause(on=True)),
         (("D",), Rehearse(on=True)),
     ],
@@ -525,7 +460,7 @@ async def test_copy_takes_the_reasons():
 
 
 async def test_help_is_made_from_the_bindings():
-    async with dashboard() as d:
+    async with dashboard(size=(100, 80)) as d:
         await d.press("f1")
         assert isinstance(d.app.screen, HelpScreen)
         assert "one class up until it exits" in d.screen_text

@@ -44,7 +44,7 @@ class Action:
     bar: str = ""
     """Label in the key bar; empty keeps it out."""
     call: str = ""
-    """The action with arguments, when it is not *id* itself."""
+    """The action with arguments, when it is not *id* itself; `{key}` stands for the key that was pressed."""
     priority: bool = False
 
     @property
@@ -54,8 +54,9 @@ class Action:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The keys as people read them."""
-        return tuple(show_key(k) for k in self.keys.split(","))
+        """The keys as people read them; of many only the first and the last."""
+        keys = [show_key(k) for k in self.keys.split(",")]
+        return tuple(keys) if len(keys) < 6 else (f"{keys[0]}…{keys[-1]}",)
 
 
 def show_key(key: str) -> str:
@@ -79,6 +80,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("last", "end", "the last row", LOOK, call="cursor(1000000)"),
     Action("detail", "enter", "details: why, what is in effect, processes", LOOK),
     Action("filter", "f4,slash,backslash", "filter: names, class:idle by:pin user:ann cpu>50 !word", LOOK, "Filter"),
+    Action(
+        "find", "f3", "find: the cursor goes to the next match, nothing is hidden; again: the one after", LOOK, "Find"
+    ),
+    Action("find_pid", "1,2,3,4,5,6,7,8,9", "digits: find the process with that pid", LOOK, call="find_pid('{key}')"),
+    Action("users", "u", "show the applications of one user", LOOK),
+    Action("follow", "F", "follow: keep the row under the cursor in the middle of the list", LOOK),
+    Action("freeze", "Z", "freeze the picture; again: go on", LOOK),
     Action("fold_all", "f5,t", "fold or unfold every application", LOOK, "Fold"),
     Action("unfold", "plus,right", "show the parts of this application; again: its processes", LOOK, call="fold(True)"),
     Action("fold", "minus,left", "hide its processes; again: its parts", LOOK, call="fold(False)"),
@@ -89,6 +97,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("sort_memory", "M", "sort by memory", LOOK, call="sort('MEMORY')"),
     Action("sort_time", "T", "sort by time in class", LOOK, call="sort('TIME')"),
     Action("sort_name", "N", "sort by name", LOOK, call="sort('NAME')"),
+    Action("sort_wait", "L", "sort by latency: how much it waits for a processor", LOOK, call="sort('WAIT')"),
     Action("invert", "I", "turn the order round", LOOK),
     Action("boost", "f7,right_square_bracket", "one class up until it exits", ACT, "Boost", call="step(1)"),
     Action("calm", "f8,left_square_bracket", "one class down until it exits", ACT, "Calm", call="step(-1)"),
@@ -98,14 +107,18 @@ ACTIONS: tuple[Action, ...] = (
     Action("signal", "f9,K", "send a signal to it, or to the process under the cursor", ACT, "Signal"),
     Action("renice", "R", "set its nice by hand: SmoothTask leaves it alone then", ACT),
     Action("undo", "z", "undo your latest order", TEACH, "Undo"),
-    Action("redo", "Z", "do again what undo took back", TEACH),
+    Action("redo", "ctrl+y,Y", "do again what undo took back", TEACH),
     Action("label", "l", "label: which class would have been right", TEACH, "Label"),
-    Action("label_moment", "L", "label this moment: laggy or fine", TEACH),
+    Action("label_moment", "m", "label this moment: laggy or fine", TEACH),
     Action("pause", "a", "pause: undo every change and apply nothing; again: go on", TEACH, "Pause"),
     Action("dry_run", "D", "dry-run: undo every change, show what would be done; again: act", TEACH),
     Action("plots", "g,tab", "plots of pressure and latency; again: back", APP, "Plots"),
     Action("history", "H", "history: recorded moments as they were; label them there", APP, "History"),
     Action("copy", "y", "copy its reasons to the clipboard (OSC 52)", ACT),
+    Action("save", "E", "save what is shown to a file: text, CSV or JSON", APP),
+    Action(
+        "suspend", "ctrl+z", "suspend; fg goes on. What this dashboard's own engine changed is undone meanwhile", APP
+    ),
     Action("columns", "C,S", "choose columns and their order", APP),
     Action("next_theme", "f2", "next theme: dark, light, high contrast", APP),
     Action("command_palette", "colon,ctrl+p", "command palette", APP),
@@ -121,11 +134,18 @@ def bindings(wanted: Callable[[Action], bool], *, at_once: bool = False) -> list
     *at_once*: carried out before the next key is looked at. Other keys go round through the queue of the
     focused widget first, so that of `/a` typed quickly the `a` could act before the filter is open.
     """
-    return [
-        Binding(a.keys, a.call or a.id, a.help, show=False, priority=at_once or a.priority, id=a.id)
-        for a in ACTIONS
-        if wanted(a)
-    ]
+    found: list[BindingType] = []
+    for a in ACTIONS:
+        if not wanted(a):
+            continue
+        first = at_once or a.priority
+        if "{key}" not in a.call:
+            found.append(Binding(a.keys, a.call or a.id, a.help, show=False, priority=first, id=a.id))
+            continue
+        for key in a.keys.split(","):
+            call = a.call.format(key=key)
+            found.append(Binding(key, call, a.help, show=False, priority=first, id=f"{a.id}_{key}"))
+    return found
 
 
 def sections() -> Iterator[tuple[str, list[Action]]]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,20 +20,23 @@ from textual.worker import Worker, WorkerState
 
 from smoothtask.config.paths import UnsafeDirectoryError, find_paths
 from smoothtask.model.client import EngineClient
-from smoothtask.model.command import Command, Explain, Reply
-from smoothtask.model.frame import ProcessFrame
+from smoothtask.model.command import Command, Explain, Pause, Reply
+from smoothtask.model.frame import Mode, ProcessFrame
 from smoothtask_tui.actions import ACTIONS, APP, LOOK, bindings
 from smoothtask_tui.byhand import carry_out
+from smoothtask_tui.export import Format, Shows, as_csv, as_json, as_text
 from smoothtask_tui.feed import Mailbox
 from smoothtask_tui.messages import DoneByHand, FrameWaiting, LinkChanged, Ordered, Replied
 from smoothtask_tui.palette import DARK, PALETTES
 from smoothtask_tui.prefs import Prefs
 from smoothtask_tui.remembered import read_prefs, write_prefs
+from smoothtask_tui.savefile import save
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.screens.columns import ColumnsScreen
 from smoothtask_tui.screens.help import HelpScreen
 from smoothtask_tui.screens.ordering import GroupsScreen
 from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
+from smoothtask_tui.screens.save import SaveScreen, screen_lines
 from smoothtask_tui.terminal import TerminalDriver
 
 
@@ -203,8 +208,11 @@ class Dashboard(App[int]):
         if not self.main.is_running:  # the answer came while the app was being closed
             return
         if isinstance(command, Explain):
-            if reply.ok:
-                self.scene.explained[command.target] = tuple(ProcessFrame(**p) for p in reply.data.get("processes", ()))
+            processes = tuple(ProcessFrame(**p) for p in reply.data.get("processes", ()))
+            if command.target.isdecimal():
+                self.main.found(int(command.target), processes)
+            elif reply.ok:
+                self.scene.remember(command.target, processes)
                 self.main.draw_processes()
             return
         self._say(reply)
@@ -226,6 +234,56 @@ class Dashboard(App[int]):
 
     def _choose_columns(self, columns: tuple[str, ...]) -> None:
         self.main.groups.view = replace(self.main.groups.view, columns=columns)
+
+    def action_save(self) -> None:
+        """Write down what is shown."""
+        screen = self.screen
+        lines = screen_lines(screen)
+        records = screen.records() if isinstance(screen, Shows) else None
+
+        def chosen(kind: Format | None) -> None:
+            if kind is None:
+                return
+            if kind is not Format.TEXT and records is None:
+                self.notify("this view is text only: t saves it", severity="warning")
+                return
+            now = datetime.now().astimezone()
+            title = screen.view_name if isinstance(screen, Shows) else "screen"
+            match kind:
+                case Format.TEXT:
+                    text = as_text(lines)
+                case Format.CSV:
+                    text = as_csv(records or ())
+                case Format.JSON:
+                    text = as_json(title, now.timestamp(), records or ())
+            self._save(f"smoothtask-{title}-{now:%Y%m%d-%H%M%S}.{kind.value}", text)
+
+        self.push_screen(SaveScreen(), chosen)
+
+    def _save(self, name: str, text: str) -> None:
+        def work() -> None:
+            try:
+                path = save(name, text)
+            except (OSError, subprocess.SubprocessError) as error:
+                self.call_from_thread(self._say, Reply(False, f"not saved: {error}"))
+            else:
+                self.call_from_thread(self._say, Reply(True, f"saved as {path}"))
+                self.call_from_thread(self.notify, f"saved as {path}", markup=False)
+
+        self.run_worker(work, name="save", thread=True, exit_on_error=False)
+
+    async def action_suspend(self) -> None:
+        """Stop as ctrl+z does in a shell; an engine in this process undoes its changes before, and goes on after."""
+        frame = self.scene.newest
+        acting = self.client.ends_with_us and frame is not None and frame.mode is Mode.RULES_ONLY
+        if acting:
+            reply = await asyncio.to_thread(self.client.ask, Pause(True))
+            if not reply.ok:
+                self._say(reply)
+                return
+        self.action_suspend_process()  # comes back when the shell says so
+        if acting:
+            self._say(await asyncio.to_thread(self.client.ask, Pause(False)))
 
     def action_history(self) -> None:
         """Show what was recorded."""

@@ -368,6 +368,7 @@ class DemoClient:
     """An `EngineClient` of the made-up machine: orders work, nothing real is touched."""
 
     description = "demonstration: nothing real is shown or changed"
+    ends_with_us = False
 
     def __init__(self, start: int = 0, groups: int = 0, interval_s: float = 1.0, observe: str = "") -> None:
         self.tick = start

@@ -23,14 +23,14 @@ def header_lines(scene: Scene, width: int, height: int, zone: tzinfo | None = UT
     """The header for a terminal of *width* × *height*: two to six lines. *zone*: of the clock shown."""
     frame = scene.frame
     if frame is None:
-        return [_title_without_frame(scene, width), *_banner(scene)]
+        return [_title_without_frame(scene, width), *_banner(scene, zone)]
     if height < 20:
-        return [_title(scene, frame, width, zone, short=True), _compact(frame), *_banner(scene)]
+        return [_title(scene, frame, width, zone, short=True), _compact(frame), *_banner(scene, zone)]
     lines = [_title(scene, frame, width, zone, short=height < 30)]
     if height >= 30:
         lines.append(_contention(frame))
     lines += [_processors(frame, width), _pressure(scene, frame, width), _latency(scene, frame, width)]
-    return [*lines, *_banner(scene)]
+    return [*lines, *_banner(scene, zone)]
 
 
 def _title_without_frame(scene: Scene, width: int) -> Line:
@@ -173,11 +173,14 @@ def _psi_triple(s: SystemMetrics) -> str:
     return "/".join("-" if v is None else f"{v:.0f}" for v in values)
 
 
-def _banner(scene: Scene) -> list[Line]:
+def _banner(scene: Scene, zone: tzinfo | None) -> list[Line]:
     frame = scene.frame
     if scene.lost:
         kept = "  (the last frame stays below)" if frame is not None else ""
         return [line((f"  ✗ {scene.lost}{kept}", "alert"), ground="panel")]
+    if scene.frozen and frame is not None:
+        said = f"  ‖ frozen at {datetime.fromtimestamp(frame.time, zone):%H:%M:%S}"
+        return [line((said, "warn"), ": the machine goes on, this picture does not (Z goes on)", ground="panel")]
     if frame is None:
         if not scene.observe_reason:
             return []

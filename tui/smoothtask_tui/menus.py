@@ -90,7 +90,14 @@ class Nice:
     nice: int
 
 
-Outcome = Command | Menu | SortKey | Send | Nice
+@dataclass(frozen=True, slots=True)
+class FilterBy:
+    """Another filter for the list."""
+
+    text: str
+
+
+Outcome = Command | Menu | SortKey | Send | Nice | FilterBy
 GroupOrder = PinApp | SetOverride | LabelGroup
 """Orders that say which group they are about."""
 
@@ -165,6 +172,15 @@ def moment_menu() -> Menu:
 def sort_menu(current: SortKey) -> Menu:
     """By what to sort."""
     return Menu("sort by", tuple(Choice(key, word, sort, sort is current) for key, sort, word in SORTS))
+
+
+def users_menu(users: Sequence[tuple[str, int]], current: str) -> Menu:
+    """Whose applications to show. *users*: names with how many applications each has; *current*: the filter now."""
+    choices = [
+        Choice(str(i), f"{name} ({count})", FilterBy(f"user:{name}"), current == f"user:{name}")
+        for i, (name, count) in enumerate(users[:9], 1)
+    ]
+    return Menu("applications of", (*choices, Choice("0", "everybody", FilterBy(""), not current)))
 
 
 def for_all(menu: Menu, groups: Sequence[GroupFrame]) -> Menu:

@@ -91,6 +91,11 @@ class Row:
     process: ProcessFrame | None = None
     """Set on a process's row."""
 
+    @property
+    def kind(self) -> str:
+        """What the row is about."""
+        return "process" if self.process is not None else "part" if self.depth else "application"
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -156,11 +161,23 @@ def build(
     return Listing(tuple(rows), len(frame.groups), ids)
 
 
+def process_id(p: ProcessFrame) -> str:
+    """The id of a process's row."""
+    return f"{p.group}#{p.pid}.{p.start_ticks}"
+
+
+def find(listing: Listing, text: str, at: int) -> str | None:
+    """The id of the first row from *at* on, going round, whose name has *text* in it."""
+    wanted, rows = text.casefold(), listing.rows
+    places = (i % len(rows) for i in range(at, at + len(rows)))
+    return next((rows[i].id for i in places if wanted in rows[i].label.casefold()), None)
+
+
 def process_row(p: ProcessFrame, of: Row) -> Row:
     """The row of a process of the group whose row is *of*."""
     return replace(
         of,
-        id=f"{of.id}#{p.pid}.{p.start_ticks}",
+        id=process_id(p),
         depth=of.depth + 1,
         fold=" ",
         label=f"{p.pid} {p.command or p.name}",

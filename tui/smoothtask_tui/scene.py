@@ -15,6 +15,9 @@ class Scene:
     observe_reason: str = ""
     """Why nothing can be applied here, as the command line knows it before the first tick."""
     frame: Frame | None = None
+    """What is shown: the newest, or the one at which a person froze the picture."""
+    newest: Frame | None = None
+    frozen: bool = False
     lost: str = ""
     """A sentence while there is no connection; the last frame stays on the screen, dimmed."""
     history: History = field(default_factory=History)
@@ -29,8 +32,23 @@ class Scene:
 
     def take(self, frame: Frame) -> None:
         """The newest frame; what was told of groups that are gone is forgotten."""
-        self.frame, self.lost = frame, ""
+        self.newest, self.lost = frame, ""
         self.history.add(frame)
+        if not self.frozen:
+            self._show(frame)
+
+    def freeze(self, on: bool) -> None:
+        """Keep the picture as it is, or show the newest again."""
+        self.frozen = on
+        if not on and self.newest is not None:
+            self._show(self.newest)
+
+    def remember(self, group: str, processes: tuple[ProcessFrame, ...]) -> None:
+        """What `explain` told of *group*."""
+        self.explained[group] = processes
+
+    def _show(self, frame: Frame) -> None:
+        self.frame = frame
         living = {g.group.id for g in frame.groups}
         for gone in self.explained.keys() - living:
             del self.explained[gone]

@@ -182,6 +182,11 @@ class RemoteEngine:
         """`daemon, pid 812`."""
         return f"daemon at {self.path}" if self._pid is None else f"daemon, pid {self._pid}"
 
+    @property
+    def ends_with_us(self) -> bool:
+        """See `EngineClient`."""
+        return False
+
     def run(self, on_frame: Callable[[Frame], None], on_state: Callable[[str], None]) -> None:
         """See `EngineClient`: follow the daemon, and find it again when it goes and comes back."""
         pause_s = FIRST_PAUSE_S

@@ -26,6 +26,11 @@ class LocalEngine:
         """See `EngineClient`."""
         return "this process"
 
+    @property
+    def ends_with_us(self) -> bool:
+        """See `EngineClient`."""
+        return True
+
     def run(self, on_frame: Callable[[Frame], None], on_state: Callable[[str], None]) -> None:  # noqa: ARG002
         """See `EngineClient`. The connection cannot be lost: *on_state* is never called."""
         self._host.on_frame(on_frame)

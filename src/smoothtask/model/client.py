@@ -15,6 +15,11 @@ class EngineClient(Protocol):
         """Where the engine is: `this process` or `daemon, pid 812`."""
         ...
 
+    @property
+    def ends_with_us(self) -> bool:
+        """Whether the engine stands still and ends with this process."""
+        ...
+
     def run(self, on_frame: Callable[[Frame], None], on_state: Callable[[str], None]) -> None:
         """Block in a worker thread until `close`: turn the local loop, or follow the socket.
 

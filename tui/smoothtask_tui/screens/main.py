@@ -53,7 +53,7 @@ class MainScreen(Screen[None]):
         self.graphs = GraphPanel(id="graphs")
         self.detail = Detail(id="detail")
         self.events = Events(id="events")
-        self.status = StatusLine(self.chosen, self.filter_by)
+        self.status = StatusLine(self.chosen)
         self._detail_wanted: bool | None = None
         """None until a person decides: then open where there is room for it."""
 
@@ -174,18 +174,6 @@ class MainScreen(Screen[None]):
     def on_detail_wanted(self, _: DetailWanted) -> None:
         """A double click opens them."""
         self.toggle_detail(open_=True)
-
-    def action_filter(self) -> None:
-        """Type a filter; the list follows each letter."""
-        self.status.edit_filter(self.groups.view.filter)
-
-    def filter_by(self, text: str) -> None:
-        """Show what matches."""
-        self.groups.set_view(replace(self.groups.view, filter=text))
-
-    def action_leave(self) -> None:
-        """Esc with no menu open clears the filter."""
-        self.filter_by("")
 
     def action_fold(self, open_: bool) -> None:
         """A level more below the row under the cursor (its parts, its processes), or a level less."""

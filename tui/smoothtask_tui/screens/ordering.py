@@ -11,10 +11,10 @@ from smoothtask_tui.byhand import ByHand
 from smoothtask_tui.detaillines import reasons_text
 from smoothtask_tui.messages import DoneByHand, Ordered
 from smoothtask_tui.scene import Scene
-from smoothtask_tui.screens.main import MainScreen
+from smoothtask_tui.screens.finding import FindingScreen
 
 
-class GroupsScreen(MainScreen):
+class GroupsScreen(FindingScreen):
     """Sends orders to the app as `Ordered`; never waits for an answer."""
 
     def __init__(self, scene: Scene) -> None:
@@ -124,7 +124,7 @@ class GroupsScreen(MainScreen):
                 key = ProcKey(p.pid, p.start_ticks) if p is not None else None
                 self.post_message(DoneByHand(ByHand(outcome, menu.group, menu.label, key)))
             return
-        if isinstance(outcome, menus.Menu | rows.SortKey):
+        if isinstance(outcome, menus.Menu | rows.SortKey | menus.FilterBy):
             return
         if menu.group is None or not isinstance(outcome, menus.GroupOrder):
             self.post_message(Ordered(outcome))

@@ -39,6 +39,8 @@ class GroupList(Drawn):
         self.cursor: str | None = None
         self.hold_left = 0
         """Ticks for which the order stays as it is."""
+        self.following = False
+        """Whether the cursor's row is kept in the middle, and the order free."""
         self._scene: Scene | None = None
         self._place = 0
         """Where the cursor was seen last: where the next key starts when its group has exited."""
@@ -75,9 +77,16 @@ class GroupList(Drawn):
             self._put_cursor(0)
 
     def hold(self) -> None:
-        """Keep the order for a few ticks: a person is looking at it."""
-        self.hold_left = HOLD_TICKS
+        """Keep the order for a few ticks: a person is looking at it. Not while following: there the row may move."""
+        if not self.following:
+            self.hold_left = HOLD_TICKS
         self._draw()
+
+    def follow(self, on: bool) -> None:
+        """Keep the cursor's row in the middle, wherever the order moves it."""
+        self.following = on
+        self.hold_left = 0
+        self._rebuild()
 
     def move(self, step: int) -> None:
         """The cursor *step* rows on, or to the end in that direction."""
@@ -141,6 +150,8 @@ class GroupList(Drawn):
         if at is not None:
             self._place = at
             self._top = min(self._top, at) if at < self._top else max(self._top, at - room + 1)
+            if self.following:
+                self._top = at - room // 2
         self._top = max(0, min(self._top, len(rows) - room))
         columns = layout(width - 1, self.view.columns)
         lines = [self._title(width), heading(columns, self.view)]
@@ -170,6 +181,8 @@ class GroupList(Drawn):
         spans = [Span(f"sort {view.sort}{'▲' if view.reverse else '▼'}", "dim")]
         if self.hold_left:
             spans.insert(0, Span(f"order held {self.hold_left}  ", "warn"))
+        if self.following:
+            spans.insert(0, Span("following (F ends it)  ", "accent"))
         if view.marked:
             spans.insert(0, Span(f"{len(view.marked)} marked (U clears)  ", "accent"))
         if view.filter:

@@ -1,6 +1,7 @@
 """The last two lines: what happened or what is asked, and the keys."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from textual import events
 
@@ -10,23 +11,42 @@ from smoothtask_tui.line import Line, Span, line, spread
 from smoothtask_tui.menus import Menu, Outcome
 from smoothtask_tui.widgets.drawn import Drawn
 
-FILTER_LIMIT = 200
+TEXT_LIMIT = 200
 SAID_S = 10.0
 """How long an answer stays."""
 
 
-class StatusLine(Drawn):
-    """One line that says things, and takes keys while a menu or the filter is open (the list keeps moving)."""
+def _nothing() -> None:
+    """For prompts that need no more."""
 
-    def __init__(self, chosen: Callable[[Menu, Outcome], None], typed: Callable[[str], None]) -> None:
-        """*chosen* and *typed* are called at once, not by message: what is typed next must find them done."""
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A line to type into. Everything is called at once, not by message: what is typed next must find it done."""
+
+    title: str
+    typed: Callable[[str], None]
+    """After each letter, with the whole text."""
+    entered: Callable[[], None] = _nothing
+    """Enter was pressed."""
+    again: Callable[[], None] = _nothing
+    """F3 or ↓: the next one."""
+    hint: str = ""
+    takes: Callable[[str], bool] = str.isprintable
+    """Which characters."""
+
+
+class StatusLine(Drawn):
+    """One line that says things, and takes keys while a menu or a prompt is open (the list keeps moving)."""
+
+    def __init__(self, chosen: Callable[[Menu, Outcome], None]) -> None:
+        """*chosen* is called at once, not by message, for the same reason as a prompt's."""
         super().__init__(id="status", ground="panel")
         self._chosen = chosen
-        self._typed = typed
         self.menu: Menu | None = None
-        self.filter: str | None = None
-        """What is being typed; None when the filter line is closed."""
-        self._before = ""
+        self.prompt: Prompt | None = None
+        self.text = ""
+        """What is being typed."""
         self._said: Line | None = None
         self._news: Line = line()
         self._right: Line = line()
@@ -34,7 +54,7 @@ class StatusLine(Drawn):
     @property
     def is_open(self) -> bool:
         """Whether it waits for keys."""
-        return self.menu is not None or self.filter is not None
+        return self.menu is not None or self.prompt is not None
 
     def say(self, text: str, *, good: bool = True) -> None:
         """Show an answer for a while."""
@@ -49,31 +69,31 @@ class StatusLine(Drawn):
 
     def ask(self, menu: Menu) -> None:
         """Open *menu*."""
-        self.menu, self.filter = menu, None
+        self.menu, self.prompt = menu, None
         self.redraw()
 
-    def edit_filter(self, text: str) -> None:
-        """Open the filter line with *text* in it."""
-        self.menu, self.filter, self._before = None, text, text
+    def edit(self, prompt: Prompt, text: str = "") -> None:
+        """Open *prompt* with *text* in it."""
+        self.menu, self.prompt, self.text = None, prompt, text
         self.redraw()
 
     def leave(self) -> None:
         """Close what is open."""
         if self.is_open:
-            self.menu = self.filter = None
+            self.menu = self.prompt = None
             self.redraw()
 
     def take(self, event: events.Key) -> None:
         """A key while it is open: the app brings it here before anything else sees it."""
         if self.menu is not None:
             self._menu_key(self.menu, event)
-        else:
-            self._filter_key(event)
+        elif self.prompt is not None:
+            self._prompt_key(self.prompt, event)
 
     def paste(self, text: str) -> None:
-        """Text for the filter."""
-        if self.filter is not None:
-            self._type(self.filter + "".join(c for c in text if c.isprintable()))
+        """Text for the prompt."""
+        if self.prompt is not None:
+            self._type(self.prompt, self.text + "".join(c for c in text if c.isprintable() and self.prompt.takes(c)))
 
     def _menu_key(self, menu: Menu, event: events.Key) -> None:
         choice = menu.choice(event.character or "") or menu.choice(event.key)
@@ -85,27 +105,31 @@ class StatusLine(Drawn):
             self.leave()
             self._chosen(menu, choice.outcome)
 
-    def _filter_key(self, event: events.Key) -> None:
-        text = self.filter or ""
+    def _prompt_key(self, prompt: Prompt, event: events.Key) -> None:
         match event.key:
             case "escape":
-                self._type("")
+                self._type(prompt, "")
                 self.leave()
-            case "enter" | "tab" | "down" | "up":
+            case "enter" | "tab":
+                self.leave()
+                prompt.entered()
+            case "f3" | "down" if prompt.again is not _nothing:
+                prompt.again()
+            case "up" | "down":
                 self.leave()
             case "backspace":
-                self._type(text[:-1])
+                self._type(prompt, self.text[:-1])
             case "ctrl+u":
-                self._type("")
+                self._type(prompt, "")
             case "ctrl+w":
-                self._type(text.rstrip().rpartition(" ")[0])
+                self._type(prompt, self.text.rstrip().rpartition(" ")[0])
             case _:
-                if event.is_printable and event.character:
-                    self._type(text + event.character)
+                if event.is_printable and event.character and prompt.takes(event.character):
+                    self._type(prompt, self.text + event.character)
 
-    def _type(self, text: str) -> None:
-        self.filter = text[:FILTER_LIMIT]
-        self._typed(self.filter)
+    def _type(self, prompt: Prompt, text: str) -> None:
+        self.text = text[:TEXT_LIMIT]
+        prompt.typed(self.text)
         self.redraw()
 
     def _forget_said(self) -> None:
@@ -113,13 +137,14 @@ class StatusLine(Drawn):
         self.redraw()
 
     def redraw(self) -> None:
-        """Show what matters most: a menu, the filter, an answer, the news."""
+        """Show what matters most: a menu, a prompt, an answer, the news."""
         width = self.size.width
         if self.menu is not None:
             self.show([menu_line(self.menu, width)])
-        elif self.filter is not None:
-            hint = line(("Enter keeps, Esc clears: class:idle type:browser by:pin cpu>50 !word ", "dim"))
-            left = line((" filter ", "accent!"), " ", (self.filter, "strong"), ("▏", "accent"), ground="bar")
+        elif self.prompt is not None:
+            hint = line((f"{self.prompt.hint} ", "dim"))
+            title = (f" {self.prompt.title} ", "accent!")
+            left = line(title, " ", (self.text, "strong"), ("▏", "accent"), ground="bar")
             self.show([spread(left, hint, width)])
         else:
             self.show([spread(self._said or self._news, self._right, width)])
