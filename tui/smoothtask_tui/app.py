@@ -20,7 +20,8 @@ from textual.worker import Worker, WorkerState
 
 from smoothtask.config.paths import UnsafeDirectoryError, find_paths
 from smoothtask.model.client import EngineClient
-from smoothtask.model.command import Command, Explain, Pause, Reply
+from smoothtask.model.command import Command, Detail, Explain, Pause, Reply
+from smoothtask.model.detail import ThreadFrame
 from smoothtask.model.frame import Mode, ProcessFrame
 from smoothtask_tui.actions import ACTIONS, APP, LOOK, bindings
 from smoothtask_tui.byhand import carry_out
@@ -213,6 +214,12 @@ class Dashboard(App[int]):
                 self.main.found(int(command.target), processes)
             elif reply.ok:
                 self.scene.remember(command.target, processes)
+                self.main.draw_processes()
+            return
+        if isinstance(command, Detail):
+            if reply.ok:
+                threads = (ThreadFrame(**t) for t in reply.data.get("threads", ()))
+                self.scene.remember_threads(command.target, reply.data.get("mono_s", 0.0), threads)
                 self.main.draw_processes()
             return
         self._say(reply)

@@ -39,7 +39,8 @@ class Column:
 
 
 def _name(row: Row, width: int) -> Span:
-    lead = " " * (row.depth - 1) + "└" if row.depth else row.fold
+    # A process that has threads to show says so.
+    lead = " " * (row.depth - 1) + ("└" if row.fold == " " else row.fold) if row.depth else row.fold
     mark = "*" if row.marked else " "
     return Span(fmt.fit(lead + mark + row.label, width), "part" if row.depth else "name")
 
@@ -72,16 +73,20 @@ def _wait(row: Row, width: int) -> Span:
 
 
 def _io(row: Row, width: int) -> Span:
+    if row.thread is not None:  # the kernel counts it for processes
+        return Span(" " * width)
     bps = row.metrics.read_bps + row.metrics.write_bps
     return Span(fmt.fit(fmt.quantity(bps), width, right=True), "faint" if bps < 1 else "text")
 
 
 def _memory(row: Row, width: int) -> Span:
-    return Span(fmt.fit(fmt.quantity(row.metrics.rss_bytes), width, right=True), "text")
+    shown = "" if row.thread is not None else fmt.quantity(row.metrics.rss_bytes)
+    return Span(fmt.fit(shown, width, right=True), "text")
 
 
 def _processes(row: Row, width: int) -> Span:
-    return Span(fmt.fit(f"{row.metrics.processes}/{row.metrics.threads}", width, right=True), "dim")
+    shown = "" if row.thread is not None else f"{row.metrics.processes}/{row.metrics.threads}"
+    return Span(fmt.fit(shown, width, right=True), "dim")
 
 
 def _time(row: Row, width: int) -> Span:

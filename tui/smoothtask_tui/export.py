@@ -56,6 +56,8 @@ def row_record(row: Row) -> dict[str, Any]:
     }
     if row.process is not None:
         record |= {"pid": row.process.pid, "uid": row.process.uid, "nice": row.process.nice}
+    if row.thread is not None:
+        record |= {"tid": row.thread.tid, "nice": row.thread.nice}
     return record
 
 

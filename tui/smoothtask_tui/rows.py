@@ -3,7 +3,8 @@
 Rule 1: the cursor is a group's id, never a place; the order held after a cursor key is a list of ids.
 Rule 2: an application's row counts its parts; a part's row counts itself.
 Rule 3: parts stand below their application, processes below their part, in the same order of sorting.
-Rule 4: a process's row has an id of its own, with its start time; what is ordered there is about its group.
+Rule 4: a process's row has an id of its own, with its start time, and a thread's one below that; what is ordered
+  there is about its group.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,10 +13,14 @@ from enum import StrEnum
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Stage
+from smoothtask.model.detail import ThreadFrame
 from smoothtask.model.frame import Frame, GroupFrame, Mark, ProcessFrame
 from smoothtask.model.group import GroupMetrics
 from smoothtask_tui.query import SHOWN_AS, parse_query
+from smoothtask_tui.threads import ThreadUse
 
+POLICIES = {1: "FIFO", 2: "RR", 3: "BATCH", 5: "IDLE", 6: "DEADLINE", 7: "EXT"}
+"""Of sched(7), but for the usual one."""
 HOLD_TICKS = 5
 """Ticks for which the order stays after a cursor key."""
 
@@ -59,7 +64,7 @@ class View:
     folded: frozenset[str] = frozenset()
     """Applications whose parts are hidden."""
     opened: frozenset[str] = frozenset()
-    """Groups whose processes are shown."""
+    """Groups whose processes are shown, and rows of processes whose threads are."""
     marked: frozenset[str] = frozenset()
     """Groups that the next order is about, all of them at once; none: the one under the cursor."""
     columns: tuple[str, ...] = ()
@@ -89,11 +94,14 @@ class Row:
     trend: tuple[float, ...] = ()
     marked: bool = False
     process: ProcessFrame | None = None
-    """Set on a process's row."""
+    """Set on a process's row, and on its threads'."""
+    thread: ThreadFrame | None = None
 
     @property
     def kind(self) -> str:
         """What the row is about."""
+        if self.thread is not None:
+            return "thread"
         return "process" if self.process is not None else "part" if self.depth else "application"
 
 
@@ -119,6 +127,7 @@ def build(
     trends: Mapping[str, Sequence[float]] | None = None,
     processes_of: Callable[[str], Sequence[ProcessFrame]] = lambda _: (),
     user_of: Callable[[int], str] = str,
+    threads_of: Callable[[ProcessFrame], Sequence[ThreadUse]] = lambda _: (),
 ) -> Listing:
     """The rows to show. *held*: ids in the order to keep (Rule 1); ids not in it come last."""
     parts: dict[str, list[GroupFrame]] = {}
@@ -144,7 +153,11 @@ def build(
             below_it = [process_row(p, row) for p in processes_of(g.group.id)]
             below_it.sort(key=lambda r: _process_value(r, view), reverse=_is_descending(view))
             below_it.sort(key=lambda r: place.get(r.id, len(place)))
-            rows.extend(below_it)
+            for process in below_it:
+                is_open = process.id in view.opened and process.process is not None
+                rows.append(replace(process, fold="▾") if is_open else process)
+                if is_open and process.process is not None:
+                    rows.extend(_thread_rows(process, threads_of(process.process), view, place))
 
     for top in _sorted(tops, view, totals, place):
         own = query.matches(top, totals[top.group.id])
@@ -179,7 +192,7 @@ def process_row(p: ProcessFrame, of: Row) -> Row:
         of,
         id=process_id(p),
         depth=of.depth + 1,
-        fold=" ",
+        fold="▸" if p.threads > 1 else " ",
         label=f"{p.pid} {p.command or p.name}",
         metrics=GroupMetrics(1, p.threads, p.cpu, p.wait, 0.0, 0.0, p.read_bps, p.write_bps, p.rss_bytes),
         mechanism=f"nice {p.nice:+d}" if p.nice else "-",
@@ -187,6 +200,30 @@ def process_row(p: ProcessFrame, of: Row) -> Row:
         trend=(),
         marked=False,
         process=p,
+    )
+
+
+def _thread_rows(of: Row, threads: Sequence[ThreadUse], view: View, place: Mapping[str, int]) -> list[Row]:
+    below_it = [thread_row(use, of) for use in threads]
+    below_it.sort(key=lambda r: _process_value(r, view), reverse=_is_descending(view))
+    below_it.sort(key=lambda r: place.get(r.id, len(place)))
+    return below_it
+
+
+def thread_row(use: ThreadUse, of: Row) -> Row:
+    """The row of a thread of the process whose row is *of*."""
+    t = use.thread
+    set_ = [f"nice {t.nice:+d}"] if t.nice else []
+    set_ += [POLICIES[t.policy]] if t.policy in POLICIES else []
+    return replace(
+        of,
+        id=f"{of.id}.{t.tid}",
+        depth=of.depth + 1,
+        fold=" ",
+        label=f"{t.tid} {t.name}",
+        metrics=GroupMetrics(0, 1, use.cpu, use.wait, 0.0, 0.0, 0.0, 0.0, 0),
+        mechanism=", ".join(set_) or "-",
+        thread=t,
     )
 
 
@@ -215,14 +252,18 @@ def toggled(view: View, group: str, *, open_: bool | None = None) -> View:
 
 
 def deeper(view: View, row: Row) -> View:
-    """One level more below *row*: first its parts, then its processes."""
+    """One level more below *row*: first its parts, then its processes, below a process its threads."""
+    if row.process is not None:
+        return replace(view, opened=view.opened | {row.id}) if row.thread is None else view
     if row.fold == "▸":
         return toggled(view, row.group, open_=True)
     return replace(view, opened=view.opened | {row.group})
 
 
 def shallower(view: View, row: Row) -> View:
-    """One level less below *row*: first its processes, then its parts."""
+    """One level less below *row*: first its threads or processes, then its parts."""
+    if row.process is not None and (of := process_id(row.process)) in view.opened:
+        return replace(view, opened=view.opened - {of})
     if row.group in view.opened:
         return replace(view, opened=view.opened - {row.group})
     return toggled(view, row.group.partition("/")[0], open_=False)

@@ -1,9 +1,12 @@
 """What every widget draws from: the newest frame, its history, and the state of the connection."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from smoothtask.model.detail import ThreadFrame
 from smoothtask.model.frame import Frame, GroupFrame, ProcessFrame
 from smoothtask_tui.history import History
+from smoothtask_tui.threads import ThreadUse, Told, told
 
 
 @dataclass(slots=True)
@@ -23,6 +26,8 @@ class Scene:
     history: History = field(default_factory=History)
     explained: dict[str, tuple[ProcessFrame, ...]] = field(default_factory=dict)
     """Group → its processes as `explain` told last: it knows those too quiet for the frame."""
+    threads: dict[str, Told] = field(default_factory=dict)
+    """Group → its threads as `detail` told last."""
 
     def group(self, group_id: str | None) -> GroupFrame | None:
         """The group with that id, while it lives."""
@@ -47,11 +52,22 @@ class Scene:
         """What `explain` told of *group*."""
         self.explained[group] = processes
 
+    def remember_threads(self, group: str, mono_s: float, threads: Iterable[ThreadFrame]) -> None:
+        """What `detail` told of *group* at *mono_s* (CLOCK_MONOTONIC)."""
+        self.threads[group] = told(self.threads.get(group), mono_s, threads)
+
+    def threads_of(self, process: ProcessFrame) -> list[ThreadUse]:
+        """The threads of *process*, as far as they are known."""
+        known = self.threads.get(process.group)
+        return [use for use in known.uses if use.thread.pid == process.pid] if known is not None else []
+
     def _show(self, frame: Frame) -> None:
         self.frame = frame
         living = {g.group.id for g in frame.groups}
         for gone in self.explained.keys() - living:
             del self.explained[gone]
+        for gone in self.threads.keys() - living:
+            del self.threads[gone]
 
     def processes_of(self, group: str, *, with_parts: bool = False) -> list[ProcessFrame]:
         """Processes of *group*: those in the frame, then the quiet ones that were asked for."""

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.screen import Screen
 
+from smoothtask.model.command import Detail as AskDetail
 from smoothtask.model.command import Explain
 from smoothtask_tui import menus, rows
 from smoothtask_tui.actions import APP, bindings
@@ -115,8 +116,10 @@ class MainScreen(Screen[None]):
             self.events.update_scene(scene)
         self.draw_cursor()
         self.status.set_news(self._news(), self._right())
-        if tick and scene.frame is not None and scene.frame.seq % EXPLAIN_EVERY_TICKS == 0:
-            self._explain()
+        if tick and scene.frame is not None:
+            if scene.frame.seq % EXPLAIN_EVERY_TICKS == 0:
+                self._explain()
+            self._ask_for_threads()
 
     def draw_cursor(self) -> None:
         """What depends on the cursor."""
@@ -132,12 +135,19 @@ class MainScreen(Screen[None]):
     def _explain(self) -> None:
         """Ask for what the frame does not tell of the cursor's group."""
         group = self.groups.group
-        asked = set(self.groups.view.opened)
+        asked = {row for row in self.groups.view.opened if "#" not in row}
         if group is not None and self.detail_open:
             asked.add(group)
         if self.is_current and not self.scene.lost:
             for each in sorted(asked)[:EXPLAINED_AT_ONCE]:
                 self.post_message(Ordered(Explain(each)))
+
+    def _ask_for_threads(self) -> None:
+        """Counters make rates: they are asked for at every tick while threads are shown."""
+        if self.is_current and not self.scene.lost:
+            groups = {row.partition("#")[0] for row in self.groups.view.opened if "#" in row}
+            for each in sorted(groups)[:EXPLAINED_AT_ONCE]:
+                self.post_message(Ordered(AskDetail(each, threads=True)))
 
     def _news(self) -> Line:
         frame = self.scene.frame
@@ -184,9 +194,12 @@ class MainScreen(Screen[None]):
         if open_:
             self.groups.set_view(rows.deeper(self.groups.view, row))
             self._explain()
+            self._ask_for_threads()
             return
         was_open = row.group in self.groups.view.opened
         top = row.group if was_open else row.group.partition("/")[0]
+        if row.process is not None and (of := rows.process_id(row.process)) in self.groups.view.opened:
+            top = of
         self.groups.set_view(rows.shallower(self.groups.view, row))
         self.groups.choose(top)
 

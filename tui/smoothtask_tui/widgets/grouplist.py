@@ -123,8 +123,12 @@ class GroupList(Drawn):
             return
         held = [row.id for row in self.listing.rows] if self.hold_left else ()
         scene = self._scene
-        self.listing = build(self._scene.frame, self.view, held, scene.history.trends, scene.processes_of, user_name)
-        marked, opened = self.view.marked & self.listing.ids, self.view.opened & self.listing.ids
+        self.listing = build(
+            self._scene.frame, self.view, held, scene.history.trends, scene.processes_of, user_name, scene.threads_of
+        )
+        ids = self.listing.ids
+        marked = self.view.marked & ids
+        opened = frozenset(o for o in self.view.opened if o.partition("#")[0] in ids)
         if (marked, opened) != (self.view.marked, self.view.opened):  # some have exited
             self.view = replace(self.view, marked=marked, opened=opened)
         if not self._placed and self.listing.rows:
