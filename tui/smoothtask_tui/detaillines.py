@@ -60,10 +60,10 @@ def detail_lines(
     if g.decision.wanted is not g.decision.target:
         lines.append(line(("  wanted    ", "dim"), (f"{g.decision.wanted.name}, held back for now", "warn")))
     for i, reason in enumerate(g.decision.reasons):
-        lines += _reason("  why       " if i == 0 else INDENT, reason, width)
-    lines += _that_fit(_facts(g, metrics), width, height - len(lines) - 1 - min(len(processes), SHOWN_PROCESSES))
-    lines.append(_process_heading(processes))
-    lines += [_process(p, width) for p in processes]
+        lines += reason_lines("  why       " if i == 0 else INDENT, reason, width)
+    lines += _that_fit(facts(g, metrics), width, height - len(lines) - 1 - min(len(processes), SHOWN_PROCESSES))
+    lines.append(process_heading(processes))
+    lines += [process_line(p, width) for p in processes]
     return lines
 
 
@@ -76,7 +76,8 @@ def reasons_text(g: GroupFrame) -> str:
     return "\n".join([*lines, f"  in effect: {g.mechanism}", *([f"  {g.effect}"] if g.effect else [])])
 
 
-def _facts(g: GroupFrame, m: GroupMetrics) -> Iterator[tuple[str, str]]:
+def facts(g: GroupFrame, m: GroupMetrics) -> Iterator[tuple[str, str]]:
+    """What is known of *g* besides its reasons: name of the fact, text; *m* counts its parts too."""
     c = g.group.classification
     for_now = " (only while somebody waits)" if g.decision.restraint else ""
     yield "in effect", ("nothing" if g.mechanism == "-" else g.mechanism) + for_now
@@ -114,7 +115,7 @@ def _facts(g: GroupFrame, m: GroupMetrics) -> Iterator[tuple[str, str]]:
 
 def _that_fit(facts: Iterable[tuple[str, str]], width: int, room: int) -> list[Line]:
     """*facts* as lines, and a blank one at the end, without those that have to give way in *room* lines."""
-    shown = [(label, list(_wrapped(label, text, width))) for label, text in facts]
+    shown = [(label, list(labelled(label, text, width))) for label, text in facts]
     for label in GIVE_WAY:
         if sum(len(lines) for _, lines in shown) + 1 <= room:
             return [*chain.from_iterable(lines for _, lines in shown), BLANK]
@@ -122,7 +123,8 @@ def _that_fit(facts: Iterable[tuple[str, str]], width: int, room: int) -> list[L
     return list(chain.from_iterable(lines for _, lines in shown))
 
 
-def _reason(lead: str, r: Reason, width: int) -> Iterator[Line]:
+def reason_lines(lead: str, r: Reason, width: int) -> Iterator[Line]:
+    """One link of the chain, and where it comes from."""
     texts = list(fmt.wrap(f"{r.text}", width - len(lead)))
     for i, text in enumerate(texts):
         yield line((lead if i == 0 else INDENT, "dim"), (text, "strong" if lead.strip() else "text"))
@@ -131,17 +133,20 @@ def _reason(lead: str, r: Reason, width: int) -> Iterator[Line]:
         yield line(INDENT, (text, "dim"))
 
 
-def _wrapped(label: str, text: str, width: int) -> Iterator[Line]:
+def labelled(label: str, text: str, width: int) -> Iterator[Line]:
+    """A fact with its name, on as many lines as it needs."""
     for i, piece in enumerate(fmt.wrap(text, width - len(INDENT))):
         yield line((f"  {label:10}" if i == 0 else INDENT, "dim"), piece)
 
 
-def _process_heading(processes: Sequence[ProcessFrame]) -> Line:
+def process_heading(processes: Sequence[ProcessFrame]) -> Line:
+    """The titles above processes, or that there are none."""
     count = f"  {'PID':>7} {'CPU%':>5} {'WAIT%':>5} {'NI':>3} {'THR':>4} {'MEM':>5}  COMMAND"
     return line((count if processes else "  no process of it does anything just now", "head"))
 
 
-def _process(p: ProcessFrame, width: int) -> Line:
+def process_line(p: ProcessFrame, width: int) -> Line:
+    """One process."""
     numbers = (
         f" {fmt.percent(p.cpu):>5} {fmt.percent(p.wait):>5} {p.nice:>3} {p.threads:>4} {fmt.quantity(p.rss_bytes):>5}  "
     )

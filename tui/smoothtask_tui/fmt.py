@@ -7,6 +7,8 @@ from rich.cells import cell_len, set_cell_size
 from smoothtask.model.classes import PriorityClass
 
 ELLIPSIS = "…"
+cells = cell_len
+"""How many cells a text takes."""
 
 CLASS_MARKS: dict[PriorityClass, tuple[str, str, str]] = {
     PriorityClass.LATENCY_CRITICAL: ("◆", "L", "critical"),
@@ -80,10 +82,10 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     """
     if width <= 0:
         return ""
-    cells = cell_len(text)
-    if cells > width:
+    taken = cell_len(text)
+    if taken > width:
         return set_cell_size(text, width - 1) + ELLIPSIS
-    return " " * (width - cells) + text if right else text + " " * (width - cells)
+    return " " * (width - taken) + text if right else text + " " * (width - taken)
 
 
 def shorten(text: str, width: int) -> str:

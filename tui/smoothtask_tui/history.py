@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from smoothtask.model.frame import Frame
+from smoothtask_tui.lanes import Lane, add_frame
 
 SPAN_S = 600.0
 """How far back the graphs reach."""
@@ -51,6 +52,8 @@ class History:
 
     points: deque[Point] = field(default_factory=lambda: deque(maxlen=MAX_POINTS))
     trends: dict[str, deque[float]] = field(default_factory=dict)
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    """Group → its past, longer and with its class."""
 
     def add(self, frame: Frame) -> None:
         """Take in *frame*; groups that are gone are forgotten. One of the same time takes its place."""
@@ -58,6 +61,7 @@ class History:
         if again:
             self.points.pop()
         self.points.append(point(frame))
+        add_frame(self.lanes, frame)
         while self.points and self.points[0].time < frame.time - SPAN_S:
             self.points.popleft()
         use: dict[str, float] = {}

@@ -1,168 +1,41 @@
-"""The groups screen with what a person can order: each key acts on the id that was under the cursor."""
+"""The groups screen with what a person can order: about the group under the cursor, or those that are marked."""
 
-from collections.abc import Callable
-
-from smoothtask.model.classes import PriorityClass
-from smoothtask.model.command import Pause, Redo, Rehearse, SetOverride, Undo, Unpin
-from smoothtask.model.frame import GroupFrame, Mark, Mode, ProcessFrame
-from smoothtask.model.tasks import ProcKey
-from smoothtask_tui import menus, rows
-from smoothtask_tui.byhand import ByHand
-from smoothtask_tui.detaillines import reasons_text
-from smoothtask_tui.messages import DoneByHand, Ordered
-from smoothtask_tui.scene import Scene
+from smoothtask.model.frame import GroupFrame, ProcessFrame
+from smoothtask_tui import menus
+from smoothtask_tui.screens.acting import Acting
 from smoothtask_tui.screens.finding import FindingScreen
 
 
-class GroupsScreen(FindingScreen):
-    """Sends orders to the app as `Ordered`; never waits for an answer."""
-
-    def __init__(self, scene: Scene) -> None:
-        super().__init__(scene)
-        self._stepped: dict[str, PriorityClass] = {}
-        """Classes asked for since the last frame: the second F7 goes on from the first."""
-        self._by_hand: ProcessFrame | None = None
-        """The process that an open menu is about: the one that was under the cursor when it was opened."""
+class GroupsScreen(FindingScreen, Acting):
+    """What is looked at, and whom orders are about."""
 
     def draw(self, *, tick: bool = False) -> None:
-        """A new frame tells the classes as they are."""
-        if tick:
-            self._stepped.clear()
-        super().draw(tick=tick)
+        """Both halves."""
+        Acting.draw(self, tick=tick)
+        FindingScreen.draw(self, tick=tick)
 
-    def _subject(self) -> GroupFrame | None:
+    def chosen(self, menu: menus.Menu, outcome: menus.Outcome) -> None:
+        """A choice in the status line: of how to look, or an order."""
+        FindingScreen.chosen(self, menu, outcome)
+        Acting.chosen(self, menu, outcome)
+
+    def subject(self) -> GroupFrame | None:
+        """The group under the cursor."""
         g = self.scene.group(self.groups.group)
         if g is None:
             self.status.say("no application is under the cursor: choose one with ↑ ↓ first", good=False)
         self.groups.hold()
         return g
 
-    def _subjects(self) -> list[GroupFrame]:
+    def subjects(self) -> list[GroupFrame]:
         """The marked groups, as the list shows them; none marked: the one under the cursor."""
         marked = self.groups.view.marked
         if marked and self.scene.frame is not None:
             self.groups.hold()
             return [g for g in self.scene.frame.groups if g.group.id in marked]
-        g = self._subject()
-        return [g] if g is not None else []
+        return Acting.subjects(self)
 
-    def _ask_about(self, menu: Callable[[GroupFrame], menus.Menu]) -> None:
-        subjects = self._subjects()
-        if subjects:
-            self.status.ask(menus.for_all(menu(subjects[0]), subjects))
-
-    def action_step(self, step: int) -> None:
-        """Boost or calm by one class, until it exits."""
-        subjects = self._subjects()
-        beyond = []
-        for g in subjects:
-            now = self._stepped.get(g.group.id, g.decision.target)
-            target = rows.stepped(now, step)
-            if target is None:
-                beyond.append(f"{g.group.label} is {now.name} already: there is no class beyond")
-            else:
-                self._stepped[g.group.id] = target
-                self.post_message(Ordered(SetOverride(g.group.id, target)))
-        if beyond and len(beyond) == len(subjects):
-            self.status.say(beyond[0], good=False)
-
-    def action_class_menu(self) -> None:
-        """Give it a class until it exits."""
-        self._ask_about(menus.class_menu)
-
-    def action_override(self) -> None:
-        """Give it a class for a time."""
-        self._ask_about(menus.override_menu)
-
-    def action_label(self) -> None:
-        """Say what would have been right."""
-        self._ask_about(menus.label_menu)
-
-    def action_pin(self) -> None:
-        """Pin, or unpin when all of them are pinned."""
-        subjects = self._subjects()
-        if subjects and all(Mark.PINNED in g.marks for g in subjects):
-            for g in subjects:
-                self.post_message(Ordered(Unpin(g.group.id)))
-        elif subjects:
-            self.status.ask(menus.for_all(menus.pin_menu(subjects[0]), subjects))
-
-    def action_signal(self) -> None:
-        """Choose a signal for the process or the application under the cursor."""
-        g, process = self._subject(), self._process()
-        if g is not None and self._may_be_touched(g):
-            self._by_hand = process
-            self.status.ask(menus.signal_menu(g, process.pid if process else None))
-
-    def action_renice(self) -> None:
-        """Choose a nice value for the same."""
-        g, process = self._subject(), self._process()
-        if g is not None and self._may_be_touched(g):
-            self._by_hand = process
-            now = process.nice if process else None
-            self.status.ask(menus.nice_menu(g, process.pid if process else None, now))
-
-    def _process(self) -> ProcessFrame | None:
+    def process(self) -> ProcessFrame | None:
+        """The process under the cursor."""
         row = self.groups.row
         return row.process if row is not None else None
-
-    def _may_be_touched(self, g: GroupFrame) -> bool:
-        if g.decision.protected:
-            self._warn(f"{g.group.label} is protected: not from here")
-        return not g.decision.protected
-
-    def action_label_moment(self) -> None:
-        """Laggy or fine?"""
-        self.status.ask(menus.moment_menu())
-
-    def chosen(self, menu: menus.Menu, outcome: menus.Outcome) -> None:
-        """Carry out a choice, unless its application has exited meanwhile."""
-        super().chosen(menu, outcome)
-        if isinstance(outcome, menus.Send | menus.Nice):
-            if menu.group is not None:
-                p = self._by_hand
-                key = ProcKey(p.pid, p.start_ticks) if p is not None else None
-                self.post_message(DoneByHand(ByHand(outcome, menu.group, menu.label, key)))
-            return
-        if isinstance(outcome, menus.Menu | rows.SortKey | menus.FilterBy):
-            return
-        if menu.group is None or not isinstance(outcome, menus.GroupOrder):
-            self.post_message(Ordered(outcome))
-            return
-        asked = (menu.group, *menu.others)
-        living = [group for group in asked if self.scene.group(group) is not None]
-        for group in living:
-            self.post_message(Ordered(menus.about(outcome, group)))
-        if len(asked) == 1 and not living:
-            self._warn(f"{menu.label} has exited meanwhile: nothing was changed")
-        elif len(living) < len(asked):
-            self._warn(f"{len(asked) - len(living)} of {menu.label} have exited meanwhile")
-
-    def _warn(self, sentence: str) -> None:
-        self.status.say(sentence, good=False)
-        self.notify(sentence, severity="warning", markup=False)
-
-    def action_redo(self) -> None:
-        """Do again what undo took back."""
-        self.post_message(Ordered(Redo()))
-
-    def action_dry_run(self) -> None:
-        """Only say what would be done, or act again."""
-        if self.scene.frame is not None:
-            self.post_message(Ordered(Rehearse(self.scene.frame.mode is not Mode.DRY_RUN)))
-
-    def action_undo(self) -> None:
-        """Take back the latest order."""
-        self.post_message(Ordered(Undo()))
-
-    def action_pause(self) -> None:
-        """Pause or resume everything."""
-        if self.scene.frame is not None:
-            self.post_message(Ordered(Pause(self.scene.frame.mode is not Mode.PAUSED)))
-
-    def action_copy(self) -> None:
-        """The reasons, to the terminal's clipboard."""
-        g = self._subject()
-        if g is not None:
-            self.app.copy_to_clipboard(reasons_text(g))
-            self.status.say(f"copied: why {g.group.label} is {g.decision.target.name}")
