@@ -22,6 +22,7 @@ from smoothtask.classifier.behaviour import BehaviourLimits
 from smoothtask.classifier.layers import Loaded, RuleFiles, signature
 from smoothtask.classifier.match import Ancestors
 from smoothtask.collector.identity import read_identity
+from smoothtask.collector.pressures import GroupPressures
 from smoothtask.collector.probe import LatencyProbe, ProbeUnavailable
 from smoothtask.collector.sampler import Sampler
 from smoothtask.collector.tasks import open_tasks
@@ -42,7 +43,7 @@ from smoothtask.kernel import cgroup2, owners, sched
 from smoothtask.kernel.disks import read_disks
 from smoothtask.kernel.netlink import EventsUnavailable, ProcEvents, Subscription
 from smoothtask.kernel.notify import message, notify
-from smoothtask.kernel.psi import PsiTriggers
+from smoothtask.kernel.psi import PsiTriggers, read_cgroup_pressure
 from smoothtask.kernel.system import read_system, read_temperatures
 from smoothtask.kernel.systemd import Managers
 from smoothtask.model.change import Outcome, Status
@@ -185,6 +186,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         behaviour_limits=BehaviourLimits(**settings.behaviour.model_dump()),
         scoping=scoping,
         look_at_others=Others(_eyes(paths), hands.stand_back, sources).look,
+        read_pressures=GroupPressures(read_cgroup_pressure).look,
         mode=Mode.DRY_RUN if reason else Mode.RULES_ONLY,
         mode_reason=reason,
         sources=sources,

@@ -1,5 +1,7 @@
 """Frame + view → rows: sorting, folding, filtering and the held order, without a screen."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from rich.cells import cell_len
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Stage
-from smoothtask.model.frame import Mark
+from smoothtask.model.frame import GroupPressure, Mark
 from smoothtask.model.text import sanitise
 from smoothtask_tui.columns import column_at, heading, layout, row_line
 from smoothtask_tui.query import parse_query
@@ -100,6 +102,16 @@ def test_folding_hides_parts_of_one_or_all():
 )
 def test_filter(query, shown):
     assert ids(View(filter=query)) == shown
+
+
+def test_pressure_is_shown_sorted_and_filtered_by():
+    pressed = replace(group("p", cpu=0.1), pressure=GroupPressure(1.0, 42.0, 0.0))
+    machine = frame(group("calm", cpu=0.9), pressed)
+    assert [r.id for r in build(machine, View(sort=SortKey.PRESSURE)).rows] == ["p", "calm"]
+    rows = build(machine, View(filter="psi>40")).rows
+    assert [r.id for r in rows] == ["p"]
+    assert "42i" in row_line(rows[0], layout(300), cursor=False).text
+    assert [r.id for r in build(machine, View(filter="for<40")).rows] == []
 
 
 @settings(max_examples=300)

@@ -25,6 +25,8 @@ HOT_SHARE = 0.8
 """Of one core: from here on CPU% stands out."""
 WAITING_SHARE = 0.3
 """Of one thread: from here on WAIT% stands out."""
+PRESSED_PCT = 20.0
+"""Of the time: from here on PSI% stands out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,16 @@ def _cpu(row: Row, width: int) -> Span:
 
 def _wait(row: Row, width: int) -> Span:
     return _share(row.metrics.wait, WAITING_SHARE, width)
+
+
+def _pressure(row: Row, width: int) -> Span:
+    """The worst of the three, with its letter: c, i or m."""
+    worst = row.pressure.worst if row.pressure is not None else None
+    if worst is None:
+        return Span(" " * width)
+    name, value = worst
+    role = "faint" if value < 0.05 else "hot" if value >= PRESSED_PCT else "text"
+    return Span(fmt.fit(f"{value:.0f}{name[0]}", width, right=True), role)
 
 
 def _io(row: Row, width: int) -> Span:
@@ -128,11 +140,12 @@ _COLUMNS: tuple[tuple[int, Column], ...] = (
     (5, Column("MRK", 3, _marks)),
     (2, Column("CPU%", 5, _cpu, right=True, sort=SortKey.CPU)),
     (2, Column("WAIT%", 5, _wait, right=True, sort=SortKey.WAIT)),
+    (9, Column("PSI%", 4, _pressure, right=True, sort=SortKey.PRESSURE)),
     (6, Column("IO/s", 5, _io, right=True, sort=SortKey.IO)),
     (4, Column("MEM", 5, _memory, right=True, sort=SortKey.MEMORY)),
     (8, Column("PROC/THR", 8, _processes, right=True, sort=SortKey.PROCESSES)),
-    (9, Column("FOR", 5, _time, right=True, sort=SortKey.TIME)),
-    (10, MECHANISM),
+    (10, Column("FOR", 5, _time, right=True, sort=SortKey.TIME)),
+    (11, MECHANISM),
     (7, Column("TREND", 8, _trend)),
     (ASKED_FOR, Column("TYPE", 12, _type)),
 )

@@ -104,6 +104,10 @@ def facts(g: GroupFrame, m: GroupMetrics) -> Iterator[tuple[str, str]]:
             f"{fmt.quantity(m.rss_bytes)} resident"
         ),
     )
+    if g.pressure is not None and g.pressure.worst is not None:
+        p = g.pressure
+        pairs = (("a CPU", p.cpu_pct), ("a disk", p.io_pct), ("memory", p.memory_pct))
+        yield "pressure", ", ".join(f"{what} {v:.0f} %" for what, v in pairs if v is not None) + " of the time"
     yield "app", c.app
     where = ", ".join(
         text

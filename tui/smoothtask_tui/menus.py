@@ -30,6 +30,7 @@ SORTS: tuple[tuple[str, SortKey, str], ...] = (
     ("w", SortKey.WAIT, "wait"),
     ("i", SortKey.IO, "io"),
     ("m", SortKey.MEMORY, "memory"),
+    ("s", SortKey.PRESSURE, "psi"),
     ("n", SortKey.NAME, "name"),
     ("k", SortKey.CLASS, "class"),
     ("t", SortKey.TIME, "time in class"),

@@ -27,6 +27,15 @@ NUMBERS: dict[str, Callable[[GroupMetrics], float]] = {
 }
 """Fields that compare; cpu and wait in percent of a core, io and mem in bytes (`mem>1g`)."""
 
+
+def _pressure(g: GroupFrame) -> float:
+    worst = g.pressure.worst if g.pressure is not None else None
+    return worst[1] if worst is not None else 0.0
+
+
+OWN_NUMBERS: dict[str, Callable[[GroupFrame], float]] = {"psi": _pressure, "for": lambda g: g.decision.since_s}
+"""The same of the group without its parts: pressure in percent of the time, seconds in its class."""
+
 SHOWN_AS: dict[Stage, str] = {Stage.OVERRIDE: "you", Stage.RANKER: "model"}
 """What the list calls a stage, where that is another word than the stage's own."""
 
@@ -91,15 +100,22 @@ def _field_test(name: str, operator: str, value: str, user_of: Callable[[int], s
         if read is None:
             return None
         return lambda g, _: any(t.startswith(value) for t in read(g))
-    measure = NUMBERS.get(name)
+    measure = _measure(name)
     number = _NUMBER.match(value)
     if measure is None or number is None:
         # `cpu>` while a person is still typing passes everything.
         return (lambda _g, _m: True) if measure is not None and not value else None
     limit = float(number[1]) * _UNITS[number[2]]
     if operator == ">":
-        return lambda _, m: measure(m) > limit
-    return lambda _, m: measure(m) < limit
+        return lambda g, m: measure(g, m) > limit
+    return lambda g, m: measure(g, m) < limit
+
+
+def _measure(name: str) -> Callable[[GroupFrame, GroupMetrics], float] | None:
+    own, of_all = OWN_NUMBERS.get(name), NUMBERS.get(name)
+    if own is not None:
+        return lambda g, _: own(g)
+    return None if of_all is None else lambda _, m: of_all(m)
 
 
 def _name_test(text: str) -> Test:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Stage
 from smoothtask.model.detail import ThreadFrame
-from smoothtask.model.frame import Frame, GroupFrame, Mark, ProcessFrame
+from smoothtask.model.frame import Frame, GroupFrame, GroupPressure, Mark, ProcessFrame
 from smoothtask.model.group import GroupMetrics
 from smoothtask_tui.query import SHOWN_AS, parse_query
 from smoothtask_tui.threads import ThreadUse
@@ -36,6 +36,7 @@ class SortKey(StrEnum):
     CLASS = "CLASS"
     TIME = "FOR"
     PROCESSES = "PROC"
+    PRESSURE = "PSI%"
 
 
 ASCENDING = frozenset({SortKey.NAME})
@@ -91,6 +92,7 @@ class Row:
     marks: frozenset[Mark]
     restraint: bool
     type: str
+    pressure: GroupPressure | None = None
     trend: tuple[float, ...] = ()
     marked: bool = False
     process: ProcessFrame | None = None
@@ -196,6 +198,7 @@ def process_row(p: ProcessFrame, of: Row) -> Row:
         label=f"{p.pid} {p.command or p.name}",
         metrics=GroupMetrics(1, p.threads, p.cpu, p.wait, 0.0, 0.0, p.read_bps, p.write_bps, p.rss_bytes),
         mechanism=f"nice {p.nice:+d}" if p.nice else "-",
+        pressure=None,
         marks=frozenset(),
         trend=(),
         marked=False,
@@ -340,6 +343,9 @@ def _sort_value(g: GroupFrame, m: GroupMetrics, key: SortKey) -> float | str:
             return g.decision.since_s
         case SortKey.PROCESSES:
             return m.processes
+        case SortKey.PRESSURE:
+            worst = g.pressure.worst if g.pressure is not None else None
+            return worst[1] if worst is not None else -1.0
 
 
 def _row(
@@ -366,6 +372,7 @@ def _row(
         marks=g.marks,
         restraint=g.decision.restraint,
         type=g.group.classification.type,
+        pressure=g.pressure,
         trend=tuple(trends.get(g.group.id, ())) if trends else (),
         marked=marked,
     )

@@ -20,7 +20,7 @@ from smoothtask.model.change import Acted
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision
 from smoothtask.model.detail import InForce, Supposition
-from smoothtask.model.frame import Event, Frame, Mark, Mode, SelfCost
+from smoothtask.model.frame import Event, Frame, GroupPressure, Mark, Mode, SelfCost
 from smoothtask.model.group import AppGroup
 from smoothtask.model.person import (
     NO_ATTENTION,
@@ -98,6 +98,8 @@ class Engine:
     """What the sessions say of the person, now."""
     look_at_others: Callable[[World, float], Iterable[str]] = lambda _world, _now_s: ()
     """News of other programs that set priorities; before anything is done, so that nothing of theirs is touched."""
+    read_pressures: Callable[[Sequence[AppGroup], float], Mapping[str, GroupPressure]] = lambda _groups, _now_s: {}
+    """PSI of groups that have a cgroup of their own; see `collector.pressures`."""
     mode: Mode = Mode.RULES_ONLY
     mode_reason: str = ""
     sources: dict[str, str] = field(default_factory=dict)
@@ -128,14 +130,18 @@ class Engine:
     _person_sources: tuple[Source, ...] = ()
     trail: Trail = field(default_factory=Trail)
     """Class changes of each group."""
+    _pressures: Mapping[str, GroupPressure] = field(default_factory=dict)
     _seq: int = 0
     _cost_cpu_ns: int = 0
     _cost_pct: float = 0.0
     changed_class_s: float = float("-inf")
     """CLOCK_MONOTONIC of the last change of a class: the pace follows it."""
 
-    def tick(self, executed: frozenset[int] = frozenset(), interval_s: float = 0.0) -> Frame:
-        """One turn. *executed*: pids that exec events named since the last; *interval_s*: to the next."""
+    def tick(self, executed: frozenset[int] = frozenset(), interval_s: float = 0.0, watched: bool = False) -> Frame:
+        """One turn. *executed*: pids that exec events named since the last; *interval_s*: to the next.
+
+        *watched*: somebody looks, so that what costs more may be measured, too.
+        """
         cpu_before, now_ns = self.clock.cpu_ns(), self.clock.mono_ns()
         now_s = now_ns / SECOND_NS
         sample = self.sampler.sample(now_ns, self.clock.boot_ns())
@@ -153,6 +159,7 @@ class Engine:
         self.trail.forget(living)
         decisions = self._decide(groups, contention, now_s)
         self._acted = self._act(decisions, groups, sample.tasks, row_groups, complete=True)
+        self._pressures = self.read_pressures(groups, now_s) if watched else {}
         self.sample = sample
         self.frame = self._frame(sample, groups, row_groups, contention, decisions, cpu_before, interval_s)
         self.record(self.frame)
@@ -326,7 +333,7 @@ class Engine:
             mode_reason=self.mode_reason,
             system=sample.system,
             contention=contention,
-            groups=group_frames(groups, decisions, self._acted, self.people.pins, marked),
+            groups=group_frames(groups, decisions, self._acted, self.people.pins, marked, self._pressures),
             processes=process_frames(sample.tasks.processes, sample.rates, row_groups, classes, self.world.by_pid),
             events=tuple(self._events),
             cost=self._cost(cpu_before, sample.elapsed_s, interval_s),

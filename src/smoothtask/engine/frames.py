@@ -8,7 +8,7 @@ from smoothtask.grouper import Placed
 from smoothtask.model.change import Acted
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Decision, Pin
-from smoothtask.model.frame import Event, GroupFrame, Mark, ProcessFrame
+from smoothtask.model.frame import Event, GroupFrame, GroupPressure, Mark, ProcessFrame
 from smoothtask.model.group import AppGroup
 from smoothtask.model.tasks import Array
 from smoothtask.model.text import sanitise
@@ -25,8 +25,9 @@ def group_frames(
     acted: Acted,
     pins: Sequence[Pin],
     marked: Mapping[Mark, frozenset[str]],
+    pressures: Mapping[str, GroupPressure],
 ) -> tuple[GroupFrame, ...]:
-    """Groups beside their decisions. *marked*: group ids by mark, but for pins and protection."""
+    """Groups beside their decisions. *marked*: ids by mark, but for pins and protection; *pressures*: by id."""
     frames = []
     for group, decision in zip(groups, decisions, strict=True):
         marks = {mark for mark, ids in marked.items() if group.id in ids}
@@ -36,7 +37,7 @@ def group_frames(
             marks.add(Mark.PINNED)
         effect = acted.reasons.get(group.id, "")
         mechanism, score = acted.mechanisms.get(group.id, "-"), group_score(group)
-        frames.append(GroupFrame(group, decision, mechanism, frozenset(marks), effect, score))
+        frames.append(GroupFrame(group, decision, mechanism, frozenset(marks), effect, score, pressures.get(group.id)))
     return tuple(frames)
 
 

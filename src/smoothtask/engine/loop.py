@@ -173,7 +173,7 @@ class Loop:
         executed, self._executed = frozenset(self._executed), set()
         self._fresh.clear()  # the tick sees everybody
         interval_s = self._interval()
-        frame = self.engine.tick(executed, interval_s)
+        frame = self.engine.tick(executed, interval_s, watched=self._watchers > 0)
         elapsed_s = now_s - self._last_tick_s if self._last_tick_s else interval_s
         cost_s = frame.cost.tick_cpu_ms / 1000
         self._budget = self._budget.after(cost_s, elapsed_s, self.settings.self_budget_pct)

@@ -7,6 +7,7 @@ import errno
 import os
 from typing import Final
 
+from smoothtask.kernel import cgroup2
 from smoothtask.model.system import Pressure, Psi, PsiLine
 
 RESOURCES: Final = ("cpu", "io", "memory")
@@ -33,12 +34,19 @@ def read_pressure(proc_root: str = "/proc") -> Pressure:
     return Pressure(**{name: _read_psi(f"{proc_root}/pressure/{name}") for name in RESOURCES})
 
 
+def read_cgroup_pressure(path: str, root: str = cgroup2.ROOT) -> Pressure:
+    """The same of a cgroup (*path* as in /proc/PID/cgroup); `None` for what it does not account, or when it is gone."""
+    folder = cgroup2.directory(path, root)
+    return Pressure(**{name: _read_psi(f"{folder}/{name}.pressure") for name in RESOURCES})
+
+
 def _read_psi(path: str) -> Psi | None:
     try:
         with open(path, "rb", buffering=0) as file:
             return parse_psi(file.read().decode("ascii"))
     except OSError as error:
-        if error.errno in {errno.ENOENT, errno.EOPNOTSUPP}:  # no CONFIG_PSI; psi=0 on the command line
+        # No CONFIG_PSI; psi=0 on the command line, or 0 in cgroup.pressure; a cgroup that was removed meanwhile.
+        if error.errno in {errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV}:
             return None
         raise
 

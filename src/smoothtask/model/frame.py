@@ -34,6 +34,23 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupPressure:
+    """Share of the last interval in which some task of a group waited (PSI of its own cgroup); `None`: not known."""
+
+    cpu_pct: float | None = None
+    io_pct: float | None = None
+    memory_pct: float | None = None
+
+    @property
+    def worst(self) -> tuple[str, float] | None:
+        """The resource that it waits for most, and how much."""
+        known = [
+            (n, v) for n, v in (("cpu", self.cpu_pct), ("io", self.io_pct), ("mem", self.memory_pct)) if v is not None
+        ]
+        return max(known, key=lambda item: item[1], default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class GroupFrame:
     """One group with its decision and what was done."""
 
@@ -46,6 +63,8 @@ class GroupFrame:
     """Why that mechanism, and against whom it counts."""
     score: float | None = None
     """How well it is served, 0 … 1: the share of what it wants that it gets; `None`: it wants nothing."""
+    pressure: GroupPressure | None = None
+    """Only of what has a cgroup of its own, and while somebody looks."""
 
 
 @dataclass(frozen=True, slots=True)

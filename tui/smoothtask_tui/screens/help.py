@@ -28,6 +28,7 @@ CLASS_HELP: dict[PriorityClass, str] = {
 LEGEND: tuple[tuple[str, str], ...] = (
     ("CPU%", "processor use: 100 % is one core; an application counts its parts"),
     ("WAIT%", "threads that want to run and may not: 100 % is one thread waiting all the time"),
+    ("PSI%", "of its own cgroup, where it has one: time in which it waited for c a CPU, i a disk, m memory"),
     ("BY", "who decided: a rule, its behaviour, a pin, you (an override), a guardrail; - is nobody"),
     ("FOR", "time in this class; ↑ or ↓ beside a class: another one is wanted, but held back"),
     ("IN EFFECT", "what was changed for it in the kernel; all of it is undone at exit"),
