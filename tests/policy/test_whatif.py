@@ -20,7 +20,7 @@ PLAIN = Situation((), QUIET, Orders(), 1000.0, PolicyParameters(), {}, NOBODY_KN
 def supposed(g: AppGroup, *others: AppGroup, **more: Any) -> dict[str, Any]:
     """What → class."""
     said = what_if(g, replace(PLAIN, groups=(*others, g), **more))
-    assert all(s.text for s in said)
+    assert all(s.text for s in said if not s.what.startswith("pinned"))
     return {s.what: s.target for s in said}
 
 

@@ -57,7 +57,7 @@ class Driver:
 
     @property
     def status(self) -> str:
-        return self.app.main.status.lines[0].text
+        return self.app.status.lines[0].text
 
     @property
     def screen_text(self) -> str:

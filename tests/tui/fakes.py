@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.command import Command, Explain, Reply
+from smoothtask.model.command import Command, Question, Reply
 from smoothtask.model.decision import Contention, Decision, Reason, Stage
 from smoothtask.model.frame import Event, Frame, GroupFrame, Mark, Mode, ProcessFrame, SelfCost
 from smoothtask.model.group import (
@@ -133,7 +133,7 @@ class FakeClient:
     def ask(self, command: Command) -> Reply:
         """Remember and answer."""
         self.asking_thread = threading.get_ident()
-        if not isinstance(command, Explain):
+        if not isinstance(command, Question):
             self.asked.append(command)
         return self.answer(command)
 

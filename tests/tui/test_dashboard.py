@@ -31,7 +31,9 @@ from smoothtask.model.text import sanitise
 from smoothtask_tui.app import Dashboard
 from smoothtask_tui.palette import DARK, LIGHT
 from smoothtask_tui.rows import HOLD_TICKS, SortKey
+from smoothtask_tui.screens.group import GroupScreen
 from smoothtask_tui.screens.help import HelpScreen
+from smoothtask_tui.screens.ordering import GroupsScreen
 from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
 from tui.driving import LIMIT_S, PART, A, B, C, Driver, dashboard
 from tui.fakes import FakeClient, event, frame, group, process, without_psi_and_probe
@@ -432,10 +434,10 @@ async def test_a_click_puts_the_cursor_and_a_second_opens_details():
         await d.pilot.click("#groups", offset=(5, 3))
         await d.pilot.pause()
         assert d.cursor == "b"
-        assert not d.app.main.detail_open
+        assert isinstance(d.app.screen, GroupsScreen)
         await d.pilot.click("#groups", offset=(5, 3), times=2)
-        await d.pilot.pause()
-        assert d.app.main.detail_open
+        await d.until(lambda: isinstance(d.app.screen, GroupScreen))
+        assert d.app.screen.id_of_group == "b"
 
 
 async def test_details_show_reasons_and_processes_that_only_explain_knows():
@@ -444,11 +446,11 @@ async def test_details_show_reasons_and_processes_that_only_explain_knows():
 
         quiet = process(78, "a", "alpha --quiet")
         d.client.answer = lambda c: Reply(True, "x", {"processes": [asdict(quiet)]} if c.op == "explain" else {})
-        await d.press("enter")
+        await d.press("i")
         await d.until(lambda: "alpha --quiet" in d.screen_text)
         for part in ("because of Alpha", "apps.yaml:7", "alpha --busy"):
             assert part in d.screen_text
-        await d.press("enter")
+        await d.press("i")
         assert "because of Alpha" not in d.screen_text
 
 
@@ -593,7 +595,7 @@ async def test_every_size_shows_the_list_and_survives_a_resize(size):
             await d.pilot.resize_terminal(*other)
             await d.pilot.pause()
             assert "g00" in d.screen_text
-        await d.press("enter", "c", "escape", "slash", "escape", "enter")
+        await d.press("i", "c", "escape", "slash", "escape", "i")
         assert max(len(row) for row in d.screen_text.split("\n")) == size[0]
 
 

@@ -46,7 +46,7 @@ async def test_a_process_unfolds_into_its_threads_and_orders_there_are_about_its
             assert command.threads
             at = next(ticks)
             listed = [asdict(thread(47, at * 10**8)), asdict(thread(48, at * 9 * 10**8, nice=5, policy=3))]
-            return Reply(True, "", {"mono_s": float(at), "threads": listed})
+            return Reply(True, "", {"group": "b", "is_whole": True, "mono_s": float(at), "threads": listed})
 
         d.client.answer = answer
         await d.press("down", "plus", "down", "plus")

@@ -69,6 +69,7 @@ def show_key(key: str) -> str:
 
 
 LOOK, ACT, TEACH, APP = "Looking", "Acting on the application under the cursor", "Teaching and taking back", "Dashboard"
+DETAIL = "In the details of an application (Enter), besides acting on it"
 
 ACTIONS: tuple[Action, ...] = (
     Action("help", "f1,question_mark,h", "this help", APP, "Help"),
@@ -78,7 +79,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("page_down", "pagedown", "a page down", LOOK, call="page(1)"),
     Action("first", "home", "the first row", LOOK, call="cursor(-1000000)"),
     Action("last", "end", "the last row", LOOK, call="cursor(1000000)"),
-    Action("detail", "enter", "details: why, what is in effect, processes", LOOK),
+    Action("detail", "enter", "everything known of it: why, what if, what is changed for it, its past", LOOK),
+    Action("panel", "i", "the panel beside or below the list, or not", LOOK),
     Action("filter", "f4,slash,backslash", "filter: names, class:idle by:pin user:ann cpu>50 !word", LOOK, "Filter"),
     Action(
         "find", "f3", "find: the cursor goes to the next match, nothing is hidden; again: the one after", LOOK, "Find"
@@ -129,6 +131,16 @@ ACTIONS: tuple[Action, ...] = (
     Action("next_theme", "f2", "next theme: dark, light, high contrast", APP),
     Action("command_palette", "colon,ctrl+p", "command palette", APP),
     Action("leave", "escape", "leave a menu, clear the filter", LOOK),
+    Action("scroll_up", "up,k", "a line up", DETAIL, call="scroll(-1)"),
+    Action("scroll_down", "down,j", "a line down", DETAIL, call="scroll(1)"),
+    Action("scroll_page_up", "pageup", "a page up", DETAIL, call="scroll_page(-1)"),
+    Action("scroll_page_down", "pagedown,space", "a page down", DETAIL, call="scroll_page(1)"),
+    Action("scroll_first", "home", "the beginning", DETAIL, call="scroll(-1000000)"),
+    Action("scroll_last", "end", "the end", DETAIL, call="scroll(1000000)"),
+    Action("threads", "t", "its threads; again: without them", DETAIL, "Threads"),
+    Action("span_more", "plus", "more of the past in the plots", DETAIL, call="span(1)"),
+    Action("span_less", "minus", "less of it", DETAIL, call="span(-1)"),
+    Action("back", "escape,enter,q,f10", "back to the list", DETAIL, "Back"),
     Action("quit", "f10,q", "quit: every change is undone if this dashboard runs the engine", APP, "Quit"),
     Action("quit_now", "ctrl+c", "quit, from anywhere", APP, call="quit", priority=True),
 )
@@ -156,7 +168,7 @@ def bindings(wanted: Callable[[Action], bool], *, at_once: bool = False) -> list
 
 def sections() -> Iterator[tuple[str, list[Action]]]:
     """The actions by section, in the order of the help screen."""
-    order = [LOOK, ACT, TEACH, APP]
+    order = [LOOK, ACT, TEACH, APP, DETAIL]
     by_section = sorted(ACTIONS, key=lambda a: order.index(a.section))
     for section, listed in groupby(by_section, key=lambda a: a.section):
         yield section, list(listed)

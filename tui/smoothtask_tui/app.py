@@ -21,24 +21,26 @@ from textual.worker import Worker, WorkerState
 from smoothtask.config.paths import UnsafeDirectoryError, find_paths
 from smoothtask.model.client import EngineClient
 from smoothtask.model.command import Command, Detail, Explain, Pause, Reply
-from smoothtask.model.detail import ThreadFrame
 from smoothtask.model.frame import Mode, ProcessFrame
-from smoothtask_tui.actions import ACTIONS, APP, LOOK, bindings
+from smoothtask_tui.actions import ACT, ACTIONS, APP, LOOK, TEACH, bindings
 from smoothtask_tui.byhand import carry_out
 from smoothtask_tui.export import Format, Shows, as_csv, as_json, as_text
 from smoothtask_tui.feed import Mailbox
-from smoothtask_tui.messages import DoneByHand, FrameWaiting, LinkChanged, Ordered, Replied
+from smoothtask_tui.messages import DetailWanted, DoneByHand, FrameWaiting, LinkChanged, Ordered, Replied
 from smoothtask_tui.palette import DARK, PALETTES
 from smoothtask_tui.prefs import Prefs
 from smoothtask_tui.remembered import read_prefs, write_prefs
 from smoothtask_tui.savefile import save
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.screens.columns import ColumnsScreen
+from smoothtask_tui.screens.group import GroupScreen
 from smoothtask_tui.screens.help import HelpScreen
 from smoothtask_tui.screens.ordering import GroupsScreen
 from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
 from smoothtask_tui.screens.save import SaveScreen, screen_lines
 from smoothtask_tui.terminal import TerminalDriver
+from smoothtask_tui.told import read_detail
+from smoothtask_tui.widgets.statusline import StatusLine
 
 
 class Dashboard(App[int]):
@@ -147,9 +149,9 @@ class Dashboard(App[int]):
 
     async def on_event(self, event: events.Event) -> None:
         """An open menu takes keys here, in the order they were typed: none may slip through to the list."""
-        status = self.main.status
+        status = self.status
         # A forwarded event comes back from a widget: it was typed before the menu was opened.
-        if self.screen_stack and self.screen is self.main and status.is_open and not event.is_forwarded:
+        if status.is_open and self.screen_stack and status.screen is self.screen and not event.is_forwarded:
             if isinstance(event, events.Key) and event.key != "ctrl+c":
                 status.take(event)
                 return
@@ -175,7 +177,7 @@ class Dashboard(App[int]):
 
     def _draw(self, *, tick: bool = False) -> None:
         screen = self.screen
-        if isinstance(screen, GroupsScreen | ResponsivenessScreen):
+        if isinstance(screen, GroupsScreen | GroupScreen | ResponsivenessScreen):
             screen.draw(tick=tick)
 
     def on_ordered(self, message: Ordered) -> None:
@@ -217,17 +219,36 @@ class Dashboard(App[int]):
                 self.main.draw_processes()
             return
         if isinstance(command, Detail):
-            if reply.ok:
-                threads = (ThreadFrame(**t) for t in reply.data.get("threads", ()))
-                self.scene.remember_threads(command.target, reply.data.get("mono_s", 0.0), threads)
-                self.main.draw_processes()
+            self._take_detail(command, reply)
             return
         self._say(reply)
 
+    def _take_detail(self, command: Detail, reply: Reply) -> None:
+        told = read_detail(reply)
+        if isinstance(told, str):
+            self.scene.untold[command.target] = told
+        else:
+            self.scene.tell(command.target, told, with_threads=command.threads)
+            self.main.draw_processes()
+        if isinstance(self.screen, GroupScreen):
+            self.screen.draw()
+
+    @property
+    def status(self) -> StatusLine:
+        """Where this screen says things; the main screen's when it has no such line."""
+        status = getattr(self.screen, "status", None) if self.screen_stack else None
+        return status if isinstance(status, StatusLine) else self.main.status
+
     def _say(self, reply: Reply) -> None:
-        self.main.status.say(reply.message, good=reply.ok)
+        self.status.say(reply.message, good=reply.ok)
         if not reply.ok:
             self.notify(reply.message, severity="error", markup=False)
+
+    def on_detail_wanted(self, message: DetailWanted) -> None:
+        """Show everything known of a group."""
+        g = self.scene.group(message.group)
+        if g is not None and not isinstance(self.screen, GroupScreen):
+            self.push_screen(GroupScreen(self.scene, g))
 
     # --- what keys do on any screen ------------------------------------------------------------------
 
@@ -316,7 +337,7 @@ class Dashboard(App[int]):
         """The palette offers what the keys do, and the key to remember."""
         yield from super().get_system_commands(screen)
         for a in ACTIONS:
-            if a.section != LOOK or a.bar:
+            if a.section in {ACT, TEACH, APP} or (a.section == LOOK and a.bar):
                 run = partial(self.run_action, a.target)
                 yield SystemCommand(f"{a.bar or a.help.capitalize()}  ({a.shown[0]})", a.help, run)
 

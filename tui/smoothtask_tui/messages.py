@@ -53,7 +53,11 @@ class CursorMoved(Message):
 
 
 class DetailWanted(Message):
-    """A person opened a row."""
+    """A person wants to know everything of *group*."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        super().__init__()
 
 
 class HeadingClicked(Message):

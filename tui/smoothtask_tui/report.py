@@ -1,12 +1,12 @@
 """Everything known of one group, as lines of a screen that scrolls (pure)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from itertools import zip_longest
 
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.detail import ClassChange, GroupDetail, InForce, Supposition, ThreadFrame
+from smoothtask.model.detail import ClassChange, GroupDetail, InForce, Supposition
 from smoothtask.model.frame import GroupFrame, ProcessFrame
 from smoothtask.model.group import AppGroup, GroupMetrics
 from smoothtask_tui import fmt, graph
@@ -21,7 +21,8 @@ from smoothtask_tui.detaillines import (
 )
 from smoothtask_tui.lanes import Lane, class_lane, sampled
 from smoothtask_tui.line import BLANK, Line, Span, line
-from smoothtask_tui.rows import BY_WORDS
+from smoothtask_tui.rows import BY_WORDS, POLICIES
+from smoothtask_tui.threads import ThreadUse
 
 WIDE = 130
 """Cells from which plots and processes stand beside the reasons."""
@@ -29,7 +30,6 @@ GAP = 2
 AXIS = 7
 """Cells for the numbers at the left of a plot."""
 SPANS_S = (60.0, 300.0, 900.0)
-POLICIES = {0: "other", 1: "FIFO", 2: "RR", 3: "batch", 5: "idle", 6: "deadline", 7: "ext"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,7 @@ class Report:
     """Unix time and whether somebody waited, for each tick."""
     span_s: float = SPANS_S[1]
     with_threads: bool = False
-    rates: Mapping[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
-    """(pid, tid) → CPU in cores and threads waiting, where two readings tell."""
+    threads: tuple[ThreadUse, ...] = ()
     gone: bool = False
     """It has exited: this is what was known last."""
 
@@ -132,7 +131,7 @@ def _supposed(r: Report, s: Supposition, width: int) -> Iterator[Line]:
         what = " " * fmt.cells(what)
     verdict = f" {shape} {letter} {word}{' as now' if same else ''}"
     yield line((what, "text"), (verdict, role))
-    for text in fmt.wrap(s.text, width - 6):
+    for text in fmt.wrap(s.text, width - 6) if s.text else ():
         yield line("      ", (text, "dim"))
 
 
@@ -283,41 +282,21 @@ def _threads(r: Report, width: int) -> Iterator[Line]:
     if not r.with_threads:
         yield line(("  t", "key"), (" shows its threads", "dim"))
         return
-    threads = r.detail.threads if r.detail is not None else ()
     more = r.detail.more_threads if r.detail is not None else 0
-    yield title(f"threads: {len(threads) + more}  (t hides them)", width)
+    yield title(f"threads: {len(r.threads) + more}  (t hides them)", width)
     if r.detail is not None and not r.detail.is_whole:
         yield line(("  somebody else's: not told", "dim"))
         return
     yield line((f"  {'TID':>7} {'CPU%':>5} {'WAIT%':>5} {'NI':>3} {'POLICY':8} S  NAME", "head"))
-    for t in sorted(threads, key=lambda t: _busiest(r, t)):
-        yield _thread_line(r, t, width)
+    for use in sorted(r.threads, key=lambda use: (-(use.cpu + use.wait), use.thread.tid)):
+        yield _thread_line(use, width)
     if more:
         yield line((f"  and {more} more", "dim"))
 
 
-def _busiest(r: Report, t: ThreadFrame) -> tuple[float, int]:
-    cpu, wait = r.rates.get((t.pid, t.tid), (0.0, 0.0))
-    return -(cpu + wait), t.tid
-
-
-def _thread_line(r: Report, t: ThreadFrame, width: int) -> Line:
-    rate = r.rates.get((t.pid, t.tid))
-    cpu, wait = ("-", "-") if rate is None else (fmt.percent(rate[0]), fmt.percent(rate[1]))
-    policy = POLICIES.get(t.policy, str(t.policy))
-    numbers = f" {cpu:>5} {wait:>5} {t.nice:>3} {policy:8} {t.state}  "
+def _thread_line(use: ThreadUse, width: int) -> Line:
+    t = use.thread
+    policy = POLICIES.get(t.policy, "-")
+    numbers = f" {fmt.percent(use.cpu):>5} {fmt.percent(use.wait):>5} {t.nice:>3} {policy:8} {t.state}  "
     name = fmt.fit(t.name, max(0, width - 10 - len(numbers)))
     return Line((Span(f"  {t.tid:>7}", "accent"), Span(numbers), Span(name, "dim")))
-
-
-def thread_rates(before: GroupDetail | None, now: GroupDetail) -> dict[tuple[int, int], tuple[float, float]]:
-    """(pid, tid) → CPU in cores and threads waiting, from two readings of the counters."""
-    elapsed_ns = 0.0 if before is None else (now.mono_s - before.mono_s) * 1e9
-    if before is None or elapsed_ns <= 0:
-        return {}
-    old = {(t.pid, t.tid): t for t in before.threads}
-    return {
-        (t.pid, t.tid): (max(0, t.run_ns - was.run_ns) / elapsed_ns, max(0, t.wait_ns - was.wait_ns) / elapsed_ns)
-        for t in now.threads
-        if (was := old.get((t.pid, t.tid))) is not None and t.run_ns >= was.run_ns
-    }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from smoothtask.model.detail import ThreadFrame
+from smoothtask.model.detail import GroupDetail, ThreadFrame
 from smoothtask.model.frame import Frame, GroupFrame, ProcessFrame
 from smoothtask_tui.history import History
 from smoothtask_tui.threads import ThreadUse, Told, told
@@ -26,6 +26,10 @@ class Scene:
     history: History = field(default_factory=History)
     explained: dict[str, tuple[ProcessFrame, ...]] = field(default_factory=dict)
     """Group → its processes as `explain` told last: it knows those too quiet for the frame."""
+    details: dict[str, GroupDetail] = field(default_factory=dict)
+    """Group → what `detail` told last."""
+    untold: dict[str, str] = field(default_factory=dict)
+    """Group → why `detail` told nothing."""
     threads: dict[str, Told] = field(default_factory=dict)
     """Group → its threads as `detail` told last."""
 
@@ -52,6 +56,13 @@ class Scene:
         """What `explain` told of *group*."""
         self.explained[group] = processes
 
+    def tell(self, group: str, detail: GroupDetail, *, with_threads: bool) -> None:
+        """What `detail` told of *group*."""
+        self.details[group] = detail
+        self.untold.pop(group, None)
+        if with_threads:
+            self.remember_threads(group, detail.mono_s, detail.threads)
+
     def remember_threads(self, group: str, mono_s: float, threads: Iterable[ThreadFrame]) -> None:
         """What `detail` told of *group* at *mono_s* (CLOCK_MONOTONIC)."""
         self.threads[group] = told(self.threads.get(group), mono_s, threads)
@@ -66,8 +77,9 @@ class Scene:
         living = {g.group.id for g in frame.groups}
         for gone in self.explained.keys() - living:
             del self.explained[gone]
-        for gone in self.threads.keys() - living:
-            del self.threads[gone]
+        for known in (self.threads, self.details, self.untold):
+            for gone in known.keys() - living:
+                del known[gone]
 
     def processes_of(self, group: str, *, with_parts: bool = False) -> list[ProcessFrame]:
         """Processes of *group*: those in the frame, then the quiet ones that were asked for."""

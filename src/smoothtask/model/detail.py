@@ -39,7 +39,7 @@ class Supposition:
     """Such as `if somebody waited`."""
     target: PriorityClass
     text: str
-    """The chain of reasons."""
+    """The chain of reasons; empty for a pin that nothing speaks against."""
 
 
 @dataclass(frozen=True, slots=True)

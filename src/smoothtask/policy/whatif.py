@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.decision import Contention, Decision, Pin
+from smoothtask.model.decision import Contention, Decision, Pin, Stage
 from smoothtask.model.detail import Supposition
 from smoothtask.model.group import AppGroup
 from smoothtask.model.person import PersonMetrics
@@ -43,7 +43,12 @@ def what_if(group: AppGroup, now: Situation) -> tuple[Supposition, ...]:
     family = {group.id, group.parent}
     here = replace(now, groups=tuple(g for g in now.groups if g.id in family or g.parent in family))
     asked = ((what, other.decision(group.id)) for what, other in _others(group, here))
-    return tuple(Supposition(what, d.target, d.text) for what, d in asked if d is not None)
+    return tuple(Supposition(what, d.target, _said(d)) for what, d in asked if d is not None)
+
+
+def _said(decision: Decision) -> str:
+    """The reasons, but for a pin that is only supposed."""
+    return "; ".join(r.text for r in decision.reasons if r.stage is not Stage.PIN)
 
 
 def _others(group: AppGroup, now: Situation) -> Iterator[tuple[str, Situation]]:

@@ -12,7 +12,7 @@ from textual.screen import Screen
 from smoothtask.model.command import Detail as AskDetail
 from smoothtask.model.command import Explain
 from smoothtask_tui import menus, rows
-from smoothtask_tui.actions import APP, bindings
+from smoothtask_tui.actions import ACT, LOOK, TEACH, bindings
 from smoothtask_tui.line import Line, line
 from smoothtask_tui.messages import (
     CursorMoved,
@@ -39,7 +39,7 @@ class MainScreen(Screen[None]):
     """Draws a scene; knows no engine."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(lambda a: a.section != APP, at_once=True),
+        *bindings(lambda a: a.section in {LOOK, ACT, TEACH}, at_once=True),
         # Textual's own screen would take it.
         Binding("tab", "app.plots", show=False, priority=True),
     ]
@@ -176,14 +176,18 @@ class MainScreen(Screen[None]):
         """A page up or down."""
         self.groups.page(direction)
 
-    def action_detail(self) -> None:
-        """Open or close the details."""
+    def action_panel(self) -> None:
+        """Open or close the panel."""
         self.toggle_detail()
         self._explain()
 
-    def on_detail_wanted(self, _: DetailWanted) -> None:
-        """A double click opens them."""
-        self.toggle_detail(open_=True)
+    def action_detail(self) -> None:
+        """Everything known of the group under the cursor, on a screen of its own."""
+        group = self.groups.group
+        if group is not None:
+            self.post_message(DetailWanted(group))
+        else:
+            self.status.say("no application is under the cursor: choose one with ↑ ↓ first", good=False)
 
     def action_fold(self, open_: bool) -> None:
         """A level more below the row under the cursor (its parts, its processes), or a level less."""

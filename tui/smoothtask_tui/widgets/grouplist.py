@@ -217,5 +217,5 @@ class GroupList(Drawn):
         elif event.y >= HEAD_LINES and self._top + event.y - HEAD_LINES < len(self.listing.rows):
             self.hold()
             self._put_cursor(self._top + event.y - HEAD_LINES)
-            if event.chain == 2:
-                self.post_message(DetailWanted())
+            if event.chain == 2 and self.group is not None:
+                self.post_message(DetailWanted(self.group))

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from textual import events
 
 from smoothtask_tui import fmt
-from smoothtask_tui.actions import ACTIONS, Action
+from smoothtask_tui.actions import ACT, ACTIONS, APP, LOOK, TEACH, Action
 from smoothtask_tui.line import Line, Span, line, spread
 from smoothtask_tui.menus import Menu, Outcome
 from smoothtask_tui.widgets.drawn import Drawn
 
+MAIN = frozenset({LOOK, ACT, TEACH, APP})
 TEXT_LIMIT = 200
 SAID_S = 10.0
 """How long an answer stays."""
@@ -177,8 +178,10 @@ def menu_line(menu: Menu, width: int) -> Line:
 class KeyBar(Drawn):
     """htop's bar: generated from the actions that have a place in it; a click does what its key does."""
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str, wanted: Callable[[Action], bool] = lambda a: a.section in MAIN) -> None:  # noqa: A002
+        """*id* is Textual's name; *wanted*: which actions the screen has."""
         super().__init__(id=id, ground="bar")
+        self._wanted = wanted
         self._zones: list[tuple[int, int, str]] = []
 
     def on_resize(self) -> None:
@@ -186,7 +189,7 @@ class KeyBar(Drawn):
         spans: list[Span] = []
         self._zones = []
         x = 0
-        for action in sorted((a for a in ACTIONS if a.bar), key=_bar_order):
+        for action in sorted((a for a in ACTIONS if a.bar and self._wanted(a)), key=_bar_order):
             key = action.shown[0] if len(action.shown[0]) > 1 else f"{action.shown[0]} "
             cells = len(key) + len(action.bar) + 1
             if x + cells > self.size.width:
