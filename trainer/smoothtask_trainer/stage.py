@@ -7,7 +7,6 @@ recorded. Orphans come back to it (prctl(2), PR_SET_CHILD_SUBREAPER), and it end
 import argparse
 import contextlib
 import os
-import pty
 import shlex
 import shutil
 import signal
@@ -21,6 +20,7 @@ from types import FrameType
 
 from smoothtask.bench.guard import FolderError, bind_to_parent, end_children, only_ours, reap
 from smoothtask.bench.project import write_project
+from smoothtask.bench.terminal import open_terminal, read_screen
 from smoothtask_trainer.scenes import PAUSE_S, Part, Scene, live, program
 
 NAMES = ("firefox", "frame-loop", "ffmpeg", "qzxv-worker", "tracker-miner-fs-3")
@@ -58,7 +58,8 @@ class Stage:
             if now_s - typed_s >= TYPE_EVERY_S:
                 typed_s = now_s
                 self._type()
-            self._read_screens()
+            for keyboard in self._terminals.values():
+                read_screen(keyboard)
             reap()
             time.sleep(STEP_S)
         self.clear()
@@ -85,13 +86,7 @@ class Stage:
     def _terminal(self, number: int) -> int:
         """The terminal of that number, with a shell in it."""
         if number not in self._terminals:
-            environment = self._environment()
-            pid, keyboard = pty.fork()
-            if pid == 0:
-                os.chdir(self.folder / "project")
-                os.execve("/bin/bash", ["bash", "--norc", "--noprofile", "-i"], environment)  # noqa: S606 - a shell is meant
-            os.set_blocking(keyboard, False)
-            self._terminals[number] = keyboard
+            self._terminals[number] = open_terminal(self.folder / "project", self._environment()).keyboard
         return self._terminals[number]
 
     def _type(self) -> None:
@@ -105,13 +100,6 @@ class Stage:
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
         path = f"{self.folder / 'bin'}:{os.environ.get('PATH', os.defpath)}"
         return {**kept, "PATH": path, "HOME": str(self.folder), "TERM": "dumb", "HISTFILE": "/dev/null"}
-
-    def _read_screens(self) -> None:
-        """A terminal that nobody reads stops whoever writes to it."""
-        for keyboard in self._terminals.values():
-            with contextlib.suppress(OSError):  # nothing there (EAGAIN), or the shell has gone (EIO)
-                while os.read(keyboard, 1 << 16):
-                    pass
 
 
 @contextlib.contextmanager

@@ -4,17 +4,17 @@ from pathlib import Path
 
 UNITS = 40
 FUNCTIONS = 120
-"""Of one unit: about half a second of a compiler's work."""
+"""Of one unit where nothing else is said: about half a second of a compiler's work."""
 
 
-def write_project(folder: Path, times: int = 1, tally: str | None = None) -> None:
+def write_project(folder: Path, times: int = 1, tally: str | None = None, functions: int = FUNCTIONS) -> None:
     """Into the new *folder*; each unit is compiled *times*. *tally*: a file that grows by a byte each time.
 
     Where a unit is built more than once, what it is compiled to is dropped at once: nothing is linked then.
     """
     folder.mkdir(parents=True)
     for unit in range(UNITS):
-        (folder / f"unit{unit}.c").write_text("\n".join(_function(unit, n) for n in range(FUNCTIONS)) + "\n")
+        (folder / f"unit{unit}.c").write_text("\n".join(_function(unit, n) for n in range(functions)) + "\n")
     (folder / "Makefile").write_text(_once() if times == 1 and tally is None else _often(times, tally))
 
 

@@ -1,0 +1,196 @@
+"""Runs scenarios: programs on a stage, SmoothTask switched on and off beside them, and what was measured."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from smoothtask.bench.results import Block, Measured
+from smoothtask.bench.scenarios import OFF, ON, PROBES, Pace, Scenario, order
+from smoothtask.bench.stage import read_counters
+from smoothtask.bench.stats import parse_rows
+from smoothtask.bench.terminal import User
+
+END_LIMIT_S = 30.0
+Tell = Callable[[str], None]
+
+
+class BenchError(Exception):
+    """Nothing can be measured; the text is a sentence for a person."""
+
+
+@dataclass(slots=True)
+class Helper:
+    """A process of ours that is told by lines, answers by lines, and ends with its input."""
+
+    process: "subprocess.Popen[str]"
+
+    @classmethod
+    def start(cls, module: str, *arguments: str) -> "Helper":
+        """In a session of its own: a Ctrl-C is for us, and we end it."""
+        # -P: nothing is imported from the current directory, which may be anybody's.
+        words = [sys.executable, "-P", "-m", module, *arguments]
+        pipe = subprocess.PIPE
+        return cls(subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True))
+
+    def hear(self) -> str:
+        """The next line. Raises BenchError with its last words when there is none."""
+        assert self.process.stdout is not None  # noqa: S101 - as it was started
+        line = self.process.stdout.readline()
+        if not line:
+            raise BenchError(self._last_words())
+        return line.strip()
+
+    def ask(self, word: str) -> str:
+        """Say a word, and hear the answer. Raises BenchError."""
+        assert self.process.stdin is not None  # noqa: S101
+        try:
+            self.process.stdin.write(word + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise BenchError(self._last_words()) from error
+        return self.hear()
+
+    def close(self) -> None:
+        """End its input, and wait for its end."""
+        assert self.process.stdin is not None  # noqa: S101
+        assert self.process.stdout is not None  # noqa: S101
+        assert self.process.stderr is not None  # noqa: S101
+        try:
+            self.process.stdin.close()
+            self.process.wait(END_LIMIT_S)
+        except BrokenPipeError:
+            self.process.wait(END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def _last_words(self) -> str:
+        assert self.process.stderr is not None  # noqa: S101
+        self.process.wait(END_LIMIT_S)
+        said = self.process.stderr.read().strip()
+        return said[-1000:] or f"{self.process.args!r} ended with status {self.process.returncode}"
+
+
+@dataclass(slots=True)
+class Clock:
+    """Tells what is done, and how long all of it will take."""
+
+    total_s: float
+    tell: Tell
+    began_s: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        """*text*, with the time left."""
+        left_s = max(0.0, self.began_s + self.total_s - time.monotonic())
+        self.tell(f"{text}, {left_s // 60:.0f}:{left_s % 60:02.0f} left")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and as whom the programs run."""
+
+    folder: Path
+    user: User | None
+
+
+def measure(
+    scenarios: Sequence[Scenario],
+    pace: Pace,
+    place: Place,
+    switch: Helper | None,
+    seed: int = 1,
+    tell: Tell = lambda _text: None,
+) -> Iterator[Measured]:
+    """Each scenario, one after the other; without *switch* nothing is ever on. Raises BenchError."""
+    arms = (ON, OFF) if switch is not None else (OFF,)
+    chance = random.Random(seed)  # noqa: S311 - not for secrets
+    clock = Clock(pace.seconds(len(arms)) * len(scenarios), tell)
+    for number, scenario in enumerate(scenarios, 1):
+        named = f"{scenario.name} ({number} of {len(scenarios)})"
+        clock.say(f"{named}: starting")
+        begun_s = time.monotonic()
+        with _stage(scenario, place) as (stage, started):
+            if switch is not None:
+                _told(switch, f"root {stage.process.pid}")
+                _told(switch, ON)
+            time.sleep(pace.warm_s)
+            blocks = []
+            turns = order(pace.rounds, arms, chance)
+            for turn, arm in enumerate(turns, 1):
+                clock.say(f"{named}: block {turn} of {len(turns)}, SmoothTask {arm}")
+                if switch is not None:
+                    _told(switch, arm)
+                time.sleep(pace.settle_s)
+                blocks.append(_block(arm, pace.block_s, place.folder, started))
+            if switch is not None:
+                _told(switch, OFF)
+            stage.ask("end")
+            rows = {role: parse_rows((place.folder / "out" / role).read_bytes()) for role in PROBES}
+        yield Measured(scenario, tuple(blocks), rows, time.monotonic() - begun_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """See `stage.Started`."""
+
+    probes: Mapping[str, int]
+    work: Mapping[str, tuple[int, int]]
+
+
+@contextmanager
+def _stage(scenario: Scenario, place: Place) -> Iterator[tuple[Helper, _Started]]:
+    user = [] if place.user is None else ["--uid", str(place.user.uid), "--gid", str(place.user.gid)]
+    arguments = ("--scenario", scenario.name, "--folder", str(place.folder), "--parent", str(os.getpid()))
+    stage = Helper.start("smoothtask.bench.stage", *arguments, *user)
+    try:
+        said = json.loads(stage.hear())
+        yield stage, _Started(said["probes"], {role: (first, n) for role, (first, n) in said["work"].items()})
+    finally:
+        stage.close()
+
+
+def _told(switch: Helper, word: str) -> None:
+    answer = switch.ask(word)
+    if not answer.startswith("ok"):
+        raise BenchError(answer)
+
+
+def _block(arm: str, seconds: float, folder: Path, started: _Started) -> Block:
+    before, cpu_s, begin_s = read_counters(folder), _cpu_s(started.probes), time.monotonic()
+    time.sleep(seconds)
+    after, end_s = read_counters(folder), time.monotonic()
+    took_s = end_s - begin_s
+    work = {
+        role: (sum(after[first : first + n]) - sum(before[first : first + n])) / took_s
+        for role, (first, n) in started.work.items()
+    }
+    return Block(arm, begin_s, end_s, work, (_cpu_s(started.probes) - cpu_s) / took_s)
+
+
+def _cpu_s(probes: Mapping[str, int]) -> float:
+    """CPU seconds of the probes and of all that they started, so far. Raises BenchError when one has ended."""
+    total = 0.0
+    for role, pid in probes.items():
+        try:
+            probe = psutil.Process(pid)
+            times = [probe.cpu_times()]
+        except psutil.NoSuchProcess as error:
+            raise BenchError(f"the probe {role} has ended") from error
+        for child in probe.children():
+            try:
+                times.append(child.cpu_times())
+            except psutil.NoSuchProcess:
+                continue
+        total += sum(t.user + t.system + t.children_user + t.children_system for t in times)
+    return total

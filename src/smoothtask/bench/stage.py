@@ -1,0 +1,277 @@
+"""Starts the programs of one scenario, and ends whatever it started, however it ends.
+
+    python -m smoothtask.bench.stage --scenario NAME --folder DIR --parent PID [--uid UID --gid GID]
+
+A process of its own, so that what runs below it, and nothing else, is acted on. It says one line of JSON when all run
+(`Started`), ends them all at the first word or the end of its input, says `done`, and removes the folder when its input
+ends. Orphans come back to it, and it ends with whoever started it.
+"""
+
+import argparse
+import contextlib
+import json
+import mmap
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from smoothtask.bench import loads, probes
+from smoothtask.bench.guard import FolderError, bind_to_parent, end_children, only_ours, reap
+from smoothtask.bench.project import write_project
+from smoothtask.bench.scenarios import MEMORY_LIMIT_BYTES, PROBES, SCENARIOS, Load, Need, Scenario
+from smoothtask.bench.terminal import Terminal, User, open_terminal, read_screen
+from smoothtask.kernel import cgroup2
+from smoothtask.kernel.systemd import SYSTEM, ManagerError, Managers
+
+COUNTERS = 512
+READY_LIMIT_S = 30.0
+COMPILED = 80
+"""Times that each unit is built: no build ends while it is measured."""
+FUNCTIONS = 12
+LIMITED = "/smoothtask-bench"
+"""The cgroup with a memory limit."""
+SCOPE = "app-smoothtaskbench"
+
+
+class StageError(Exception):
+    """The programs cannot be started; the text is a sentence for a person."""
+
+
+class _Ended(Exception):  # noqa: N818 (news, not a mistake)
+    """Somebody asked the stage to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What runs."""
+
+    probes: dict[str, int]
+    """Role → pid."""
+    work: dict[str, tuple[int, int]]
+    """Role of a load → its first counter, and how many it has."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """The programs of a scenario, in a folder of their own."""
+
+    folder: Path
+    user: User | None
+    managers: Managers | None
+    """Where each application gets a scope of its own, as on a desktop."""
+    cpus: int = field(default_factory=lambda: os.cpu_count() or 1)
+    _terminal: Terminal | None = None
+    _slot: int = 0
+    _limit: bool = False
+
+    def begin(self, scenario: Scenario) -> Started:
+        """Start the probes, then the loads. Raises StageError, OSError."""
+        self._prepare(scenario)
+        with_person = any(load.with_person for load in scenario.loads)
+        for role in PROBES:
+            words = [self._python, "-I", f"{self.folder}/probes.py", role, f"{self.folder}/out/{role}"]
+            if role == "frames" and with_person:
+                self._type(words)
+            else:
+                self._spawn(role, words)
+        found = self._wait_for_probes()
+        work = {load.role: self._load(load) for load in scenario.loads}
+        return Started(found, work)
+
+    def wait(self) -> None:
+        """Until somebody says a word, or leaves."""
+        while True:
+            screens = [] if self._terminal is None else [self._terminal.keyboard]
+            ready, _, _ = select.select([0, *screens], [], [], 0.2)
+            if 0 in ready:
+                os.read(0, 4096)
+                return
+            if self._terminal is not None:
+                read_screen(self._terminal.keyboard)
+            reap()
+
+    def clear(self) -> None:
+        """End every program."""
+        end_children()
+        if self._terminal is not None:
+            os.close(self._terminal.keyboard)
+            self._terminal = None
+        if self._limit:
+            cgroup2.remove(LIMITED)
+
+    @property
+    def _python(self) -> str:
+        return str(Path(sys.executable).resolve())
+
+    def _prepare(self, scenario: Scenario) -> None:
+        for script in (loads.__file__, probes.__file__):
+            shutil.copy(script, self.folder)
+        (self.folder / "out").mkdir()
+        (self.folder / "counters").write_bytes(bytes(8 * COUNTERS))
+        if Need.COMPILER in scenario.needs:
+            project = self.folder / "project"
+            write_project(project, COMPILED, tally="tally", functions=FUNCTIONS)
+        if any("{folder}/blocks" in load.arguments for load in scenario.loads):
+            _write_blocks(self.folder / "blocks")
+        if self.user is not None:
+            for path in (self.folder, *self.folder.rglob("*")):
+                os.chown(path, *self.user)
+
+    def _load(self, load: Load) -> tuple[int, int]:
+        first = self._slot
+        for _ in range(load.count(self.cpus)):
+            workers = load.threads_on(self.cpus)
+            threads = [str(workers)] if load.role in {"threads", "encode"} else []
+            arguments = [a.format(folder=self.folder, jobs=self.cpus + 1) for a in load.arguments]
+            script = [self._python, "-I", f"{self.folder}/loads.py"]
+            words = [*script, load.role, f"{self.folder}/counters", str(self._slot), *threads, *arguments]
+            self._slot += workers
+            if self._slot > COUNTERS:
+                raise StageError(f"this machine has too many CPUs: more than {COUNTERS} workers")
+            if load.with_person:
+                self._type(words)
+            else:
+                self._spawn(load.role, words, limited=load.limited)
+        return first, self._slot - first
+
+    def _spawn(self, name: str, words: list[str], *, limited: bool = False) -> None:
+        user = {} if self.user is None else {"user": self.user.uid, "group": self.user.gid, "extra_groups": []}
+        process = subprocess.Popen(
+            words, env=self._environment(), cwd=self.folder, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user,  # type: ignore[call-overload]
+        )  # fmt: skip
+        if limited:
+            self._limit = True
+            cgroup2.make(LIMITED)
+            cgroup2.write(LIMITED, "memory.max", str(MEMORY_LIMIT_BYTES))
+            cgroup2.move(process.pid, LIMITED)
+        else:
+            self._scope(name, process.pid)
+
+    def _type(self, words: list[str]) -> None:
+        if self._terminal is None:
+            self._terminal = open_terminal(self.folder, self._environment(), self.user)
+            self._scope("terminal", self._terminal.pid)
+        os.write(self._terminal.keyboard, f"{shlex.join(words)} > /dev/null 2>&1 &\n".encode())
+
+    def _scope(self, name: str, pid: int) -> None:
+        if self.managers is None:
+            return
+        about = {"Description": f"smoothtask bench: {name}", "CollectMode": "inactive-or-failed", "PIDs": [pid]}
+        try:
+            self.managers.start_scope(SYSTEM, f"{SCOPE}-{name}-{pid}.scope", about)
+        except ManagerError as error:
+            raise StageError(f"no scope for {name}: {error}") from error
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "PATH") if name in os.environ}
+        return {**kept, "HOME": str(self.folder), "TERM": "dumb", "HISTFILE": "/dev/null"}
+
+    def _wait_for_probes(self) -> dict[str, int]:
+        """Role → pid, once each measures."""
+        deadline_s = time.monotonic() + READY_LIMIT_S
+        out = self.folder / "out"
+        while missing := [role for role in PROBES if not (out / role).exists()]:
+            if time.monotonic() > deadline_s:
+                raise StageError(f"the probe {missing[0]} does not start")
+            time.sleep(0.02)
+        found = {}
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                words = process.cmdline()
+                if len(words) == 5 and words[2].endswith("/probes.py"):
+                    found[words[3]] = process.pid
+        return found
+
+
+def limits_memory() -> bool:
+    """Whether we may make a cgroup with a memory limit."""
+    return os.geteuid() == 0 and cgroup2.mounted() and "memory" in cgroup2.enabled("/")
+
+
+@contextlib.contextmanager
+def stage(folder: Path, user: User | None) -> Iterator[Stage]:
+    """A stage in *folder*; all of it gone at the end. Raises StageError."""
+    managers = Managers() if os.geteuid() == 0 and cgroup2.mounted() and Managers().booted() else None
+    try:
+        with only_ours(folder):
+            if limits_memory():
+                cgroup2.remove(LIMITED)  # one that was killed may have left it
+            played = Stage(folder, user, managers)
+            try:
+                yield played
+            finally:
+                played.clear()
+    except FolderError as error:
+        raise StageError(str(error)) from error
+    finally:
+        if managers is not None:
+            managers.close()
+
+
+def read_counters(folder: Path) -> list[int]:
+    """What the loads have counted so far."""
+    with open(folder / "counters", "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+        return memoryview(bytes(mapped)).cast("Q").tolist()
+
+
+def _write_blocks(path: Path) -> None:
+    """A file of the size that `loads.py` reads and writes in, on the disk."""
+    piece = os.urandom(1 << 20)
+    with path.open("wb") as file:
+        for _ in range(loads.FILE_BYTES >> 20):
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what follows ends everybody
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise _Ended
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one scenario; 1 with a sentence on stderr where that cannot be."""
+    parser = argparse.ArgumentParser(prog="python -m smoothtask.bench.stage")
+    parser.add_argument("--scenario", choices=[s.name for s in SCENARIOS], required=True)
+    parser.add_argument("--folder", type=Path, required=True, help="made, and removed at the end")
+    parser.add_argument("--parent", type=int, required=True, help="pid of whoever starts this: it ends with that one")
+    parser.add_argument("--uid", type=int, help="whom the programs run as")
+    parser.add_argument("--gid", type=int)
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    bind_to_parent()
+    if os.getppid() != options.parent:  # it died before we were bound to it
+        return 1
+    user = None if options.uid is None else User(options.uid, options.gid)
+    scenario = next(s for s in SCENARIOS if s.name == options.scenario)
+    try:
+        with stage(options.folder, user) as played:
+            print(json.dumps(asdict(played.begin(scenario))), flush=True)
+            played.wait()
+            played.clear()
+            print("done", flush=True)
+            os.read(0, 1)  # what was measured is in the folder until then
+    except _Ended:
+        return 1
+    except (StageError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
