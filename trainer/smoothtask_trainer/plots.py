@@ -1,11 +1,9 @@
-"""Drawings for the report, as SVG without a declaration: matplotlib without a screen."""
+"""Drawings for the report, as SVG without a declaration."""
 
-import io
-import re
-import warnings
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from smoothtask.bench.plots import drawn
 from smoothtask.model.text import sanitise
 
 if TYPE_CHECKING:
@@ -13,8 +11,6 @@ if TYPE_CHECKING:
 
 LABEL = 40
 """Characters of a name beside a bar."""
-# Text stays text, names with a dollar sign are no formulae, and the same data give the same file.
-STYLE: dict[Any, Any] = {"svg.fonttype": "none", "text.parse_math": False, "svg.hashsalt": "smoothtask", "font.size": 9}
 
 
 def timeline(times_s: Sequence[float], values: Sequence[float | None], bad: Sequence[bool], unit: str) -> str:
@@ -31,7 +27,7 @@ def timeline(times_s: Sequence[float], values: Sequence[float | None], bad: Sequ
         if marked:
             axes.legend()
 
-    return _drawn(draw, 9, 2.6)
+    return drawn(draw, 9, 2.6)
 
 
 def bars(names: Sequence[str], values: Sequence[float], unit: str) -> str:
@@ -44,7 +40,7 @@ def bars(names: Sequence[str], values: Sequence[float], unit: str) -> str:
         axes.invert_yaxis()
         axes.set_xlabel(unit)
 
-    return _drawn(draw, 7, 0.8 + 0.26 * len(names))
+    return drawn(draw, 7, 0.8 + 0.26 * len(names))
 
 
 def pairs(names: Sequence[str], before: Sequence[float], after: Sequence[float], unit: str) -> str:
@@ -59,7 +55,7 @@ def pairs(names: Sequence[str], before: Sequence[float], after: Sequence[float],
         axes.set_xlabel(unit)
         axes.legend()
 
-    return _drawn(draw, 7, 1.0 + 0.4 * len(names))
+    return drawn(draw, 7, 1.0 + 0.4 * len(names))
 
 
 def matrix(names: Sequence[str], counts: Sequence[Sequence[int]], rows: str, columns: str) -> str:
@@ -75,17 +71,4 @@ def matrix(names: Sequence[str], counts: Sequence[Sequence[int]], rows: str, col
         axes.set_xlabel(columns)
         axes.set_ylabel(rows)
 
-    return _drawn(draw, 5.5, 4)
-
-
-def _drawn(draw: "Callable[[Axes], None]", width: float, height: float) -> str:
-    from matplotlib import rc_context  # noqa: PLC0415 - a second to import
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    out = io.StringIO()
-    with rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a letter that the measuring font lacks; the browser has it
-        figure = Figure(figsize=(width, height), layout="constrained")
-        draw(figure.add_subplot())
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return re.sub(r"(?s)^.*?(?=<svg)", "", out.getvalue())
+    return drawn(draw, 5.5, 4)

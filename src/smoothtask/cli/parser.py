@@ -117,7 +117,11 @@ def make_parser() -> argparse.ArgumentParser:
     _add_config(verbs, places, json)
     _add_rules(verbs, places, json)
     _add_train(verbs, places, json)
-    _add_export(verb("export", "write the snapshot log to files"))
+    for name, text, add in (
+        ("bench", "measure what SmoothTask does for this machine, beside loads that it starts", _add_bench),
+        ("export", "write the snapshot log to files", _add_export),
+    ):
+        add(verb(name, text))
     extension = verb("gnome-extension", "the GNOME Shell extension that tells which window is in focus", prints=False)
     extension.add_argument("what", choices=("install",), help="copy it to where the Shell finds it")
     completion = verb("completion", "print a completion script", prints=False)
@@ -238,6 +242,19 @@ def _add_tune(tune: argparse.ArgumentParser) -> None:
     live.add_argument("--live", action="store_true", help="measure missed frames beside a load that is started for it")
     live.add_argument("--rounds", metavar="N", type=_count, default=4, help="blocks of each candidate (default 4)")
     live.add_argument("--seconds", metavar="N", type=float, default=12.0, help="length of a block (default 12)")
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    length = bench.add_mutually_exclusive_group()
+    length.add_argument("--quick", action="store_true", help="about a minute: five loads, short blocks (the default)")
+    length.add_argument("--full", action="store_true", help="about seven minutes: every load, longer blocks")
+    bench.add_argument("--scenario", dest="scenarios", metavar="NAME", action="append", default=[],
+                       help="only this load, beside the idle machine; repeatable")  # fmt: skip
+    bench.add_argument("--seed", metavar="N", type=int, default=1, help="of the order of the blocks (default 1)")
+    bench.add_argument("--out", metavar="DIR", help="write report.json, report.md, report.html and PNGs there")
+    bench.add_argument(
+        "--use-daemon", action="store_true", help="pause and resume the daemon that runs, for its blocks"
+    )
 
 
 def _count(text: str) -> int:

@@ -288,6 +288,12 @@ def _tune(options: Options) -> int:
     return tune.run(options)
 
 
+def _bench(options: Options) -> int:
+    from smoothtask.cli import bench
+
+    return bench.run(options)
+
+
 def _gnome_extension(_: Options) -> int:
     """Into the home of whoever runs it: a Shell runs no extension of another's."""
     from pathlib import Path
@@ -330,6 +336,7 @@ VERBS: dict[str, Callable[[Options], int]] = {
     "export": _export,
     "train": _train,
     "tune": _tune,
+    "bench": _bench,
     "gnome-extension": _gnome_extension,
     "completion": _completion,
 }

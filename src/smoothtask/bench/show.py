@@ -1,0 +1,121 @@
+"""The report in a terminal: a table, bars by plotext, the verdict (pure but for `bars`)."""
+
+import math
+import shutil
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from smoothtask.bench.results import Arm, Check, Outcome, Report
+from smoothtask.bench.scenarios import OFF, ON
+from smoothtask.bench.stats import Estimate, Spread
+
+METHOD = (
+    "Each load runs on while SmoothTask is switched on and off in blocks, in an order drawn by lot in each round; "
+    "the first part of each block is not counted. Missed frames: of 60 a second those that were not done within their "
+    "16.7 ms, and those that ran out meanwhile. Frame time: from one frame that is done to the next. Key: from the key "
+    "to the screen of a terminal. Sound: of 200 periods a second those that were not filled in time. Start: a small "
+    "program, until it is ready. Intervals hold 95 %: bootstrap of half seconds. Throughput is counted by the loads, "
+    "against the CPU that the probes leave."
+)
+HEAD = (
+    "LOAD",
+    "",
+    "MISSED",
+    "FRAME p50/p99/p99.9/max ms",
+    "KEY p50/p99 ms",
+    "SOUND",
+    "START p50/max ms",
+    "WORK/s",
+    "W",
+)
+NARROW = (0, 1, 2, 3, 4, 7)
+"""Columns of `HEAD` that 80 cells have room for, with a shorter head."""
+WIDE_CELLS = 120
+PLOT_CELLS = 100
+
+
+def lines(report: Report, cells: int) -> list[str]:
+    """All of it, for a terminal of *cells* columns."""
+    shown = [o for o in report.outcomes if o.arms]
+    said = [*_aligned(HEAD, as_rows(shown), cells), ""]
+    said += [f"{o.name}: not run ({o.skipped})" for o in report.outcomes if o.skipped]
+    checks = check_rows(shown)
+    if checks:
+        said += [*_aligned(("LOAD", "FIGURE", "MEASURED", "PROMISED", ""), checks, cells), ""]
+    said += [*report.notes, report.how, report.verdict]
+    return said
+
+
+def as_rows(outcomes: Iterable[Outcome]) -> list[tuple[str, ...]]:
+    """A row an arm."""
+    return [(o.name, arm, *_cells(o.arms[arm])) for o in outcomes for arm in (OFF, ON) if arm in o.arms]
+
+
+def check_rows(outcomes: Iterable[Outcome]) -> list[tuple[str, ...]]:
+    """A row a promise."""
+    return [(o.name, c.name, f"{c.value:.3g}{c.unit}", promise(c), _word(c)) for o in outcomes for c in o.checks]
+
+
+def promise(check: Check) -> str:
+    """`≤ 2 %`."""
+    return f"≤ {check.limit:g}{check.unit}"
+
+
+def with_interval(estimate: Estimate, unit: str, *, signed: bool = False) -> str:
+    """`-70.3 points (-75.0 to -66.1)`."""
+    sign = "+" if signed else ""
+    value = f"{estimate.value:{sign}.1f} {unit}"
+    if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
+        return value
+    return f"{value} ({estimate.low:{sign}.1f} to {estimate.high:{sign}.1f})"
+
+
+def bars(outcomes: Sequence[Outcome], cells: int) -> str:
+    """Missed frames off and on, drawn."""
+    import plotext  # noqa: PLC0415 - 64 ms
+
+    both = [o for o in outcomes if ON in o.arms and OFF in o.arms]
+    if not both:
+        return ""
+    plt = cast("Any", plotext)
+    plt.clear_figure()
+    values = [[o.arms[arm].missed.value for o in both] for arm in (OFF, ON)]
+    plt.simple_multiple_bar([o.name for o in both], values, width=min(cells, PLOT_CELLS), labels=["off", "on"],
+                            title="frames missed, %")  # fmt: skip
+    return str(plt.build())
+
+
+def terminal_cells() -> int:
+    """Columns of the terminal; 120 in a pipe."""
+    return shutil.get_terminal_size((WIDE_CELLS, 40)).columns
+
+
+def _cells(arm: Arm) -> tuple[str, ...]:
+    typing, start = arm.probes.get("typing"), arm.probes.get("start")
+    return (
+        f"{arm.missed.value:.1f} %",
+        _numbers(arm.frame, ("p50", "p99", "p99_9", "max")),
+        _numbers(typing, ("p50", "p99")),
+        f"{arm.broken.value:.1f} %",
+        _numbers(start, ("p50", "max")),
+        ", ".join(f"{role} {done:.3g}" for role, done in arm.work.items()) or "–",
+        "–" if arm.watts is None else f"{arm.watts:.1f}",
+    )
+
+
+def _numbers(found: Spread | None, names: Sequence[str]) -> str:
+    return "–" if found is None else "/".join(f"{getattr(found, name):.1f}" for name in names)
+
+
+def _word(check: Check) -> str:
+    return "ok" if check.holds else "MISSED"
+
+
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]], cells: int) -> list[str]:
+    """Columns; where *cells* are few those that tell least are left out."""
+    keep = [i for i in range(len(head)) if len(head) < len(HEAD) or cells >= WIDE_CELLS or i in NARROW]
+    table = [[row[i] for i in keep] for row in (head, *rows)]
+    if len(keep) < len(head):
+        table[0] = [cell.removeprefix("FRAME ") for cell in table[0]]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()[:cells] for row in table]

@@ -1,0 +1,256 @@
+"""The whole of `smoothtask bench`, on real programs: it measures, and leaves nothing behind however it ends."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from smoothtask.bench import loads, probes
+from smoothtask.bench.scenarios import SCENARIOS, Need
+from smoothtask.classifier.apart import load_apart
+from smoothtask.classifier.layers import RuleFiles
+from smoothtask.cli import main
+from smoothtask.collector.identity import read_identity
+from smoothtask.kernel import sched
+
+NOBODY = 65534
+root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+BENCH = """
+import json, sys
+from pathlib import Path
+from smoothtask.bench import command, results
+from smoothtask.bench.scenarios import Pace
+from smoothtask.config.paths import find_paths
+pace = Pace(warm_s=1.0, settle_s=0.5, block_s=float(sys.argv[1]), rounds=1)
+wanted = command.Wanted(tuple(sys.argv[2].split(",")), pace=pace, use_daemon="--use-daemon" in sys.argv)
+report = command.run(wanted, find_paths(), lambda text: print(text, file=sys.stderr, flush=True))
+print(json.dumps(results.to_json(report)))
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An environment whose folders are this test's own; nothing of the bench is left at the end."""
+    yield {
+        **os.environ,
+        "SMOOTHTASK_RUNTIME_DIR": str(tmp_path / "run"),
+        "SMOOTHTASK_STATE_DIR": str(tmp_path / "state"),
+    }
+    assert leftovers() == []
+
+
+def leftovers() -> list[str]:
+    """Programs and folders of the bench."""
+    found = [str(p) for p in Path("/var/tmp").glob(f"smoothtask-bench-{os.geteuid()}")]
+    for process in psutil.process_iter(["cmdline", "status"]):
+        words = process.info["cmdline"] or []
+        if process.info["status"] != psutil.STATUS_ZOMBIE and any(
+            w.endswith(("/loads.py", "/probes.py", "bench.stage", "bench.switch")) for w in words
+        ):
+            found.append(" ".join(words))
+    return found
+
+
+def start(place: dict[str, str], seconds: float, scenarios: str, *more: str) -> "subprocess.Popen[str]":
+    words = [sys.executable, "-c", BENCH, str(seconds), scenarios, *more]
+    return subprocess.Popen(words, env=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def until(condition, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def runnable() -> str:
+    """Every load that this machine can run, but the longest."""
+    missing = set() if shutil.which("make") and shutil.which("cc") else {Need.COMPILER}
+    return ",".join(s.name for s in SCENARIOS if not s.needs & {*missing, Need.MEMORY} and s.name != "mix")
+
+
+@root
+def test_every_load_is_measured_on_and_off(place, tmp_path):
+    done = start(place, 1.0, runnable())
+    stdout, stderr = done.communicate(timeout=180)
+    assert done.returncode == 0, stderr
+    report = json.loads(stdout)
+    for outcome in report["outcomes"]:
+        assert set(outcome["arms"]) == {"on", "off"}
+        for arm in outcome["arms"].values():
+            assert arm["frame"]["count"] > 10
+            assert arm["probes"]["typing"]["count"] > 2
+            assert all(done > 0 for done in arm["work"].values()), outcome["name"]
+    assert "left" in stderr  # the time
+    assert not (tmp_path / "run/bench").exists()
+
+
+@root
+def test_what_it_did_not_start_is_not_touched(place):
+    outside = psutil.Popen(["sh", "-c", "while :; do :; done"], start_new_session=True)
+    try:
+        bench = start(place, 3.0, "terminal")
+        lowered: set[int] = set()
+
+        def is_lowered() -> bool:
+            below = psutil.Process(bench.pid).children(recursive=True)
+            lowered.update(p.pid for p in below if p.is_running() and p.nice() > 0)
+            return bool(lowered)
+
+        until(is_lowered)
+        assert outside.nice() == 0
+        bench.communicate(timeout=90)
+        assert outside.nice() == 0
+    finally:
+        outside.kill()
+        outside.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_when_it_is_interrupted(place, number, tmp_path):
+    bench = start(place, 30.0, "terminal")
+    until(lambda: any("loads.py threads" in line for line in leftovers()))
+    time.sleep(1.5)  # in the middle of it
+    bench.send_signal(number)
+    bench.communicate(timeout=30)
+    assert bench.returncode != 0
+    until(lambda: leftovers() == [])
+    until(lambda: not (tmp_path / "run/bench").exists())
+
+
+def test_what_was_left_by_one_that_was_killed_goes_at_the_next_start(place):
+    folder = Path(f"/var/tmp/smoothtask-bench-{os.geteuid()}")
+    (folder / "out").mkdir(parents=True)
+    (folder / "out/frames").write_text("old")
+    stage = subprocess.run(
+        [sys.executable, "-m", "smoothtask.bench.stage", "--scenario", "idle", "--folder", str(folder), "--parent",
+         str(os.getpid())],
+        env=place, input="", capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert stage.returncode == 0, stage.stderr
+    assert not folder.exists()
+
+
+def test_a_folder_of_somebody_else_is_not_used(tmp_path):
+    (tmp_path / "link").symlink_to("/etc")
+    words = [sys.executable, "-m", "smoothtask.bench.stage", "--scenario", "idle", "--parent", str(os.getpid())]
+    done = subprocess.run(
+        [*words, "--folder", str(tmp_path / "link")], input="", capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "link" in done.stderr
+    assert Path("/etc/passwd").exists()
+
+
+@root
+def test_who_may_not_act_measures_without(place, tmp_path):
+    tmp_path.chmod(0o755)
+    words = [sys.executable, "-c", BENCH, "1.0", "terminal"]
+    done = subprocess.run(
+        words, env={**place, "HOME": str(tmp_path), "SMOOTHTASK_RUNTIME_DIR": "/tmp/none-such/run"}, user=NOBODY,
+        group=NOBODY, extra_groups=[], cwd="/", capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    if "No module named" in done.stderr or "Permission denied" in done.stderr:
+        pytest.skip("nobody may not read this clone")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert set(report["outcomes"][1]["arms"]) == {"off"}
+    assert "Not root" in report["how"]
+    assert not Path(f"/var/tmp/smoothtask-bench-{NOBODY}").exists()
+
+
+@root
+def test_programs_run_as_the_person_who_called_sudo(place):
+    bench = start({**place, "SUDO_UID": str(NOBODY)}, 2.0, "terminal")
+    until(lambda: any("loads.py threads" in line for line in leftovers()))
+    below = psutil.Process(bench.pid).children(recursive=True)
+    ours = [p for p in below if any(w.endswith(("/loads.py", "/probes.py")) for w in p.cmdline())]
+    assert {p.uids().effective for p in ours} == {NOBODY}
+    stdout, stderr = bench.communicate(timeout=60)
+    assert bench.returncode == 0, stderr
+    assert json.loads(stdout)["outcomes"][1]["arms"]["on"]["frame"]["count"] > 10
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "99999999999999999999", "0"])
+def test_a_sudo_uid_that_means_nobody_is_none(monkeypatch, text):
+    from smoothtask.bench.command import _person
+
+    monkeypatch.setenv("SUDO_UID", text)
+    monkeypatch.delenv("PKEXEC_UID", raising=False)
+    assert _person() is None
+
+
+def test_no_rule_knows_these_programs(tmp_path):
+    """They are judged by what they do."""
+    rules = load_apart(RuleFiles(runtime=tmp_path, ananicy=None, homes=False)).rules
+    for script in (loads.__file__, probes.__file__):
+        copied = shutil.copy(script, tmp_path)
+        arguments = (
+            ["threads", str(tmp_path / "n"), "0", "1"] if script == loads.__file__ else ["audio", str(tmp_path / "o")]
+        )
+        (tmp_path / "n").write_bytes(bytes(64))
+        process = psutil.Popen([sys.executable, "-I", copied, *arguments], stderr=subprocess.DEVNULL)
+        try:
+            until(lambda p=process: str(tmp_path) in " ".join(p.cmdline()))
+            ticks = sched.start_ticks(process.pid)
+            assert ticks is not None
+            identity = read_identity(process.pid, ticks)
+            assert identity is not None
+            found = rules.classify(identity, ())
+            assert (found.target, found.protected, found.certain) == (None, False, False)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@root
+def test_a_daemon_is_asked_only_when_that_is_allowed(place, tmp_path):
+    daemon = subprocess.Popen([sys.executable, "-m", "smoothtask", "daemon", "--scope", str(NOBODY)], env=place)
+    scoped = {**place, "SMOOTHTASK_SCOPE": str(NOBODY)}
+
+    def mode() -> str:
+        said = subprocess.run(
+            [sys.executable, "-m", "smoothtask", "status", "--json"],
+            env=scoped,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return json.loads(said.stdout)["mode"] if said.returncode == 0 else ""
+
+    try:
+        until(lambda: mode() == "rules-only")
+        refused = start(scoped, 1.0, "idle")
+        _, stderr = refused.communicate(timeout=60)
+        assert "--use-daemon" in stderr
+        allowed = start(scoped, 30.0, "idle", "--use-daemon")
+        until(lambda: mode() == "paused")
+        allowed.kill()  # even so
+        allowed.communicate(timeout=30)
+        until(lambda: mode() == "rules-only")
+        until(lambda: leftovers() == [])
+    finally:
+        daemon.terminate()
+        daemon.wait(30)
+
+
+@pytest.mark.parametrize("arguments", [["--quick", "--full"], ["--seed", "x"]])
+def test_a_wrong_command_line_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["bench", *arguments])
+    assert "smoothtask bench" in capsys.readouterr().err
+
+
+def test_an_unknown_load_is_a_sentence(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("SMOOTHTASK_RUNTIME_DIR", str(tmp_path))
+    assert main(["bench", "--scenario", "no-such"]) == 1
+    assert "expected idle, compile" in capsys.readouterr().err
