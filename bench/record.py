@@ -108,6 +108,13 @@ def measure_retention(options: argparse.Namespace, folder: Path) -> None:
     )
 
 
+def without_limit() -> None:
+    """What a snapshot costs is measured, not how many there may be."""
+    from smoothtask.store import allowance
+
+    allowance.AT_ONCE = 1_000_000_000
+
+
 def main() -> None:
     """Both loads, then retention, then memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -115,6 +122,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=100)
     parser.add_argument("--processes", type=int, default=100)
     options = parser.parse_args()
+    without_limit()
     before = rss_bytes()
     with tempfile.TemporaryDirectory(prefix="smoothtask-record-") as name:
         folder = Path(name)

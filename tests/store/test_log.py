@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scenery import known
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Reason, Stage
+from smoothtask.store import allowance
 from smoothtask.store import log as module
 from smoothtask.store.log import COMMIT_AFTER_S, REST_S, SAMPLE_EVERY
 from smoothtask.store.schema import VERSION
@@ -38,6 +41,37 @@ def test_every_frame_under_contention_is_recorded(place: Place) -> None:
     """However many there are."""
     log = place.log()
     assert all(log.offer(frame(seq, contention=BUSY)) for seq in range(1, 21))
+
+
+def test_contention_that_never_ends_does_not_fill_the_disk(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the allowance is spent it is recorded as it fills again; a change of class is not left out."""
+    monkeypatch.setattr(allowance, "AT_ONCE", 100)
+    monkeypatch.setattr(allowance, "ROWS_A_DAY", 86400)  # a row a second
+    log = place.log()
+    hog = shown(group(cpu=0.9))
+    taken = []
+    for seq in range(1, 401):
+        place.clock.now += 1.0
+        taken.append(log.offer(frame(seq, hog, contention=BUSY)))
+    assert all(taken[:30])
+    assert 0.2 < sum(taken[200:]) / 200 < 0.5  # three rows a snapshot
+    place.clock.now += 0.1
+    assert log.offer(frame(401, shown(group(cpu=0.9), PriorityClass.IDLE), contention=BUSY))
+    log.flush()
+    assert place.value("SELECT count(*) FROM decision") + place.value("SELECT count(*) FROM snapshot") < 600
+
+
+@given(st.lists(st.tuples(st.floats(0, 60), st.integers(0, 5000)), min_size=1, max_size=200))
+def test_what_is_recorded_in_a_time_is_bounded(steps: list[tuple[float, int]]) -> None:
+    """Whatever the snapshots are like: as much as fills again, what may be taken at once, twice, and one snapshot."""
+    bucket, now_s, taken = allowance.Allowance(0.0), 0.0, 0
+    for seconds, rows in steps:
+        now_s += seconds
+        bucket.refill(now_s)
+        if not bucket.overdrawn:
+            bucket.take(rows)
+            taken += rows
+    assert taken <= now_s * allowance.ROWS_A_DAY / allowance.DAY_S + 2 * allowance.AT_ONCE + 5000
 
 
 def test_a_changed_class_is_recorded_at_once(place: Place) -> None:

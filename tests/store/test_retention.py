@@ -6,6 +6,7 @@ import pytest
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.frame import Frame
+from smoothtask.store import allowance
 from smoothtask.store import log as module
 from smoothtask.store import retention as keeping
 from smoothtask.store.log import SnapshotLog
@@ -64,8 +65,11 @@ def test_old_snapshots_go_and_their_labels_keep_the_others(
     assert is_sound()
 
 
-def test_the_file_stays_within_its_size_and_shrinks(place: Place, is_sound: Callable[[], bool]) -> None:
+def test_the_file_stays_within_its_size_and_shrinks(
+    place: Place, is_sound: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The oldest go first; pages come back to the file system."""
+    monkeypatch.setattr(allowance, "AT_ONCE", 1_000_000)  # more than a day's at once
     log = place.log()
     long = "x" * 180
     for n in range(1, 1500):

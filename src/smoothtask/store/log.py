@@ -16,6 +16,7 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.frame import Frame, GroupFrame
 from smoothtask.store import retention as keeping
 from smoothtask.store import schema as schemas
+from smoothtask.store.allowance import Allowance
 from smoothtask.store.anonymise import Anonymiser, Plain, load_salt
 from smoothtask.store.database import DAMAGE, UnusableError, move_aside, open_for_recording, primary_code
 from smoothtask.store.retention import Retention
@@ -55,6 +56,7 @@ class _State:
     builder: RowBuilder
     snapshot_id: int
     """Of the newest snapshot."""
+    allowance: Allowance
     in_session: int = 0
     since_complete: int = COMPLETE_EVERY
     unrecorded: int = 0
@@ -106,6 +108,7 @@ class SnapshotLog:
                 connection,
                 RowBuilder(privacy, _newest(connection, "session"), _next_ids(connection)),
                 _newest(connection, "snapshot"),
+                Allowance(clock()),
             )
         except UnusableError as error:
             self._stop(str(error))
@@ -125,6 +128,7 @@ class SnapshotLog:
         if state is None:
             return False
         with self._guarded():
+            state.allowance.refill(self._clock())
             cause = _cause(state, frame)
             if cause is None:
                 state.unrecorded += 1
@@ -253,6 +257,7 @@ class SnapshotLog:
         for table in TABLES:
             if rows.of[table]:
                 state.connection.executemany(self._schema.inserts[table], rows.of[table])
+                state.allowance.take(len(rows.of[table]))
 
     def _new_session(self, state: _State, frame: Frame) -> None:
         privacy = state.builder.privacy
@@ -343,7 +348,9 @@ def _cause(state: _State, frame: Frame) -> str | None:
     """Why *frame* is worth recording; `None` when it is not."""
     if state.seq is None:
         return "first"
-    if frame.contention.active:
+    if state.allowance.overdrawn:
+        return None
+    if frame.contention.active and not state.allowance.spent:
         return "contention"
     before = state.targets
     if any(g.decision.target is not before.get(g.group.id, PriorityClass.NORMAL) for g in frame.groups):
