@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 from smoothtask.config.settings import Settings
 from smoothtask_trainer.generate import record
-made = record(Settings(), float(sys.argv[1]), Path(sys.argv[2]), seed=2, labels=True)
+made = record(Settings(), float(sys.argv[1]), Path(sys.argv[2]), seed=2, label_every_s=15.0)
 print(made.looks, made.labels, *made.scenes, sep="|")
 """
 

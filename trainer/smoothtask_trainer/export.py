@@ -4,12 +4,13 @@ What is checked before anything gets its name: the ONNX file holds one tree ense
 give CatBoost's own scores. CatBoost leaves an empty file behind when it cannot export; nobody ever sees that one.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -62,24 +63,35 @@ def export(
     *trained*: the rows that it was trained on; *reference*: rows that it was not; *extra*: files for people beside it.
     Raises ExportError, OSError.
     """
+    with new_folder(out) as making:
+        manifest = _fill(model, making, trained, reference, told)
+        for name, data in (extra or {}).items():
+            (making / name).write_bytes(data)
+    return manifest
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes *out* when that went well, whole and on the disk; else nothing of it stays.
+
+    Raises ExportError when *out* is there already, OSError.
+    """
     if out.exists():
         raise ExportError(f"{out} is there already: a model gets a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        manifest = _fill(model, making, trained, reference, told)
-        for name, data in (extra or {}).items():
-            (making / name).write_bytes(data)
+        yield making
         _settle(making)
         making.rename(out)
         _sync(out.parent)
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    return manifest
 
 
-def install(models: Path, made: Path) -> None:
+def install(models: Path, made: Path) -> str:
     """Make the bundle *made*, in the folder *models*, the one in use; only the newest few are kept. Raises OSError."""
+    models.mkdir(mode=0o700, parents=True, exist_ok=True)
     link = models / f".{bundle.CURRENT}-{os.getpid()}"
     link.symlink_to(made.name)
     link.replace(models / bundle.CURRENT)
@@ -87,6 +99,7 @@ def install(models: Path, made: Path) -> None:
     bundles = sorted(p for p in models.iterdir() if not p.is_symlink() and (p / bundle.MANIFEST).is_file())
     for old in [p for p in bundles if p.name != made.name][: -(KEPT - 1)]:
         shutil.rmtree(old)
+    return made.name
 
 
 def _fill(model: "CatBoost", folder: Path, trained: Matrix, reference: Matrix, told: Told) -> Manifest:
@@ -160,6 +173,16 @@ def _compare(what: str, got: Scores, expected: Scores) -> None:
 
 def onnx_of(model: "CatBoost", folder: Path) -> bytes:
     """The model as an ONNX file with the output's true shape and our metadata alone. Raises ExportError."""
+    made = saved_onnx(model, folder)
+    shape = made.graph.output[0].type.tensor_type.shape.dim
+    if len(shape) == 1:  # declared [N], and is [N, 1]: a warning of onnxruntime each time it runs
+        shape.add().dim_value = 1
+    _check_graph(made)
+    return checked_onnx(made)
+
+
+def saved_onnx(model: "CatBoost", folder: Path) -> Any:
+    """What CatBoost writes as ONNX, read back. Raises ExportError."""
     import onnx  # noqa: PLC0415 - only where it is needed
     from catboost import CatBoostError  # noqa: PLC0415
 
@@ -172,14 +195,17 @@ def onnx_of(model: "CatBoost", folder: Path) -> bytes:
         raise ExportError("CatBoost wrote an empty ONNX file")
     made = onnx.load(str(raw), load_external_data=False)
     raw.unlink()
-    shape = made.graph.output[0].type.tensor_type.shape.dim
-    if len(shape) == 1:  # declared [N], and is [N, 1]: a warning of onnxruntime each time it runs
-        shape.add().dim_value = 1
+    return made
+
+
+def checked_onnx(made: Any) -> bytes:
+    """The file *made*, with our metadata alone, as the ONNX checker lets it through."""
+    import onnx  # noqa: PLC0415
+
     del made.metadata_props[:]  # CatBoost's own: parameters of the training
     entry = made.metadata_props.add()
     entry.key, entry.value = bundle.METADATA_HASH, features.schema_hash()
     onnx.checker.check_model(made, full_check=True)
-    _check_graph(made)
     return bytes(made.SerializeToString(deterministic=True))
 
 
@@ -198,15 +224,16 @@ def _check_graph(made: Any) -> None:
         raise ExportError("the ONNX file uses a feature that there is not")
 
 
-def run_onnx(data: bytes, rows: Matrix) -> Scores:
-    """What onnxruntime makes of *rows*."""
+def run_onnx(data: bytes, rows: Matrix, output: str = bundle.OUTPUT) -> Scores:
+    """What onnxruntime makes of *rows*: one number a row, or several."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: it starts with it
     import onnxruntime  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run([bundle.OUTPUT], {bundle.INPUT: rows})[0], np.float64).ravel()
+    found = np.asarray(session.run([output], {bundle.INPUT: rows})[0], np.float64)
+    return found.ravel() if output == bundle.OUTPUT else found
 
 
 # --- plain trees ---------------------------------------------------------------------------------------

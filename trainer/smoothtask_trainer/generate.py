@@ -26,7 +26,6 @@ from smoothtask_trainer.scenes import OUGHT
 
 STAGE = ".smoothtask-stage"
 """Where the programs of the scenes are, beside the recording: an unknown program is known by its path."""
-LABEL_EVERY_S = 15.0
 BUDGET_PCT = 10.0
 """Recording is what runs here: it may cost more than a daemon."""
 
@@ -46,9 +45,17 @@ class Recorded:
 
 
 def record(
-    settings: Settings, minutes: float, out: Path, seed: int = 1, *, labels: bool = False, quiet: bool = False
+    settings: Settings,
+    minutes: float,
+    out: Path,
+    seed: int = 1,
+    *,
+    label_every_s: float | None = None,
+    quiet: bool = False,
 ) -> Recorded:
     """Record *minutes* of scenes into the new file *out*. SIGINT and SIGTERM end it early, and it is whole then too.
+
+    *label_every_s*: how often the scenes' author says what each program is for; `None`: never.
 
     Raises RecordingError, and what `daemon.build` raises.
     """
@@ -60,7 +67,7 @@ def record(
         arguments = ("--minutes", str(minutes), "--seed", str(seed))
         stage = _start_stage(out.absolute().parent / STAGE, *arguments)
         try:
-            return _run(loop, stage, seed, labels=labels, quiet=quiet)
+            return _run(loop, stage, seed, label_every_s, quiet=quiet)
         finally:
             _close(stage)
 
@@ -113,14 +120,16 @@ def play(settings: Settings | None, seconds: float, folder: Path, output: Path, 
         _close(stage)
 
 
-def _run(loop: Loop, stage: "subprocess.Popen[str]", seed: int, *, labels: bool, quiet: bool) -> Recorded:
+def _run(
+    loop: Loop, stage: "subprocess.Popen[str]", seed: int, label_every_s: float | None, *, quiet: bool
+) -> Recorded:
     """Until the stage is done, or somebody asks for the end. Raises RecordingError."""
     assert stage.stdout is not None  # noqa: S101 - as it was started
     assert stage.stderr is not None  # noqa: S101
-    engine, scenes, author = loop.engine, list[str](), _Author(loop.engine, labels)
+    engine, scenes, author = loop.engine, list[str](), _Author(loop.engine, label_every_s)
     engine.sampler = BelowOnly(engine.sampler, stage.pid)
     engine.sources["recording"] = f"scenes of `smoothtask train record`, seed {seed}: nothing but what they started" + (
-        "; labels are those of the scenes' author" if labels else ""
+        "; labels are those of the scenes' author" if label_every_s is not None else ""
     )
     said = stage.stdout
 
@@ -160,7 +169,7 @@ class _Author:
     """Says now and then what each program of a scene is for, through the way that a person's labels take."""
 
     engine: Engine
-    speaks: bool
+    every_s: float | None
     said: int = 0
     seen: int = 0
     _last_s: float = 0.0
@@ -168,7 +177,7 @@ class _Author:
     def look(self, frame: Frame) -> None:
         """Label every group of ours, when it is time to."""
         self.seen += 1
-        if not self.speaks or frame.mono_s - self._last_s < LABEL_EVERY_S:
+        if self.every_s is None or frame.mono_s - self._last_s < self.every_s:
             return
         for shown, target in meant(frame):
             self._last_s = frame.mono_s

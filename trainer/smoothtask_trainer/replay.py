@@ -57,11 +57,11 @@ class _Memory:
 
 def replay(recorded: Iterable[RecordedFrame], parameters: PolicyParameters) -> Iterator[Replayed]:
     """Every snapshot of *recorded*, decided under *parameters*."""
-    memory, before, rows = _Memory(), None, _Rows()
+    memory, before, rows = _Memory(), None, Rows()
     for now in recorded:
         begins = before is None or _is_apart(before, now)
         if before is None or begins:
-            memory, rows = _remembered(now.frame), _Rows()
+            memory, rows = _remembered(now.frame), Rows()
         else:
             _fill(memory, before.frame, now.frame, parameters)
             _admit(memory, now.frame)
@@ -105,7 +105,7 @@ def _decide(
         breaks = frame.person.sound_breaks if new_breaks else 0
         contention, memory.contention = assess(memory.contention, system, groups, now_s, parameters.contention, breaks)
     decisions, memory.policy = decide(
-        groups, contention, _orders(frame), memory.policy, now_s, parameters, _closed(frame), frame.person
+        groups, contention, _orders(frame), memory.policy, now_s, parameters, closed_in(frame), frame.person
     )
     return decisions, contention
 
@@ -141,7 +141,7 @@ def _orders(frame: Frame) -> Orders:
     })  # fmt: skip
 
 
-def _closed(frame: Frame) -> dict[str, str]:
+def closed_in(frame: Frame) -> dict[str, str]:
     """Groups that were protected by what the log does not keep: the configuration or the scope."""
     return {g.group.id: _why(g) for g in frame.groups if g.decision.protected and not g.group.classification.protected}
 
@@ -150,7 +150,7 @@ def _why(shown: GroupFrame) -> str:
     return shown.decision.reasons[0].text if shown.decision.reasons else "was protected when this was recorded"
 
 
-class _Rows:
+class Rows:
     """Ages of groups whose row is older than the snapshot."""
 
     def __init__(self) -> None:

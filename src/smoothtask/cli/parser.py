@@ -205,8 +205,10 @@ def _add_train(
     places: argparse.ArgumentParser,
     json: argparse.ArgumentParser,
 ) -> None:
-    train = verbs.add_parser("train", help="learn from recordings", allow_abbrev=False)
-    what = train.add_subparsers(dest="what", metavar="record|report", required=True)
+    text = "learn what a person waits for from recordings"
+    train = verbs.add_parser("train", help=text, description=text, parents=[places, json], allow_abbrev=False)
+    _add_ranker(train)
+    what = train.add_subparsers(dest="what", metavar="data|record|report", title="instead of training")
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
         return what.add_parser(name, help=text, description=text, parents=[places, json], allow_abbrev=False)
@@ -218,11 +220,45 @@ def _add_train(
     record.add_argument("--out", metavar="FILE", required=True, help="the recording, a new snapshot log")
     record.add_argument("--seed", metavar="N", type=int, default=1, help="of the order and length of the scenes")
     record.add_argument("--labels", action="store_true", help="write down what the scenes' author means as labels")
+    record.add_argument("--label-every", metavar="TIME", type=duration_s, default=15.0, help="how often (default 15s)")
+    data = verb("data", "make a table to learn from, and say what is in it")
+    data.add_argument(
+        "sources", metavar="FILE", nargs="*", help="snapshot logs and tables (default: this machine's log)"
+    )
+    data.add_argument("--out", metavar="FILE", required=True, help="the table, as Parquet")
+    _add_data(data)
     report = verb("report", "a page about recordings, what was learnt from them and what would change")
     report.add_argument("recordings", metavar="FILE", nargs="*", help="snapshot logs; without any, this machine's own")
     report.add_argument("--out", metavar="DIR", required=True, help="report.html, report.md and report.json go there")
     report.add_argument("--model", metavar="DIR", help="what the trainer wrote")
     report.add_argument("--proposal", metavar="FILE", help="what `smoothtask tune --out` wrote")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--test", dest="tested", metavar="FILE", action="append", default=[],
+                        help="a log or table to measure on, and not to train on; repeatable")  # fmt: skip
+    parser.add_argument("--every", metavar="TIME", type=duration_s, default=5.0,
+                        help="one of the snapshots of so long, unless something changes (default 5s)")  # fmt: skip
+
+
+def _add_ranker(train: argparse.ArgumentParser) -> None:
+    train.add_argument("--from", dest="sources", metavar="FILE", action="append", default=[],
+                       help="a snapshot log or a table; repeatable (default: this machine's own log)")  # fmt: skip
+    _add_data(train)
+    train.add_argument("--out", metavar="DIR", help="a new folder for the model, which is not put to use then")
+    train.add_argument("--loss", choices=("QueryRMSE", "YetiRank", "PairLogit"), default="QueryRMSE")
+    train.add_argument("--trees", metavar="N", type=_count, default=300, help="at most (default 300)")
+    train.add_argument("--depth", metavar="N", type=_count, default=5, help="of a tree (default 5)")
+    train.add_argument("--rate", metavar="X", type=float, default=0.08, help="of learning (default 0.08)")
+    train.add_argument("--search", metavar="N", type=_count, default=0, help="try N shapes by cross-validation first")
+    train.add_argument("--seed", metavar="N", type=int, default=1, help="the same seed learns the same (default 1)")
+    train.add_argument("--threads", metavar="N", type=_count, default=-1, help="CPUs to use (default all)")
+    train.add_argument("--classifier", action="store_true",
+                       help="train what tells kinds of processes by what they do, instead of the ranker")  # fmt: skip
+    behind = train.add_argument_group("in the background")
+    behind.add_argument("--now", action="store_true", help="begin behind this terminal, at idle priority, and return")
+    behind.add_argument("--progress", action="store_true", help="say how far the training in the background is")
+    behind.add_argument("--background", metavar="LOCK", type=int, help=argparse.SUPPRESS)
 
 
 def _add_tune(tune: argparse.ArgumentParser) -> None:

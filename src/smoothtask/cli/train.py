@@ -16,8 +16,9 @@ def _record(options: Options) -> int:
 
     out = Path(options.out)
     try:
+        every_s = options.label_every if options.labels else None
         made = generate.record(
-            settings_of(paths_of(options)), options.minutes, out, options.seed, labels=options.labels
+            settings_of(paths_of(options)), options.minutes, out, options.seed, label_every_s=every_s
         )
     except generate.RecordingError as error:
         raise CannotError(f"train record: {error}") from error
@@ -55,4 +56,16 @@ def _report(options: Options) -> int:
     return OK
 
 
-VERBS: dict[str, Callable[[Options], int]] = {"record": _record, "report": _report}
+def _ranker(options: Options) -> int:
+    from smoothtask.cli import learn
+
+    return learn.run(options)
+
+
+def _data(options: Options) -> int:
+    from smoothtask.cli import learn
+
+    return learn.prepare_only(options)
+
+
+VERBS: dict[str, Callable[[Options], int]] = {"ranker": _ranker, "data": _data, "record": _record, "report": _report}

@@ -279,7 +279,7 @@ def _export(options: Options) -> int:
 def _train(options: Options) -> int:
     from smoothtask.cli import train
 
-    return train.VERBS[options.what](options)
+    return train.VERBS[options.what or "ranker"](options)
 
 
 def _tune(options: Options) -> int:

@@ -79,6 +79,11 @@ class Paths:
         return self.state_dir / "models"
 
     @property
+    def training(self) -> Path:
+        """What the trainer made, for people, and how far it is."""
+        return self.state_dir / "training"
+
+    @property
     def salt(self) -> Path:
         """What makes this installation's hashes its own."""
         return self.state_dir / "salt"
