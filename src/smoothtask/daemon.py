@@ -19,7 +19,7 @@ from smoothtask.actuator.resolve import Abilities
 from smoothtask.actuator.restore import restore
 from smoothtask.classifier.apart import Reading, RulesUnreadable, load_apart
 from smoothtask.classifier.behaviour import BehaviourLimits
-from smoothtask.classifier.layers import Loaded, RuleFiles, signature
+from smoothtask.classifier.layers import Loaded, RuleFiles, rule_files, signature
 from smoothtask.classifier.match import Ancestors
 from smoothtask.collector.identity import read_identity
 from smoothtask.collector.pressures import GroupPressures
@@ -365,12 +365,6 @@ def _eyes(paths: Paths) -> Eyes:
         )
 
     return Eyes(owners.recognise, owners.complete, owners.uses_gamemode, daemons)
-
-
-def rule_files(settings: Settings, paths: Paths) -> RuleFiles:
-    """Where rules are read from with these settings."""
-    prior = Path(settings.rules.ananicy) if settings.rules.ananicy else None
-    return RuleFiles(runtime=paths.runtime_dir / "rules.d", ananicy=prior, homes=settings.rules.personal)
 
 
 @dataclass(frozen=True, slots=True)

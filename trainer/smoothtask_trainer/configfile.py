@@ -5,12 +5,12 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from smoothtask.config.atomic import replace_file
 from smoothtask.config.located import ConfigError, load_file, load_text
 from smoothtask.config.settings import Settings, parse_settings
 from smoothtask_trainer.space import Value, value_of, with_values
@@ -107,27 +107,13 @@ def apply(edit: Edit, now: datetime) -> Path | None:
     elif edit.before:
         raise EditError(f"{path} is gone: nothing is done")
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(edit.after)
-            if kept is not None:
-                found = path.stat()
-                os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode))
-                os.fchown(file.fileno(), found.st_uid, found.st_gid)
-            else:
-                os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    found = path.stat() if kept is not None else None
+    replace_file(
+        path,
+        edit.after.encode(),
+        mode=0o644 if found is None else stat.S_IMODE(found.st_mode),
+        owner=None if found is None else (found.st_uid, found.st_gid),
+    )
     return kept
 
 

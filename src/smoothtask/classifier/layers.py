@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 from smoothtask.classifier import ananicy, regex
 from smoothtask.classifier.match import PriorTable, Rule, RuleSet, rule_of
 from smoothtask.classifier.schema import RuleFile, TypeRule, parse_rules
 from smoothtask.config.located import ConfigError, Located, Problem, load_file, load_text
+from smoothtask.config.paths import Paths
+from smoothtask.config.settings import Settings
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import RuleSource
 from smoothtask.model.text import sanitise
@@ -43,6 +46,8 @@ class RuleFiles:
     ananicy: Path | None = ANANICY
     homes: bool = True
     """Whether people's own rules are read."""
+    instead: Mapping[str, bytes] = field(default_factory=dict, hash=False)
+    """File → what it shall be taken to hold, whether it is there or not: for a look before it is written."""
 
     @property
     def folders(self) -> tuple[tuple[str, Path], ...]:
@@ -126,7 +131,7 @@ def survey(files: RuleFiles) -> tuple[Source, list[Problem]]:
     types = _Types()
     layers: list[tuple[str, Documents, frozenset[str]]] = []
     for layer, folder in files.folders:
-        documents = list(_documents(folder, problems))
+        documents = list(_documents(folder, files.instead, problems))
         for document, parsed in documents:
             types.add(layer, document, parsed, problems)
         layers.append((layer, documents, frozenset(types.fields)))
@@ -137,7 +142,7 @@ def survey(files: RuleFiles) -> tuple[Source, list[Problem]]:
             applications[rule.id] = rule
     notes: list[Problem] = []
     priors = PriorTable() if files.ananicy is None else ananicy.load(files.ananicy, notes)
-    own = dict(_everybodys(types, notes)) if files.homes else {}
+    own = dict(_everybodys(types, files.instead, notes)) if files.homes else {}
     return Source(tuple(applications.values()), own, priors, tuple(notes), types.sources), problems
 
 
@@ -181,11 +186,21 @@ def _personal_stats(home: Path) -> Iterator[Stat]:
         return
 
 
-def _documents(folder: Path, problems: list[Problem]) -> Iterator[tuple[Located, RuleFile]]:
+def rule_files(settings: Settings, paths: Paths) -> RuleFiles:
+    """Where rules are read from with these settings."""
+    prior = Path(settings.rules.ananicy) if settings.rules.ananicy else None
+    return RuleFiles(runtime=paths.runtime_dir / "rules.d", ananicy=prior, homes=settings.rules.personal)
+
+
+def _documents(
+    folder: Path, instead: Mapping[str, bytes], problems: list[Problem]
+) -> Iterator[tuple[Located, RuleFile]]:
+    ahead = {Path(file).name for file in instead if Path(file).parent == folder}
     try:
-        paths = [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".yaml")]
+        there = {name for name in os.listdir(folder) if name.endswith(".yaml")}
+        paths = [folder / name for name in sorted(there | ahead)]
     except FileNotFoundError:
-        return
+        paths = [folder / name for name in sorted(ahead)]
     except NotADirectoryError:
         paths = [folder]
     except OSError as error:
@@ -193,7 +208,8 @@ def _documents(folder: Path, problems: list[Problem]) -> Iterator[tuple[Located,
         return
     for path in paths:
         try:
-            document = load_file(path)
+            data = instead.get(str(path))
+            document = load_file(path) if data is None else load_text(data, str(path))
         except ConfigError as error:
             problems += error.problems
             continue
@@ -224,20 +240,27 @@ def _rules(
             yield rule_of(app, types, source)
 
 
-def _everybodys(types: _Types, problems: list[Problem]) -> Iterator[tuple[int, tuple[Rule, ...]]]:
+def _everybodys(
+    types: _Types, instead: Mapping[str, bytes], problems: list[Problem]
+) -> Iterator[tuple[int, tuple[Rule, ...]]]:
     for user in pwd.getpwall():
         found: list[Problem] = []
-        rules = personal(user.pw_uid, Path(user.pw_dir), types.copy(), found)
+        rules = personal(user.pw_uid, Path(user.pw_dir), types.copy(), found, instead)
         # The words are that person's: they must not deceive whoever reads the log.
         problems += [replace(p, field=sanitise(p.field, 128), message=sanitise(p.message)) for p in found]
         if rules:
             yield user.pw_uid, rules
 
 
-def personal(uid: int, home: Path, types: _Types, problems: list[Problem]) -> tuple[Rule, ...]:
+def personal(
+    uid: int, home: Path, types: _Types, problems: list[Problem], instead: Mapping[str, bytes] = MappingProxyType({})
+) -> tuple[Rule, ...]:
     """A person's own rules, read with care: they are that person's word about their own processes, no more."""
     documents: Documents = []
-    for name, data in _personal_files(uid, home, problems):
+    folder = Path(home, *PERSONAL)
+    there = dict(_personal_files(uid, home, problems))
+    there.update((file, data) for file, data in instead.items() if Path(file).parent == folder)
+    for name, data in sorted(there.items()):
         try:
             document = load_text(data, name)
         except ConfigError as error:

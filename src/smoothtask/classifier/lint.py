@@ -55,6 +55,17 @@ def lint(files: RuleFiles) -> list[Finding]:
     ]
 
 
+def findings_in(files: RuleFiles, file: str) -> list[Finding]:
+    """What is wrong in one file. All that keeps its rules from being used is an error, in a personal file too."""
+    source, broken = survey(files)
+    everybodys = [source.rules, *source.personal.values()]
+    found = [
+        *(_finding(Severity.ERROR, p) for p in (*broken, *source.problems)),
+        *(f for rules in everybodys for f in (*_unsafe(rules), *_shadowed(rules))),
+    ]
+    return [f for f in found if f.file == file]
+
+
 def why(matches: Sequence[Match]) -> list[str]:
     """A sentence for each of `RuleSet.candidates`: why the first one wins and the others do not."""
     sentences = []

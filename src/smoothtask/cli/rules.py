@@ -3,25 +3,16 @@
 import argparse
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from smoothtask.classifier.layers import RuleFiles, load
 from smoothtask.classifier.lint import Severity, lint, why
 from smoothtask.classifier.match import Rule, RuleSet
 from smoothtask.collector.identity import read_identity
-from smoothtask.config.paths import Paths
-from smoothtask.config.settings import Settings
 from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.identity import Identity
 
 ANCESTORS = 16
-
-
-def files_of(settings: Settings, paths: Paths) -> RuleFiles:
-    """Where a daemon with these settings reads its rules."""
-    prior = Path(settings.rules.ananicy) if settings.rules.ananicy else None
-    return RuleFiles(runtime=paths.runtime_dir / "rules.d", ananicy=prior, homes=settings.rules.personal)
 
 
 def run(options: argparse.Namespace, files: RuleFiles) -> tuple[bool, list[str], Any]:

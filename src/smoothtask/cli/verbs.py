@@ -235,10 +235,11 @@ def _config_show(options: Options, settings: "Settings", where: str) -> int:
 
 
 def _rules(options: Options) -> int:
+    from smoothtask.classifier.layers import rule_files
     from smoothtask.cli import rules
 
     paths = paths_of(options)
-    fine, lines, data = rules.run(options, rules.files_of(settings_of(paths), paths))
+    fine, lines, data = rules.run(options, rule_files(settings_of(paths), paths))
     if options.json:
         _print_json(data)
     else:

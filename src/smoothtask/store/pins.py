@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from smoothtask.config.atomic import replace_file
 from smoothtask.model.amounts import problem_with
 from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 from smoothtask.model.decision import Pin
@@ -103,18 +104,7 @@ def save_pins(path: Path, pins: Sequence[Pin]) -> None:
     entries = [_entry(p) for p in pins]
     data = json.dumps({"version": VERSION, "pins": entries}, indent=1, allow_nan=False).encode()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(fd, "wb") as file:
-            file.write(data + b"\n")
-            file.flush()
-            os.fsync(fd)
-        draft.rename(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    replace_file(path, data + b"\n", mode=0o600)
 
 
 def _entry(pin: Pin) -> dict[str, Any]:
@@ -182,11 +172,3 @@ def _set_aside(path: Path) -> str:
         aside = path.with_name(f"{path.name}.damaged-{moment}-{number}")
     path.rename(aside)
     return f"the file is kept as {aside}"
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
