@@ -14,9 +14,9 @@ from smoothtask_tui.detaillines import detail_lines, reasons_text
 from smoothtask_tui.headlines import header_lines
 from smoothtask_tui.history import MAX_POINTS, SPAN_S, History, newest
 from smoothtask_tui.line import Line, line, spread
+from smoothtask_tui.plots import spells
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.screens.help import help_lines
-from smoothtask_tui.screens.responsiveness import spells
 from smoothtask_tui.widgets.graph import graph_lines
 from tui.fakes import frame, group, process, without_psi_and_probe
 

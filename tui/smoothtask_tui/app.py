@@ -36,7 +36,7 @@ from smoothtask_tui.screens.columns import ColumnsScreen
 from smoothtask_tui.screens.group import GroupScreen
 from smoothtask_tui.screens.help import HelpScreen
 from smoothtask_tui.screens.ordering import GroupsScreen
-from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
+from smoothtask_tui.screens.responsiveness import CulpritChosen, ResponsivenessScreen
 from smoothtask_tui.screens.save import SaveScreen, screen_lines
 from smoothtask_tui.terminal import TerminalDriver
 from smoothtask_tui.told import read_detail
@@ -255,6 +255,14 @@ class Dashboard(App[int]):
     def action_plots(self) -> None:
         """Show the plots."""
         self.push_screen(ResponsivenessScreen(self.scene))
+
+    def on_culprit_chosen(self, message: CulpritChosen) -> None:
+        """Back to the groups, with the cursor on it."""
+        if isinstance(self.screen, ResponsivenessScreen):
+            self.screen.dismiss()
+        if self.main.show_group(message.group):
+            return
+        self.main.status.say("that application has exited", good=False)
 
     def action_columns(self) -> None:
         """Choose columns."""

@@ -23,14 +23,14 @@ def header_lines(scene: Scene, width: int, height: int, zone: tzinfo | None = UT
     """The header for a terminal of *width* × *height*: two to six lines. *zone*: of the clock shown."""
     frame = scene.frame
     if frame is None:
-        return [_title_without_frame(scene, width), *_banner(scene, zone)]
+        return [_title_without_frame(scene, width), *_banner(scene, width, zone)]
     if height < 20:
-        return [_title(scene, frame, width, zone, short=True), _compact(frame), *_banner(scene, zone)]
+        return [_title(scene, frame, width, zone, short=True), _compact(frame), *_banner(scene, width, zone)]
     lines = [_title(scene, frame, width, zone, short=height < 30)]
     if height >= 30:
         lines.append(_contention(frame))
     lines += [_processors(frame, width), _pressure(scene, frame, width), _latency(scene, frame, width)]
-    return [*lines, *_banner(scene, zone)]
+    return [*lines, *_banner(scene, width, zone)]
 
 
 def _title_without_frame(scene: Scene, width: int) -> Line:
@@ -173,7 +173,7 @@ def _psi_triple(s: SystemMetrics) -> str:
     return "/".join("-" if v is None else f"{v:.0f}" for v in values)
 
 
-def _banner(scene: Scene, zone: tzinfo | None) -> list[Line]:
+def _banner(scene: Scene, width: int, zone: tzinfo | None) -> list[Line]:
     frame = scene.frame
     if scene.lost:
         kept = "  (the last frame stays below)" if frame is not None else ""
@@ -188,7 +188,13 @@ def _banner(scene: Scene, zone: tzinfo | None) -> list[Line]:
     reason = frame.mode_reason or scene.observe_reason
     if frame.mode is Mode.DRY_RUN:
         said = "  ◌ observing only: decisions are shown, nothing is applied"
-        return [line((said, "warn"), (f": {reason}" if reason else "", "text"), ground="panel")]
+        return [
+            line(
+                (said, "warn"),
+                (fmt.shorten(f": {reason}", max(0, width - len(said))) if reason else "", "text"),
+                ground="panel",
+            )
+        ]
     if frame.mode is Mode.PAUSED:
         said = "  ‖ paused: every change is undone, nothing is applied until `a` is pressed again"
         return [line((said, "warn"), (f" ({reason})" if reason else "", "text"), ground="panel")]

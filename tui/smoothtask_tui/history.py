@@ -1,15 +1,17 @@
-"""What the last minutes looked like: one value a tick for each graph (pure; fed by frames)."""
+"""What the last minutes looked like: a value a tick for each graph, charges and events (pure; fed by frames)."""
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from smoothtask.model.frame import Frame
+from smoothtask.model.frame import Event, Frame
+from smoothtask_tui.culprits import Blame, blame
 from smoothtask_tui.lanes import Lane, add_frame
 
 SPAN_S = 600.0
 """How far back the graphs reach."""
 MAX_POINTS = 2400
+MAX_EVENTS = 500
 TREND_POINTS = 40
 
 
@@ -26,6 +28,11 @@ class Point:
     p99_ms: float | None
     max_ms: float | None
     contended: bool
+    p95_ms: float | None = None
+    breaks: int | None = None
+    """How often sound broke up since the tick before; `None`: no sound server is known."""
+    score_pct: float | None = None
+    """Responsiveness, 0 … 100."""
 
 
 def point(frame: Frame) -> Point:
@@ -43,6 +50,9 @@ def point(frame: Frame) -> Point:
         p99_ms=latency.p99_ms if latency else None,
         max_ms=latency.max_ms if latency else None,
         contended=frame.contention.active,
+        p95_ms=latency.p95_ms if latency else None,
+        breaks=frame.person.sound_breaks if frame.person.xruns is not None else None,
+        score_pct=None if frame.scores.responsiveness is None else 100 * frame.scores.responsiveness,
     )
 
 
@@ -52,18 +62,34 @@ class History:
 
     points: deque[Point] = field(default_factory=lambda: deque(maxlen=MAX_POINTS))
     trends: dict[str, deque[float]] = field(default_factory=dict)
+    blames: deque[Blame] = field(default_factory=lambda: deque(maxlen=MAX_POINTS))
+    """Moments in which somebody waited, and who is charged with it."""
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
+    """Each event once, oldest first: a frame repeats those before it."""
     lanes: dict[str, Lane] = field(default_factory=dict)
     """Group → its past, longer and with its class."""
 
     def add(self, frame: Frame) -> None:
         """Take in *frame*; groups that are gone are forgotten. One of the same time takes its place."""
+        if self.points and self.points[-1].time > frame.time:  # the clock was set back: there is no common axis
+            self.points.clear()
+            self.blames.clear()
+            self.events.clear()
         again = bool(self.points) and self.points[-1].time == frame.time
+        span_s = frame.time - self.points[-1].time if self.points and not again else 0.0
         if again:
             self.points.pop()
         self.points.append(point(frame))
+        charged = blame(frame, span_s)
+        if charged is not None:
+            self.blames.append(charged)
+        newest_s = self.events[-1].time if self.events else float("-inf")
+        self.events.extend(e for e in frame.events if e.time > newest_s)
         add_frame(self.lanes, frame)
         while self.points and self.points[0].time < frame.time - SPAN_S:
             self.points.popleft()
+        while self.blames and self.blames[0].time < frame.time - SPAN_S:
+            self.blames.popleft()
         use: dict[str, float] = {}
         for g in frame.groups:
             use[g.group.id] = use.get(g.group.id, 0.0) + g.group.metrics.cpu

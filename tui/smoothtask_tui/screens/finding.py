@@ -130,6 +130,19 @@ class FindingScreen(MainScreen):
         else:
             self.status.say(f"there is no process {pid}", good=False)
 
+    def show_group(self, group: str) -> bool:
+        """The cursor on *group*, whatever is folded or filtered; False when it is gone."""
+        if self.scene.group(group) is None:
+            return False
+        view = self.groups.view
+        shown = replace(view, folded=view.folded - {group.partition("/")[0]})
+        if self.groups.listing.index(group) is None:
+            shown = replace(shown, filter="")
+        self.groups.set_view(shown)
+        self.groups.hold()
+        self.groups.choose(group)
+        return True
+
     def show_process(self, process: ProcessFrame) -> None:
         """Open its group, and put the cursor on it."""
         view = self.groups.view
