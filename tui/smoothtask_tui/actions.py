@@ -128,7 +128,7 @@ ACTIONS: tuple[Action, ...] = (
         "suspend", "ctrl+z", "suspend; fg goes on. What this dashboard's own engine changed is undone meanwhile", APP
     ),
     Action("columns", "C,S", "choose columns and their order", APP),
-    Action("next_theme", "f2", "next theme: dark, light, high contrast", APP),
+    Action("next_theme", "f2", "next theme: dark, light, high contrast, 16 colours, none", APP),
     Action("command_palette", "colon,ctrl+p", "command palette", APP),
     Action("leave", "escape", "leave a menu, clear the filter", LOOK),
     Action("scroll_up", "up,k", "a line up", DETAIL, call="scroll(-1)"),

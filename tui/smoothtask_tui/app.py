@@ -1,6 +1,7 @@
 """The dashboard: hosts an engine's client in a worker, draws its frames, and sends what a person orders."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from smoothtask_tui.byhand import carry_out
 from smoothtask_tui.export import Format, Shows, as_csv, as_json, as_text
 from smoothtask_tui.feed import Mailbox
 from smoothtask_tui.messages import DetailWanted, DoneByHand, FrameWaiting, LinkChanged, Ordered, Replied
-from smoothtask_tui.palette import DARK, PALETTES
+from smoothtask_tui.palette import DARK, MONO, PALETTES, fitting
 from smoothtask_tui.prefs import Prefs
 from smoothtask_tui.remembered import read_prefs, write_prefs
 from smoothtask_tui.savefile import save
@@ -60,7 +61,9 @@ class Dashboard(App[int]):
         log_path: Path | None = None,
         prefs_path: Path | None = None,
     ) -> None:
-        super().__init__(driver_class)
+        fitting_ = fitting(os.environ)
+        # Asked for no colours, Textual would show greys: the terminal's own are left to it instead.
+        super().__init__(driver_class, ansi_color=True if fitting_ is MONO else None)
         self.client = client
         self.log_path = log_path
         """The snapshot log; None: where the configuration says, looked up when the history is opened."""
@@ -75,7 +78,9 @@ class Dashboard(App[int]):
             self.register_theme(palette.theme)
         self._prefs_path = prefs_path
         self._prefs = read_prefs(prefs_path) if prefs_path is not None else Prefs()
-        self.theme = self._prefs.theme if self._prefs.theme in PALETTES else DARK.name
+        self._imposed = fitting_.name if fitting_ is not DARK else ""
+        """The theme that the terminal asks for, whatever is remembered."""
+        self.theme = self._imposed or (self._prefs.theme if self._prefs.theme in PALETTES else DARK.name)
         self.main.groups.view = self._prefs.view(self.main.groups.view)
 
     # --- life ------------------------------------------------------------------------------------
@@ -106,7 +111,8 @@ class Dashboard(App[int]):
     def remember(self) -> None:
         """Keep theme, sort and columns for the next start, when one of them has changed."""
         view = self.main.groups.view
-        now = Prefs(self.theme if self.theme in PALETTES else "", view.sort, view.reverse, view.columns)
+        theme = self._prefs.theme if self.theme == self._imposed else self.theme if self.theme in PALETTES else ""
+        now = Prefs(theme, view.sort, view.reverse, view.columns)
         if self._prefs_path is None or now == self._prefs:
             return
         self._prefs = now
