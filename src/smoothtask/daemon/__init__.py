@@ -1,0 +1,9 @@
+"""The one place that puts the parts together: real or dry-run, lock, signals, restore."""
+
+from smoothtask.daemon.build import build
+from smoothtask.daemon.headless import run_daemon
+from smoothtask.daemon.parameters import parameters_of
+from smoothtask.daemon.process import AlreadyRunning
+from smoothtask.daemon.restoring import restore_all
+
+__all__ = ["AlreadyRunning", "build", "parameters_of", "restore_all", "run_daemon"]

@@ -1,0 +1,42 @@
+"""The headless loop: signals, the control socket, and word to systemd."""
+
+import signal
+import time
+
+from smoothtask.config.paths import Paths
+from smoothtask.config.settings import Settings
+from smoothtask.control.server import ControlServer
+from smoothtask.daemon.build import build
+from smoothtask.daemon.process import tell_systemd
+from smoothtask.engine.loop import Loop
+from smoothtask.kernel.notify import message
+
+
+def run_daemon(settings: Settings, paths: Paths, *, observe: bool) -> int:
+    """Manage the machine until SIGTERM or SIGINT; SIGHUP reads configuration and rules again."""
+    loop = build(settings, paths, observe=observe)
+    server = ControlServer(loop, paths.socket, settings.control.group)
+
+    def stop(_signal: int, _frame: object) -> None:
+        loop.stop()
+
+    def reload(_signal: int, _frame: object) -> None:
+        loop.call_soon(lambda: _announce_reload(loop))
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, reload)
+    tell_systemd(message(ready=True, status=f"managing: {loop.engine.mode.value}"))
+    try:
+        loop.run()
+    finally:
+        tell_systemd(message(stopping=True))
+        server.close()
+    return 0
+
+
+def _announce_reload(loop: Loop) -> None:
+    tell_systemd(message(reloading_mono_us=time.monotonic_ns() // 1000))
+    reply = loop.commands.reload()
+    loop.engine.say("system" if reply.ok else "error", reply.message)
+    tell_systemd(message(ready=True, status=reply.message))
