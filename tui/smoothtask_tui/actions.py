@@ -46,6 +46,8 @@ class Action:
     call: str = ""
     """The action with arguments, when it is not *id* itself; `{key}` stands for the key that was pressed."""
     priority: bool = False
+    owners: bool = False
+    """Not for guests: ordinary users at a daemon of root's."""
 
     @property
     def target(self) -> str:
@@ -118,8 +120,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("redo", "ctrl+y,Y", "do again what undo took back", TEACH),
     Action("label", "l", "label: which class would have been right", TEACH, "Label"),
     Action("label_moment", "m", "label this moment: laggy or fine", TEACH),
-    Action("pause", "a", "pause: undo every change and apply nothing; again: go on", TEACH, "Pause"),
-    Action("dry_run", "D", "dry-run: undo every change, show what would be done; again: act", TEACH),
+    Action("pause", "a", "pause: undo every change and apply nothing; again: go on", TEACH, "Pause", owners=True),
+    Action("dry_run", "D", "dry-run: undo every change, show what would be done; again: act", TEACH, owners=True),
     Action("plots", "g,tab", "plots of pressure and latency; again: back", APP, "Plots"),
     Action("history", "H", "history: recorded moments as they were; label them there", APP, "History"),
     Action("copy", "y", "copy its reasons to the clipboard (OSC 52)", ACT),

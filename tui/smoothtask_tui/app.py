@@ -68,6 +68,7 @@ class Dashboard(App[int]):
         self.log_path = log_path
         """The snapshot log; None: where the configuration says, looked up when the history is opened."""
         self.scene = Scene(description=client.description, observe_reason=observe_reason)
+        self.scene.uid = None if client.ends_with_us else os.geteuid()
         self.main = GroupsScreen(self.scene)
         self.failure = ""
         """Why the engine ended, when nobody asked it to."""

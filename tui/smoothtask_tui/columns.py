@@ -21,6 +21,9 @@ MARK_LETTERS: dict[Mark, str] = {
 }
 """The letters of the marks column, explained by the help screen."""
 
+OTHERS = "✗"
+"""Before them, on what whoever looks may not order about."""
+
 HOT_SHARE = 0.8
 """Of one core: from here on CPU% stands out."""
 WAITING_SHARE = 0.3
@@ -108,6 +111,7 @@ def _time(row: Row, width: int) -> Span:
 
 def _marks(row: Row, width: int) -> Span:
     letters = "".join(letter for mark, letter in MARK_LETTERS.items() if mark in row.marks)
+    letters = OTHERS + letters if row.others else letters
     return Span(fmt.fit(letters, width), "accent")
 
 

@@ -185,6 +185,18 @@ def _banner(scene: Scene, width: int, zone: tzinfo | None) -> list[Line]:
         if not scene.observe_reason:
             return []
         return [line(("  ◌ observing only, nothing is applied: ", "warn"), scene.observe_reason, ground="panel")]
+    return [*_mode_banner(scene, frame, width), *_guest_banner(scene, width)]
+
+
+def _guest_banner(scene: Scene, width: int) -> list[Line]:
+    if not scene.is_guest or scene.frame is None:
+        return []
+    up_to = "" if scene.frame.rights.may_raise else ", up to NORMAL"
+    said = f"  ◌ you are uid {scene.uid}: your own applications are yours to order{up_to}; the others (✗) you may watch"
+    return [line((fmt.shorten(said, width), "dim"), ground="panel")]
+
+
+def _mode_banner(scene: Scene, frame: Frame, width: int) -> list[Line]:
     reason = frame.mode_reason or scene.observe_reason
     if frame.mode is Mode.DRY_RUN:
         said = "  ◌ observing only: decisions are shown, nothing is applied"

@@ -4,7 +4,7 @@ Rule 1: a menu knows the group it was opened for by id, and keeps it while the l
 Rule 2: only what cannot be undone (a signal that may end a program) asks twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -58,6 +58,8 @@ class Choice(NamedTuple):
     outcome: "Outcome"
     current: bool = False
     """Whether this is how things are now."""
+    refused: str = ""
+    """Why this person may not choose it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,25 @@ def for_all(menu: Menu, groups: Sequence[GroupFrame]) -> Menu:
     )
     others = tuple(g.group.id for g in groups[1:])
     return replace(menu, choices=choices, label=f"{len(groups)} applications", others=others)
+
+
+def permitted(menu: Menu, refusal: Callable[[str, PriorityClass | None], str | None]) -> Menu:
+    """*menu* with what may not be chosen marked. *refusal*: why a group may not get a class, or None."""
+
+    def judged(choice: Choice) -> Choice:
+        outcome = choice.outcome
+        if isinstance(outcome, Menu):
+            inner = permitted(outcome, refusal)
+            refused = inner.choices[0].refused if all(c.refused for c in inner.choices) else ""
+            return choice._replace(outcome=inner, refused=refused)
+        if not isinstance(outcome, GroupOrder):
+            return choice
+        # A label changes nothing: only whose it is counts.
+        target = None if isinstance(outcome, LabelGroup) else outcome.target
+        said = [refusal(group, target) for group in (menu.group or outcome.group, *menu.others)]
+        return choice._replace(refused=(said[0] or "") if all(said) else "")
+
+    return replace(menu, choices=tuple(judged(c) for c in menu.choices))
 
 
 def about(order: GroupOrder, group: str) -> GroupOrder:

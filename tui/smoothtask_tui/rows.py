@@ -93,6 +93,8 @@ class Row:
     restraint: bool
     type: str
     pressure: GroupPressure | None = None
+    others: bool = False
+    """Somebody else's, and not for whoever looks to order about."""
     trend: tuple[float, ...] = ()
     marked: bool = False
     process: ProcessFrame | None = None
@@ -130,8 +132,13 @@ def build(
     processes_of: Callable[[str], Sequence[ProcessFrame]] = lambda _: (),
     user_of: Callable[[int], str] = str,
     threads_of: Callable[[ProcessFrame], Sequence[ThreadUse]] = lambda _: (),
+    guest: int | None = None,
 ) -> Listing:
-    """The rows to show. *held*: ids in the order to keep (Rule 1); ids not in it come last."""
+    """The rows to show.
+
+    *held*: ids in the order to keep (Rule 1); ids not in it come last.
+    *guest*: the uid of one who may order about their own groups alone.
+    """
     parts: dict[str, list[GroupFrame]] = {}
     tops: list[GroupFrame] = []
     ids = frozenset(g.group.id for g in frame.groups)
@@ -150,6 +157,7 @@ def build(
 
     def add(g: GroupFrame, depth: int, fold: str) -> None:
         row = _row(g, depth, fold, totals, trends, marked=g.group.id in view.marked)
+        row = row if guest is None or guest == g.group.uid else replace(row, others=True)
         rows.append(row)
         if g.group.id in view.opened:
             below_it = [process_row(p, row) for p in processes_of(g.group.id)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from smoothtask.model.classes import PriorityClass
 from smoothtask.model.detail import GroupDetail, ThreadFrame
 from smoothtask.model.frame import Frame, GroupFrame, ProcessFrame
 from smoothtask_tui.history import History
@@ -32,6 +33,21 @@ class Scene:
     """Group → why `detail` told nothing."""
     threads: dict[str, Told] = field(default_factory=dict)
     """Group → its threads as `detail` told last."""
+
+    uid: int | None = None
+    """Who looks, to an engine elsewhere; None: whoever runs the engine."""
+
+    def refusal(self, group_id: str, target: PriorityClass | None) -> str | None:
+        """Why the person who looks may not give *group_id* that class; `None` when they may."""
+        g = self.group(group_id)
+        if self.frame is None or g is None or self.uid is None:
+            return None
+        return self.frame.rights.refusal(self.uid, g.group, target)
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether the person who looks may order about what is theirs alone."""
+        return self.uid is not None and self.frame is not None and not self.frame.rights.is_owner(self.uid)
 
     def group(self, group_id: str | None) -> GroupFrame | None:
         """The group with that id, while it lives."""

@@ -138,7 +138,7 @@ class Commands:
         return found
 
     def _is_owner(self, caller: Caller) -> bool:
-        return caller.uid in {0, self.engine.people.owner_uid}
+        return self.engine.people.rights.is_owner(caller.uid)
 
     def _list_rules(self, caller: Caller) -> Reply:
         data = rules_for(self.engine, self.rules(), caller.uid, everybodys=self._is_owner(caller), since=self.since)

@@ -341,6 +341,7 @@ class Engine:
             person=self._person,
             person_sources=self._person_sources,
             scores=rate(sample.system, groups, self._person, self.parameters.bad, self.parameters.person),
+            rights=self.people.rights,
             undo_depth=self.people.undo_depth(self.people.owner_uid),
         )
 

@@ -10,6 +10,7 @@ from smoothtask.model.command import Caller, LabelGroup, LabelMoment, PinApp, Re
 from smoothtask.model.decision import Override, Pin
 from smoothtask.model.frame import Frame, GroupFrame
 from smoothtask.model.group import AppGroup
+from smoothtask.model.rights import Rights
 from smoothtask.policy.decide import Orders
 
 UNDO_DEPTH = 50
@@ -55,6 +56,11 @@ class People:
     _redo: dict[int, list[_Deed]] = field(default_factory=dict)
 
     @property
+    def rights(self) -> Rights:
+        """Who may order what."""
+        return Rights(self.owner_uid, self.may_raise)
+
+    @property
     def orders(self) -> Orders:
         """For `policy.decide`."""
         return Orders(self.pins, self.overrides)
@@ -77,16 +83,7 @@ class People:
 
     def refusal(self, caller: Caller, group: AppGroup, target: PriorityClass | None) -> str | None:
         """Why *caller* may not give *group* that class; `None` when it may."""
-        if caller.uid in {0, self.owner_uid}:
-            return None
-        if group.uid != caller.uid:
-            return f"{group.label} belongs to uid {group.uid}: only it and root may change that"
-        if target is not None and target > PriorityClass.NORMAL and not self.may_raise:
-            return (
-                f"only root may raise above NORMAL here "
-                f"(control.allow_users_above_normal in the configuration changes that), not to {target.name}"
-            )
-        return None
+        return self.rights.refusal(caller.uid, group, target)
 
     def pin(self, command: PinApp, group: AppGroup, caller: Caller, now: float) -> Reply:
         """Pin the application of *group*: for everybody when root asks, else for the caller's processes."""

@@ -6,6 +6,7 @@ from enum import StrEnum
 from smoothtask.model.decision import Contention, Decision
 from smoothtask.model.group import AppGroup
 from smoothtask.model.person import NOBODY_KNOWN, PersonMetrics, Source
+from smoothtask.model.rights import OWNERS_ONLY, Rights
 from smoothtask.model.system import SystemMetrics
 
 
@@ -150,5 +151,7 @@ class Frame:
     """How many of the person's actions can be undone."""
     person: PersonMetrics = NOBODY_KNOWN
     scores: Scores = Scores()
+    rights: Rights = OWNERS_ONLY
+    """Who may order what."""
     person_sources: tuple[Source, ...] = ()
     """Each source of knowledge about the person, and how it fares."""

@@ -50,7 +50,15 @@ class Acting(Screen[None]):
     def _ask_about(self, menu: Callable[[GroupFrame], menus.Menu]) -> None:
         subjects = self.subjects()
         if subjects:
-            self.status.ask(menus.for_all(menu(subjects[0]), subjects))
+            self._offer(menus.for_all(menu(subjects[0]), subjects))
+
+    def _offer(self, menu: menus.Menu) -> None:
+        """Open *menu* with what this person may choose; say why when that is nothing."""
+        judged = menus.permitted(menu, self.scene.refusal)
+        if all(c.refused for c in judged.choices):
+            self.status.say(judged.choices[0].refused, good=False)
+        else:
+            self.status.ask(judged)
 
     def action_step(self, step: int) -> None:
         """Boost or calm by one class, until it exits."""
@@ -86,7 +94,7 @@ class Acting(Screen[None]):
             for g in subjects:
                 self.post_message(Ordered(Unpin(g.group.id)))
         elif subjects:
-            self.status.ask(menus.for_all(menus.pin_menu(subjects[0]), subjects))
+            self._offer(menus.for_all(menus.pin_menu(subjects[0]), subjects))
 
     def action_signal(self) -> None:
         """Choose a signal for the process or the application under the cursor."""

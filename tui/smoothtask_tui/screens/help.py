@@ -11,7 +11,7 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.person import Source, SourceHealth
 from smoothtask_tui import fmt
 from smoothtask_tui.actions import sections
-from smoothtask_tui.columns import MARK_LETTERS
+from smoothtask_tui.columns import MARK_LETTERS, OTHERS
 from smoothtask_tui.detaillines import MARK_WORDS, title
 from smoothtask_tui.line import BLANK, Line, line
 from smoothtask_tui.widgets.drawn import Drawn
@@ -74,7 +74,9 @@ def help_lines(width: int, sources: Sequence[Source] = ()) -> list[Line]:
         for i, piece in enumerate(fmt.wrap(CLASS_HELP[target], max(10, width - KEY_CELLS - 4))):
             shown = fmt.fit(fmt.class_words(target) if i == 0 else "", KEY_CELLS)
             lines.append(line("  ", (shown, f"class{int(target)}"), " ", piece))
-    letters = ", ".join(f"{letter} {MARK_WORDS[mark].split(':')[0]}" for mark, letter in MARK_LETTERS.items())
+    letters = f"{OTHERS} somebody else's: not yours to order about, " + ", ".join(
+        f"{letter} {MARK_WORDS[mark].split(':')[0]}" for mark, letter in MARK_LETTERS.items()
+    )
     for word, text in (*LEGEND, ("MRK", letters)):
         for i, piece in enumerate(fmt.wrap(text, max(10, width - KEY_CELLS - 4))):
             lines.append(line("  ", (fmt.fit(word if i == 0 else "", KEY_CELLS), "strong"), " ", piece))

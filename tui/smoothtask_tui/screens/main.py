@@ -116,6 +116,7 @@ class MainScreen(Screen[None]):
             self.events.update_scene(scene)
         self.draw_cursor()
         self.status.set_news(self._news(), self._right())
+        self.query_one(KeyBar).for_guest(scene.is_guest)
         if tick and scene.frame is not None:
             if scene.frame.seq % EXPLAIN_EVERY_TICKS == 0:
                 self._explain()

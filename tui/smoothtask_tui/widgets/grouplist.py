@@ -124,7 +124,14 @@ class GroupList(Drawn):
         held = [row.id for row in self.listing.rows] if self.hold_left else ()
         scene = self._scene
         self.listing = build(
-            self._scene.frame, self.view, held, scene.history.trends, scene.processes_of, user_name, scene.threads_of
+            self._scene.frame,
+            self.view,
+            held,
+            scene.history.trends,
+            scene.processes_of,
+            user_name,
+            scene.threads_of,
+            scene.uid if scene.is_guest else None,
         )
         ids = self.listing.ids
         marked = self.view.marked & ids

@@ -8,7 +8,7 @@ from textual import events
 from smoothtask_tui import fmt
 from smoothtask_tui.actions import ACT, ACTIONS, APP, LOOK, TEACH, Action
 from smoothtask_tui.line import Line, Span, line, spread
-from smoothtask_tui.menus import Menu, Outcome
+from smoothtask_tui.menus import Choice, Menu, Outcome
 from smoothtask_tui.widgets.drawn import Drawn
 
 MAIN = frozenset({LOOK, ACT, TEACH, APP})
@@ -100,6 +100,9 @@ class StatusLine(Drawn):
         choice = menu.choice(event.character or "") or menu.choice(event.key)
         if choice is None:
             self.leave()  # Esc, or a key that means nothing here
+        elif choice.refused:
+            self.leave()
+            self.say(choice.refused, good=False)
         elif isinstance(choice.outcome, Menu):
             self.ask(choice.outcome)
         else:
@@ -155,6 +158,14 @@ class StatusLine(Drawn):
         self.redraw()
 
 
+_NOT = "✗"
+"""Beside what this person may not choose."""
+
+
+def _role(choice: Choice) -> str:
+    return "faint" if choice.refused else "strong" if choice.current else "text"
+
+
 def menu_line(menu: Menu, width: int) -> Line:
     """The question with its keys; the group's name gives way first when there is little room."""
     spans = []
@@ -162,13 +173,16 @@ def menu_line(menu: Menu, width: int) -> Line:
         mark = "*" if choice.current else ""
         spans += [
             Span(" "),
-            Span(f"{choice.key}", "key"),
-            Span(f" {choice.label}{mark} ", "strong" if mark else "text"),
+            Span(f"{choice.key}", "faint" if choice.refused else "key"),
+            Span(f" {choice.label}{mark}{_NOT * bool(choice.refused)} ", _role(choice)),
         ]
     spans.append(Span(" Esc", "dim"))
     used = Line(tuple(spans)).cells + len(menu.title) + 3
     if used > width:  # keys and the first letters are enough
-        spans = [Span(f" {c.key}:{c.label[:5]}", "key" if c.current else "text") for c in menu.choices]
+        spans = [
+            Span(f" {_NOT if c.refused else c.key}:{c.label[:5]}", "key" if c.current else _role(c))
+            for c in menu.choices
+        ]
         used = Line(tuple(spans)).cells + len(menu.title) + 3
     name = fmt.shorten(menu.label, max(0, width - used - 1))
     title = f" {menu.title} {name} ".replace("  ", " ")
@@ -183,6 +197,13 @@ class KeyBar(Drawn):
         super().__init__(id=id, ground="bar")
         self._wanted = wanted
         self._zones: list[tuple[int, int, str]] = []
+        self._guest = False
+
+    def for_guest(self, guest: bool) -> None:
+        """Whether what only owners may do is faint."""
+        if guest != self._guest:
+            self._guest = guest
+            self.on_resize()
 
     def on_resize(self) -> None:
         """As many as fit."""
@@ -194,7 +215,8 @@ class KeyBar(Drawn):
             cells = len(key) + len(action.bar) + 1
             if x + cells > self.size.width:
                 break
-            spans += [Span(key, "key"), Span(f"{action.bar} ", "text")]
+            faint = self._guest and action.owners
+            spans += [Span(key, "faint" if faint else "key"), Span(f"{action.bar} ", "faint" if faint else "text")]
             self._zones.append((x, x + cells, action.target))
             x += cells
         self.show([Line(tuple(spans), "bar")])
