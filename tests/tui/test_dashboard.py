@@ -127,8 +127,8 @@ async def test_keys_typed_quickly_reach_the_menu_that_the_first_opened():
         for key in ("slash", "c", "a", "z", "escape", "c", "5", "z", "o", "4", "1", "down", "q"):
             character = {"slash": "/"}.get(key, key if len(key) == 1 else None)
             d.app.post_message(Key(key, character))
-        await d.until(lambda: d.app.closing)
-        assert d.client.asked[:3] == [
+        await d.until(d.client.closed.is_set)
+        assert d.client.asked == [
             SetOverride("a", PriorityClass.IDLE),
             Undo(),
             SetOverride("a", PriorityClass.BACKGROUND, 600.0),

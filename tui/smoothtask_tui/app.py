@@ -1,6 +1,7 @@
 """The dashboard: hosts an engine's client in a worker, draws its frames, and sends what a person orders."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -42,6 +43,9 @@ from smoothtask_tui.screens.save import SaveScreen, screen_lines
 from smoothtask_tui.terminal import TerminalDriver
 from smoothtask_tui.told import read_detail
 from smoothtask_tui.widgets.statusline import StatusLine
+
+ON_ITS_WAY_S, ORDERS_S = 0.05, 2.0
+"""While leaving: for keys already typed to become orders, and for orders to be answered."""
 
 
 class Dashboard(App[int]):
@@ -139,7 +143,14 @@ class Dashboard(App[int]):
             self.closing = True
             self.remember()
             self.main.status.say("ending: what was changed is being undone …")
-            self.run_worker(self.client.close, name="close", thread=True, exit_on_error=False)
+            self.run_worker(self._close(), name="close", exit_on_error=False)
+
+    async def _close(self) -> None:
+        """An order that was given just before (a pin, say) is still carried out."""
+        await asyncio.sleep(ON_ITS_WAY_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._orders.join(), ORDERS_S)
+        await asyncio.to_thread(self.client.close)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """The engine's worker has ended: leave, or say why there will be no more frames."""
@@ -210,6 +221,7 @@ class Dashboard(App[int]):
                 reply = await asyncio.to_thread(self.client.ask, command)
             except (OSError, RuntimeError, ValueError) as error:
                 reply = Reply(False, f"no answer from the engine: {error}")
+            self._orders.task_done()
             self.post_message(Replied(command, reply))
 
     def on_replied(self, message: Replied) -> None:
