@@ -79,3 +79,12 @@ def test_a_wrong_command_line_is_status_2(line: str, capsys: pytest.CaptureFixtu
         make_parser().parse_args(line.split())
     assert caught.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", ["--depth 11", "--depth 0", "--depth x", "--trees 2001", "--rate nan", "--rate 0", "--rate 2"]
+)
+def test_a_model_that_no_daemon_would_load_is_not_asked_for(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["train", *words.split()])
+    assert "expected a number from" in capsys.readouterr().err

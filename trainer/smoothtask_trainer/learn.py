@@ -51,6 +51,8 @@ class Shape:
     seed: int = 1
     threads: int = -1
     """−1: as many as there are CPUs."""
+    anchors: bool = True
+    """Without them scores have no level: to measure what they are worth."""
 
 
 def balanced(data: Data) -> npt.NDArray[np.float32]:
@@ -80,11 +82,12 @@ def anchored(data: Data, weight: npt.NDArray[np.float32]) -> tuple[Data, npt.NDA
     return both.where(order), np.concatenate([weight, anchors.weight])[order]
 
 
-def pool(data: Data, loss: str) -> "Pool":
-    """*data* as CatBoost takes it for *loss*."""
+def pool(data: Data, shape: Shape) -> "Pool":
+    """*data* as CatBoost takes it for the loss of *shape*."""
     from catboost import Pool  # noqa: PLC0415 - a second, and an extra
 
-    weighed, weight = anchored(data, balanced(data))
+    loss, weight = shape.loss, balanced(data)
+    weighed, weight = anchored(data, weight) if shape.anchors else (data, weight)
     given: dict[str, Any] = {"label": weighed.target.astype(np.float32), "group_id": weighed.query}
     if loss == "QueryRMSE":
         given["weight"] = weight
@@ -123,7 +126,7 @@ def fit(train: Data, validate: Data, shape: Shape, tell: Tell) -> "CatBoostRanke
         **({"subsample": 0.8} if len(train) >= LARGE else {}),
     )  # fmt: skip
     model.fit(
-        pool(train, shape.loss), eval_set=pool(validate, shape.loss), early_stopping_rounds=PATIENCE,
+        pool(train, shape), eval_set=pool(validate, shape), early_stopping_rounds=PATIENCE,
         use_best_model=True, callbacks=[_Progress(shape.trees, tell)],
     )  # fmt: skip
     return model

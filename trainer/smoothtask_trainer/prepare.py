@@ -23,7 +23,7 @@ from smoothtask_trainer.dataset import LABEL, NOTHING_SAID, ORDER, LogSource, Qu
 from smoothtask_trainer.splits import Part, plan
 from smoothtask_trainer.table import Placed, TableSource, Writer, is_table
 
-SAMPLE_ROWS = 20_000
+SAMPLE_ROWS = 5_000
 """Of each part, for drift."""
 BINS = 10
 DRIFTED = 0.25
@@ -153,24 +153,22 @@ class Sample:
     """So many rows of a stream, each with the same chance (reservoir sampling)."""
 
     def __init__(self, size: int, seed: int) -> None:
-        self._size = size
         self._chance = random.Random(seed)  # noqa: S311 - not for secrets
-        self._kept: list[npt.NDArray[np.float32]] = []
+        self._kept = np.empty((size, features.COUNT), np.float32)
         self._seen = 0
 
     def add(self, matrix: Matrix) -> None:
         """Some more rows."""
         for row in matrix:
+            place = self._seen if self._seen < len(self._kept) else self._chance.randrange(self._seen + 1)
             self._seen += 1
-            if len(self._kept) < self._size:
-                self._kept.append(row.copy())
-            elif (place := self._chance.randrange(self._seen)) < self._size:
-                self._kept[place] = row.copy()
+            if place < len(self._kept):
+                self._kept[place] = row
 
     @property
     def rows(self) -> Matrix:
         """[rows, features]"""
-        return np.array(self._kept, np.float32) if self._kept else np.empty((0, features.COUNT), np.float32)
+        return self._kept[: self._seen]
 
 
 def drift(before: Matrix, after: Matrix) -> tuple[tuple[str, float], ...]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT = "smoothtask-dataset-1"
 KEY = b"smoothtask"
-ROWS_AT_ONCE = 20_000
+ROWS_AT_ONCE = 5_000
 HEAD = (
     ("query", "int64"), ("run", "string"), ("time_s", "float64"), ("bad", "bool"), ("part", "string"),
     ("stretch", "int32"), ("app", "string"), ("label", "string"), ("teacher", "int8"), ("target", "int8"),

@@ -65,6 +65,8 @@ def run(options: Options) -> int:
 def _again(options: Options, paths: "Paths") -> list[str]:
     """The same command, for a process elsewhere."""
     said = ["--state-dir", str(paths.state_dir), "--runtime-dir", str(paths.runtime_dir)]
+    if getattr(options, "scope", None):
+        said += ["--scope", options.scope]
     if paths.config_required or paths.config_file.exists():
         said += ["--config", str(paths.config_file)]
     for flag, files in (("--from", options.sources), ("--test", options.tested)):

@@ -9,6 +9,7 @@ from smoothtask.cli.exits import MEANINGS
 from smoothtask.model import amounts
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 CLASSES = ("LATENCY_CRITICAL", "INTERACTIVE", "NORMAL", "BACKGROUND", "IDLE")
 """`model.classes.PriorityClass`, by name; a test compares them."""
@@ -247,9 +248,10 @@ def _add_ranker(train: argparse.ArgumentParser) -> None:
     _add_data(train)
     train.add_argument("--out", metavar="DIR", help="a new folder for the model, which is not put to use then")
     train.add_argument("--loss", choices=("QueryRMSE", "YetiRank", "PairLogit"), default="QueryRMSE")
-    train.add_argument("--trees", metavar="N", type=_count, default=300, help="at most (default 300)")
-    train.add_argument("--depth", metavar="N", type=_count, default=5, help="of a tree (default 5)")
-    train.add_argument("--rate", metavar="X", type=float, default=0.08, help="of learning (default 0.08)")
+    train.add_argument("--trees", metavar="N", type=_between(int, 1, 2000), default=300, help="at most (default 300)")
+    train.add_argument("--depth", metavar="N", type=_between(int, 1, 10), default=5, help="of a tree (default 5)")
+    train.add_argument("--rate", metavar="X", type=_between(float, 0.001, 1), default=0.08,
+                       help="of learning (default 0.08)")  # fmt: skip
     train.add_argument("--search", metavar="N", type=_count, default=0, help="try N shapes by cross-validation first")
     train.add_argument("--seed", metavar="N", type=int, default=1, help="the same seed learns the same (default 1)")
     train.add_argument("--threads", metavar="N", type=_count, default=-1, help="CPUs to use (default all)")
@@ -298,6 +300,21 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) <= 1_000_000:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
     return int(text)
+
+
+def _between(kind: Callable[[str], N], low: float, high: float) -> Callable[[str], N]:
+    """What reads a number from *low* to *high*. It raises ArgumentTypeError."""
+
+    def read(text: str) -> N:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got {text[:40]!r}")
+        return value
+
+    return read
 
 
 def _setting(text: str) -> tuple[str, float]:
