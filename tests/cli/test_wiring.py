@@ -56,7 +56,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, place: Path) -> list[tuple[EngineClie
     """What the dashboard was given, and what the engine answered it."""
     seen = []
 
-    def run_dashboard(engine: EngineClient) -> int:
+    def run_dashboard(engine: EngineClient, **_: Any) -> int:
         worker = threading.Thread(target=engine.run, args=(lambda _: None, lambda _: None))
         worker.start()
         seen.append((engine, request(place / "run/control.sock", Undo())))

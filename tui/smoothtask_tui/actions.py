@@ -72,6 +72,7 @@ def show_key(key: str) -> str:
 
 LOOK, ACT, TEACH, APP = "Looking", "Acting on the application under the cursor", "Teaching and taking back", "Dashboard"
 DETAIL = "In the details of an application (Enter), besides acting on it"
+RULES, MAKE = "In the rules (r)", "Making a rule (A)"
 
 ACTIONS: tuple[Action, ...] = (
     Action("help", "f1,question_mark,h", "this help", APP, "Help"),
@@ -114,6 +115,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("class_menu", "c", "choose its class until it exits (0 gives it back to the rules)", ACT, "Class"),
     Action("override", "o", "choose its class for a time", ACT, "Override"),
     Action("pin", "p", "pin: always this class; again: unpin", ACT, "Pin"),
+    Action("always", "A", "always treat it so: make a rule from it, with its difference shown before it is saved", ACT),
     Action("signal", "f9,K", "send a signal to it, or to the process under the cursor", ACT, "Signal"),
     Action("renice", "R", "set its nice by hand: SmoothTask leaves it alone then", ACT),
     Action("undo", "z", "undo your latest order", TEACH, "Undo"),
@@ -124,6 +126,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("dry_run", "D", "dry-run: undo every change, show what would be done; again: act", TEACH, owners=True),
     Action("plots", "g,tab", "plots of pressure and latency; again: back", APP, "Plots"),
     Action("history", "H", "history: recorded moments as they were; label them there", APP, "History"),
+    Action("rules", "r", "rules: which match, which never have; lint; undo of a rule that was saved", APP, "Rules"),
     Action("copy", "y", "copy its reasons to the clipboard (OSC 52)", ACT),
     Action("save", "E", "save what is shown to a file: text, CSV or JSON", APP),
     Action(
@@ -143,6 +146,30 @@ ACTIONS: tuple[Action, ...] = (
     Action("span_more", "plus", "more of the past in the plots", DETAIL, call="span(1)"),
     Action("span_less", "minus", "less of it", DETAIL, call="span(-1)"),
     Action("back", "escape,enter,q,f10", "back to the list", DETAIL, "Back"),
+    Action("cursor_up", "up,k", "up", RULES, call="cursor(-1)"),
+    Action("cursor_down", "down,j", "down", RULES, call="cursor(1)"),
+    Action("page_up", "pageup", "a page up", RULES, call="page(-1)"),
+    Action("page_down", "pagedown,space", "a page down", RULES, call="page(1)"),
+    Action("first", "home", "the first", RULES, call="cursor(-1000000)"),
+    Action("last", "end", "the last", RULES, call="cursor(1000000)"),
+    Action("its_groups", "enter", "the groups that it matches", RULES, "Groups"),
+    Action("filter", "f4,slash,backslash", "filter: layer:user class:idle type:game file:games !word", RULES, "Filter"),
+    Action("which", "n", "those that match something now; again: that never matched; again: all", RULES, "Never"),
+    Action("sort_menu", "f6,s,less_than_sign,greater_than_sign", "choose what to sort by", RULES, "Sort"),
+    Action("invert", "I", "turn the order round", RULES),
+    Action("lint", "l", "lint: what is wrong in any layer; again: the rules", RULES, "Lint"),
+    Action("read_again", "r,f5", "ask the engine and the log again", RULES),
+    Action("undo_save", "z", "take back the newest rule that was saved here", RULES, "Undo"),
+    Action("redo_save", "ctrl+y,Y", "save it again", RULES),
+    Action("back", "escape,q,f10", "back", RULES, "Back"),
+    Action("choose_up", "up,k", "another way to know it again", MAKE, call="choose(-1)"),
+    Action("choose_down", "down,j", "the next way", MAKE, call="choose(1)"),
+    Action("target", "1,2,3,4,5", "its class", MAKE, call="target('{key}')"),
+    Action("type", "t", "its type", MAKE, "Type"),
+    Action("page_up", "pageup", "a page up", MAKE, call="scroll(-1)"),
+    Action("page_down", "pagedown,space", "a page down", MAKE, call="scroll(1)"),
+    Action("save_rule", "s,enter", "check all rules, and save it", MAKE, "Save"),
+    Action("back", "escape,q,f10", "leave it", MAKE, "Leave"),
     Action("quit", "f10,q", "quit: every change is undone if this dashboard runs the engine", APP, "Quit"),
     Action("quit_now", "ctrl+c", "quit, from anywhere", APP, call="quit", priority=True),
 )
@@ -170,7 +197,7 @@ def bindings(wanted: Callable[[Action], bool], *, at_once: bool = False) -> list
 
 def sections() -> Iterator[tuple[str, list[Action]]]:
     """The actions by section, in the order of the help screen."""
-    order = [LOOK, ACT, TEACH, APP, DETAIL]
+    order = [LOOK, ACT, TEACH, APP, DETAIL, RULES, MAKE]
     by_section = sorted(ACTIONS, key=lambda a: order.index(a.section))
     for section, listed in groupby(by_section, key=lambda a: a.section):
         yield section, list(listed)

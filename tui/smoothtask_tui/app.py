@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -20,15 +20,26 @@ from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from smoothtask.config.paths import UnsafeDirectoryError, find_paths
+from smoothtask.config.paths import Paths, UnsafeDirectoryError, find_paths
 from smoothtask.model.client import EngineClient
-from smoothtask.model.command import Command, Detail, Explain, Pause, Reply
+from smoothtask.model.command import Command, Detail, Explain, ListRules, Pause, Reload, Reply
 from smoothtask.model.frame import Mode, ProcessFrame
 from smoothtask_tui.actions import ACT, ACTIONS, APP, LOOK, TEACH, bindings
 from smoothtask_tui.byhand import carry_out
 from smoothtask_tui.export import Format, Shows, as_csv, as_json, as_text
 from smoothtask_tui.feed import Mailbox
-from smoothtask_tui.messages import DetailWanted, DoneByHand, FrameWaiting, LinkChanged, Ordered, Replied
+from smoothtask_tui.messages import (
+    Answered,
+    DetailWanted,
+    DoneByHand,
+    FrameWaiting,
+    LinkChanged,
+    Ordered,
+    Replied,
+    RuleChosen,
+    RuleSaved,
+    RuleWanted,
+)
 from smoothtask_tui.palette import DARK, MONO, PALETTES, fitting
 from smoothtask_tui.prefs import Prefs
 from smoothtask_tui.remembered import read_prefs, write_prefs
@@ -47,6 +58,21 @@ from smoothtask_tui.widgets.statusline import StatusLine
 ON_ITS_WAY_S, ORDERS_S = 0.05, 2.0
 """While leaving: for keys already typed to become orders, and for orders to be answered."""
 
+if TYPE_CHECKING:
+    from smoothtask.classifier.saving import OwnRules
+    from smoothtask_tui.made import Made
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A screen that wants to be drawn at every frame."""
+
+    follows_frames: ClassVar[bool]
+
+    def draw(self, *, tick: bool = False) -> None:
+        """*tick*: a new frame has come."""
+        ...
+
 
 class Dashboard(App[int]):
     """State is in `scene`; what a person looks at is in the list's view."""
@@ -64,11 +90,18 @@ class Dashboard(App[int]):
         driver_class: type[Driver] | None = None,
         log_path: Path | None = None,
         prefs_path: Path | None = None,
+        paths: Paths | None = None,
+        own_rules: "OwnRules | None" = None,
     ) -> None:
         fitting_ = fitting(os.environ)
         # Asked for no colours, Textual would show greys: the terminal's own are left to it instead.
         super().__init__(driver_class, ansi_color=True if fitting_ is MONO else None)
         self.client = client
+        self.paths = paths or find_paths()
+        """Where the configuration and the log are looked for."""
+        self.own_rules = own_rules
+        """Where rules are saved; None: where those of whoever runs this are."""
+        self._made: Made | None = None
         self.log_path = log_path
         """The snapshot log; None: where the configuration says, looked up when the history is opened."""
         self.scene = Scene(description=client.description, observe_reason=observe_reason)
@@ -195,7 +228,7 @@ class Dashboard(App[int]):
 
     def _draw(self, *, tick: bool = False) -> None:
         screen = self.screen
-        if isinstance(screen, GroupsScreen | GroupScreen | ResponsivenessScreen):
+        if isinstance(screen, Drawing):
             screen.draw(tick=tick)
 
     def on_ordered(self, message: Ordered) -> None:
@@ -237,8 +270,11 @@ class Dashboard(App[int]):
                 self.scene.remember(command.target, processes)
                 self.main.draw_processes()
             return
+        if isinstance(command, Detail | ListRules):
+            self.screen.post_message(Answered(command, reply))
         if isinstance(command, Detail):
             self._take_detail(command, reply)
+        if isinstance(command, Detail | ListRules):
             return
         self._say(reply)
 
@@ -268,6 +304,44 @@ class Dashboard(App[int]):
         g = self.scene.group(message.group)
         if g is not None and not isinstance(self.screen, GroupScreen):
             self.push_screen(GroupScreen(self.scene, g))
+
+    # --- rules ---------------------------------------------------------------------------------------
+
+    @property
+    def made(self) -> "Made":
+        """The rules that were made here; what reads rules is loaded when it is first needed."""
+        if self._made is None:
+            from smoothtask_tui.made import Made, own_rules  # noqa: PLC0415
+
+            self._made = Made(self.own_rules or own_rules(self.paths))
+        return self._made
+
+    def action_rules(self) -> None:
+        """Show the rules."""
+        from smoothtask_tui.recorded import find_log  # noqa: PLC0415
+        from smoothtask_tui.screens.rules import RulesScreen  # noqa: PLC0415
+
+        self.push_screen(RulesScreen(self.scene, self.made, lambda: self.log_path or find_log(self.paths)))
+
+    def on_rule_wanted(self, message: RuleWanted) -> None:
+        """Make a rule from a group."""
+        from smoothtask_tui.screens.making import MakeRuleScreen  # noqa: PLC0415
+
+        g = self.scene.group(message.group)
+        if g is not None:
+            self.push_screen(MakeRuleScreen(g, self.made))
+
+    def on_rule_saved(self, message: RuleSaved) -> None:
+        """Say it, and have the engine follow at once where we may; else it reads the files by itself."""
+        self._say(message.reply)
+        if message.reply.ok:
+            self.notify(f"{message.reply.message} (r, then z)", markup=False)
+            if os.geteuid() == 0 or self.client.ends_with_us:
+                self.on_ordered(Ordered(Reload()))
+
+    def on_rule_chosen(self, message: RuleChosen) -> None:
+        """The groups of a rule."""
+        self.main.filter_by(f"app:{message.id_of_rule.casefold()}")
 
     # --- what keys do on any screen ------------------------------------------------------------------
 
@@ -346,7 +420,7 @@ class Dashboard(App[int]):
         from smoothtask_tui.recorded import find_log  # noqa: PLC0415
         from smoothtask_tui.screens.history import HistoryScreen  # noqa: PLC0415
 
-        self.push_screen(HistoryScreen(self.log_path or find_log(find_paths())))
+        self.push_screen(HistoryScreen(self.log_path or find_log(self.paths)))
 
     def action_help(self) -> None:
         """Show the help."""
@@ -376,10 +450,10 @@ class Dashboard(App[int]):
             self.close_engine()
 
 
-def run_dashboard(client: EngineClient, *, observe_reason: str = "") -> int:
+def run_dashboard(client: EngineClient, *, observe_reason: str = "", paths: Paths | None = None) -> int:
     """Show the dashboard until the person quits; the exit status: 1 when the engine failed."""
     prefs = find_paths().state_dir / "dashboard.json"
-    app = Dashboard(client, observe_reason, driver_class=TerminalDriver, prefs_path=prefs)
+    app = Dashboard(client, observe_reason, driver_class=TerminalDriver, prefs_path=prefs, paths=paths)
     app.run()
     if app.failure:
         print(app.failure, file=sys.stderr)

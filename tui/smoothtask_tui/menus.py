@@ -12,6 +12,7 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import Command, LabelGroup, LabelMoment, PinApp, SetOverride
 from smoothtask.model.frame import GroupFrame
 from smoothtask_tui.rows import SortKey
+from smoothtask_tui.rulelist import RuleSort
 
 CLASSES: tuple[tuple[str, PriorityClass, str], ...] = (
     ("1", PriorityClass.LATENCY_CRITICAL, "critical"),
@@ -100,7 +101,7 @@ class FilterBy:
     text: str
 
 
-Outcome = Command | Menu | SortKey | Send | Nice | FilterBy
+Outcome = Command | Menu | SortKey | RuleSort | Send | Nice | FilterBy
 GroupOrder = PinApp | SetOverride | LabelGroup
 """Orders that say which group they are about."""
 

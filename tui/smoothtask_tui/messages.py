@@ -36,6 +36,39 @@ class Ordered(Message):
         super().__init__()
 
 
+class Answered(Message):
+    """The engine has answered a question that a screen asked."""
+
+    def __init__(self, command: Command, reply: Reply) -> None:
+        self.command = command
+        self.reply = reply
+        super().__init__()
+
+
+class RuleWanted(Message):
+    """A person wants to make a rule from *group*."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        super().__init__()
+
+
+class RuleSaved(Message):
+    """What came of saving a rule, or of taking it back."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        super().__init__()
+
+
+class RuleChosen(Message):
+    """A person wants to see the groups that the rule *id_of_rule* knows."""
+
+    def __init__(self, id_of_rule: str) -> None:
+        self.id_of_rule = id_of_rule
+        super().__init__()
+
+
 class DoneByHand(Message):
     """A person wants something done to processes, with their own rights."""
 

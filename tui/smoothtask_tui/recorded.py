@@ -35,6 +35,7 @@ SELECT p.*, g.group_id, m.name, m.command FROM process p
 JOIN program m ON m.id = p.program_id LEFT JOIN group_profile g ON g.id = p.group_profile_id
 WHERE p.snapshot_id = ? ORDER BY p.cpu_cores + p.wait_threads DESC
 """
+MATCHED = "SELECT DISTINCT rule_layer, app FROM group_profile WHERE rule_layer IS NOT NULL"
 LABELS = """
 SELECT l.verdict, l.target_class, p.group_id, p.label FROM label l
 LEFT JOIN group_profile p ON p.id = l.group_profile_id WHERE l.snapshot_id = ? ORDER BY l.id
@@ -69,6 +70,12 @@ def read_moments(path: Path) -> tuple[Moment, ...]:
     with reading(path) as db:
         rows = db.execute(MOMENTS, (LATEST,)).fetchall()
     return tuple(Moment(i, t, sanitise(cause), bool(c), p99, psi, n) for i, t, cause, c, p99, psi, n in reversed(rows))
+
+
+def read_matched_rules(path: Path) -> frozenset[tuple[str, str]]:
+    """Layer and id of every rule by which a recorded group was known. Raises RecordError."""
+    with reading(path) as db:
+        return frozenset((sanitise(layer), sanitise(app)) for layer, app in db.execute(MATCHED))
 
 
 def read_past(path: Path, snapshot: int) -> Past:

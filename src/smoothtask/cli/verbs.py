@@ -68,7 +68,7 @@ def _top(options: Options) -> int:
         return _top_here(options, paths)
     from smoothtask_tui.app import run_dashboard
 
-    return run_dashboard(client.RemoteEngine(socket))
+    return run_dashboard(client.RemoteEngine(socket), paths=paths)
 
 
 def _top_here(options: Options, paths: Paths) -> int:
@@ -85,7 +85,7 @@ def _top_here(options: Options, paths: Paths) -> int:
         server = ControlServer(host, paths.socket, settings.control.group)
     except (daemon.AlreadyRunning, SocketTakenError) as error:
         raise CannotError(str(error)) from error
-    return run_dashboard(LocalEngine(host, on_close=server.close))
+    return run_dashboard(LocalEngine(host, on_close=server.close), paths=paths)
 
 
 def _daemon(options: Options) -> int:

@@ -1,6 +1,7 @@
 """What a person can order from any screen: each key acts on the id that it was pressed for."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from textual.screen import Screen
 
@@ -11,7 +12,8 @@ from smoothtask.model.tasks import ProcKey
 from smoothtask_tui import menus, rows
 from smoothtask_tui.byhand import ByHand
 from smoothtask_tui.detaillines import reasons_text
-from smoothtask_tui.messages import DoneByHand, Ordered
+from smoothtask_tui.messages import DoneByHand, Ordered, RuleWanted
+from smoothtask_tui.rulelist import RuleSort
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.widgets.statusline import StatusLine
 
@@ -21,6 +23,7 @@ class Acting(Screen[None]):
 
     scene: Scene
     status: StatusLine
+    follows_frames: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,6 +86,12 @@ class Acting(Screen[None]):
         """Give it a class for a time."""
         self._ask_about(menus.override_menu)
 
+    def action_always(self) -> None:
+        """Make a rule of it."""
+        g = self.subject()
+        if g is not None and self._may_be_touched(g):
+            self.post_message(RuleWanted(g.group.id))
+
     def action_label(self) -> None:
         """Say what would have been right."""
         self._ask_about(menus.label_menu)
@@ -128,7 +137,7 @@ class Acting(Screen[None]):
                 key = ProcKey(p.pid, p.start_ticks) if p is not None else None
                 self.post_message(DoneByHand(ByHand(outcome, menu.group, menu.label, key)))
             return
-        if isinstance(outcome, menus.Menu | rows.SortKey | menus.FilterBy):
+        if isinstance(outcome, menus.Menu | rows.SortKey | RuleSort | menus.FilterBy):
             return
         if menu.group is None or not isinstance(outcome, menus.GroupOrder):
             self.post_message(Ordered(outcome))

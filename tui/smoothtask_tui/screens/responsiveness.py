@@ -119,6 +119,7 @@ class ResponsivenessScreen(Screen[None]):
     """The header goes on above; plots and culprits below."""
 
     view_name = "responsiveness"
+    follows_frames: ClassVar[bool] = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,g,tab,shift+tab,q,f10", "dismiss", show=False),
         Binding("f1,h,question_mark", "app.help", show=False),

@@ -1,0 +1,105 @@
+"""The rules that a person made in this session: saved with the person's own rights, taken back and saved again."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smoothtask.classifier.apart import RulesUnreadable, lint_apart
+from smoothtask.classifier.layers import rule_files
+from smoothtask.classifier.lint import Finding
+from smoothtask.classifier.making import Draft, MakingError
+from smoothtask.classifier.saving import OwnRules, Proposal, check, propose, save, take_back
+from smoothtask.config.located import ConfigError
+from smoothtask.config.paths import Paths
+from smoothtask.config.settings import Settings, load_settings
+from smoothtask.model.command import Reply
+
+
+def own_rules(paths: Paths) -> OwnRules:
+    """Where the rules of whoever runs this process are; of a configuration that cannot be read, the defaults hold."""
+    try:
+        settings = load_settings(paths.config_file, required=paths.config_required)
+    except (ConfigError, OSError):
+        settings = Settings()
+    return OwnRules.of(rule_files(settings, paths), os.geteuid(), Path.home())
+
+
+@dataclass(slots=True)
+class Made:
+    """Every call reads or writes files, and belongs in a worker thread."""
+
+    own: OwnRules
+    done: list[Proposal] = field(default_factory=list)
+    undone: list[Proposal] = field(default_factory=list)
+
+    def propose(self, rule: Draft) -> Proposal | str:
+        """What *rule* would change, or why it cannot."""
+        try:
+            return propose(self.own, rule)
+        except ConfigError as error:
+            return str(error.problems[0])
+        except (MakingError, OSError) as error:
+            return str(error)
+
+    def ids(self) -> frozenset[str]:
+        """Of the rules that are the person's own; none when they cannot be read."""
+        try:
+            return frozenset(self.own.ids())
+        except MakingError:
+            return frozenset()
+
+    def check(self, proposal: Proposal) -> list[Finding] | str:
+        """What is wrong with it, or why that cannot be found out."""
+        try:
+            return check(self.own, proposal)
+        except (RulesUnreadable, OSError) as error:
+            return str(error)
+
+    def lint(self) -> list[Finding] | str:
+        """What is wrong in all layers."""
+        try:
+            return lint_apart(self.own.files)
+        except (RulesUnreadable, OSError) as error:
+            return str(error)
+
+    def save(self, proposal: Proposal) -> Reply:
+        """Put it in place."""
+        reply = _tried(lambda: save(proposal), f"saved: {_what(proposal)} in {proposal.path}; undo takes it back")
+        if reply.ok:
+            self.done.append(proposal)
+            self.undone.clear()
+        return reply
+
+    def undo(self) -> Reply:
+        """Take back the newest one."""
+        if not self.done:
+            return Reply(False, "no rule was saved here that could be taken back")
+        proposal = self.done[-1]
+        reply = _tried(lambda: take_back(proposal), f"undone: {_what(proposal)}; redo saves it again")
+        if reply.ok:
+            self.undone.append(self.done.pop())
+        return reply
+
+    def redo(self) -> Reply:
+        """Save again what was taken back."""
+        if not self.undone:
+            return Reply(False, "no rule was taken back here")
+        proposal = self.undone[-1]
+        reply = _tried(lambda: save(proposal), f"saved again: {_what(proposal)}; undo takes it back")
+        if reply.ok:
+            self.done.append(self.undone.pop())
+        return reply
+
+
+def _what(proposal: Proposal) -> str:
+    rule = proposal.rule
+    return f"{rule.label} is always {rule.target.name} (rule {rule.id})"
+
+
+def _tried(do: Callable[[], None], said: str) -> Reply:
+    try:
+        do()
+    except (MakingError, OSError) as error:
+        return Reply(False, str(error))
+    return Reply(True, said)

@@ -1,0 +1,263 @@
+"""“Always treat this as …”: what to match, the class, the file's difference, lint, and only then the save."""
+
+import asyncio
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from smoothtask.classifier.lint import Finding
+from smoothtask.classifier.making import Condition, Draft, conditions, draft, id_for, snippet
+from smoothtask.classifier.saving import Proposal, refuses
+from smoothtask.model.command import Detail, ListRules, Reply
+from smoothtask.model.frame import GroupFrame
+from smoothtask_tui import fmt
+from smoothtask_tui.actions import MAKE, bindings
+from smoothtask_tui.detaillines import title
+from smoothtask_tui.line import BLANK, Line, Span, line
+from smoothtask_tui.made import Made
+from smoothtask_tui.menus import CLASSES
+from smoothtask_tui.messages import Answered, Ordered, RuleSaved
+from smoothtask_tui.rulelist import types_of
+from smoothtask_tui.told import read_detail, read_rules
+from smoothtask_tui.widgets.drawn import Drawn
+from smoothtask_tui.widgets.scroller import Scroller
+from smoothtask_tui.widgets.statusline import KeyBar, Prompt, StatusLine
+
+HINT = " ↑ ↓ what to match   1-5 class   t type   s saves   Esc leaves"
+SEVERITY_ROLES = {"error": "bad", "warning": "warn", "note": "dim"}
+
+
+class MakeRuleScreen(Screen[None]):
+    """About one group, with the rights of whoever looks."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings(lambda a: a.section == MAKE, at_once=True)
+
+    def __init__(self, group: GroupFrame, made: Made) -> None:
+        super().__init__()
+        self.group = group
+        self.made = made
+        self.target = group.decision.target
+        self.kind = ""
+        """The type that was chosen; empty: the one it has, or a fitting one."""
+        self.offers: tuple[Condition, ...] | None = None
+        """What can be matched; `None` until the engine has told."""
+        self.why_none = ""
+        self.at = 0
+        self.types: list[str] = []
+        self.proposal: Proposal | None = None
+        self.problem = ""
+        self.findings: list[Finding] = []
+        self.checking = False
+        self._ours: frozenset[str] = frozenset()
+        self._warned: Proposal | None = None
+        self.body = Scroller(id="report")
+        self.status = StatusLine(lambda _menu, _outcome: None)
+        self._type = Prompt(
+            "type", self._type_typed, entered=self._type_entered, hint="Enter takes it; empty: the one it has"
+        )
+
+    def compose(self) -> ComposeResult:
+        """A headline, the draft, and what is said of it."""
+        yield Drawn(id="head", ground="panel")
+        yield self.body
+        yield self.status
+        yield KeyBar(id="keys", wanted=lambda a: a.section == MAKE)
+
+    def on_mount(self) -> None:
+        """Ask by what it can be known, and which types there are."""
+        self.body.focus()
+        self.post_message(Ordered(Detail(self.group.group.id)))
+        self.post_message(Ordered(ListRules()))
+        self.call_after_refresh(self._draw)
+
+    def on_resize(self) -> None:
+        """Wrap again."""
+        self.call_after_refresh(self._draw)
+
+    async def on_answered(self, message: Answered) -> None:
+        """The engine has told."""
+        if isinstance(message.command, ListRules):
+            told = read_rules(message.reply)
+            self.types = [] if isinstance(told, str) else types_of(told.rules)
+        elif isinstance(message.command, Detail) and self.offers is None:
+            detail = read_detail(message.reply)
+            self.offers = () if isinstance(detail, str) else conditions(detail.clues)
+            if isinstance(detail, str):
+                self.why_none = detail
+            elif not detail.is_whole:
+                self.why_none = "it is somebody else's: by what a rule could know it is told to its owner and root"
+            self._ours = await asyncio.to_thread(self.made.ids)
+            self._changed()
+        self._draw()
+
+    # --- the draft -------------------------------------------------------------------------------------
+
+    @property
+    def rule(self) -> Draft | None:
+        """The rule as it would be now."""
+        if not self.offers:
+            return None
+        c = self.group.group.classification
+        return draft(c, self.offers[self.at], self.target, self.kind, id_for(c, self._ours))
+
+    def _changed(self) -> None:
+        """Work out the file's difference anew."""
+        self.findings, self.proposal, self.problem, self._warned = [], None, "", None
+        self.run_worker(self._propose(), name="propose", exclusive=True, exit_on_error=False)
+        self._draw()
+
+    async def _propose(self) -> None:
+        rule = self.rule
+        if rule is None:
+            return
+        found = await asyncio.to_thread(self.made.propose, rule)
+        if rule == self.rule:
+            self.problem = found if isinstance(found, str) else ""
+            self.proposal = None if isinstance(found, str) else found
+            self._draw()
+
+    def action_choose(self, step: int) -> None:
+        """Another way to know it again."""
+        if self.offers and not self.checking:
+            self.at = (self.at + step) % len(self.offers)
+            self._changed()
+
+    def action_target(self, key: str) -> None:
+        """Another class."""
+        if not self.checking:
+            self.target = next(target for k, target, _ in CLASSES if k == key)
+            self._changed()
+
+    def action_type(self) -> None:
+        """Type a type."""
+        if not self.checking:
+            self.status.edit(self._type, "")
+
+    def _type_typed(self, text: str) -> None:
+        near = [t for t in self.types if t.startswith(text.casefold())]
+        self.status.set_news(line((f" {'  '.join(near[:12])}", "dim")), line())
+
+    def _type_entered(self) -> None:
+        text = self.status.text.strip().casefold()
+        near = [t for t in self.types if t.startswith(text)] if text else []
+        self.kind = text if text in self.types or not near else near[0]
+        self._changed()
+
+    def action_save_rule(self) -> None:
+        """Check it, then save it."""
+        if self.proposal is None or self.checking:
+            self.status.say(self.problem or "there is nothing to save yet", good=False)
+            return
+        self.run_worker(self._check_and_save(self.proposal), name="save rule", exit_on_error=False)
+
+    async def _check_and_save(self, proposal: Proposal) -> None:
+        self.checking = True
+        self.status.say("checking all rules …")
+        found = await asyncio.to_thread(self.made.check, proposal)
+        self.checking = False
+        if isinstance(found, str):
+            self.status.say(f"not saved: {found}", good=False)
+            return
+        self.findings = found
+        if refuses(found):
+            self.status.say(f"not saved: {found[0]}", good=False)
+        elif found and self._warned != proposal:
+            self._warned = proposal
+            self.status.say(f"{len(found)} warnings: s again saves all the same", good=False)
+        else:
+            self._told(await asyncio.to_thread(self.made.save, proposal))
+            return
+        self._draw()
+        self.body.reveal(len(self.body.all_lines) - 1)
+
+    def _told(self, reply: Reply) -> None:
+        if reply.ok:
+            self.post_message(RuleSaved(reply))
+            self.dismiss()
+        else:
+            self.status.say(reply.message, good=False)
+
+    def action_scroll(self, direction: int) -> None:
+        """A page on or back."""
+        self.body.page(direction)
+
+    def action_back(self) -> None:
+        """Without saving."""
+        self.dismiss()
+
+    # --- drawing -----------------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        """Everything."""
+        width = self.body.size.width
+        if not self.is_running or not width:
+            return
+        name = fmt.shorten(self.group.group.label, max(8, width - 30))
+        headline = line((" always treat ", "accent!"), (f" {name} ", "strong"), ground="panel")
+        self.query_one("#head", Drawn).show([headline])
+        self.body.set_lines(self._lines(width))
+        self.status.set_news(line((HINT, "dim")), line())
+
+    def _lines(self, width: int) -> list[Line]:
+        lines = [title("match", width), *self._offer_lines(width), BLANK, self._class_line(), self._type_line(width)]
+        if self.findings:
+            lines += [BLANK, title("lint", width)]
+            lines += [each for f in self.findings for each in finding_lines(f, width)]
+        rule = self.rule
+        if self.problem:
+            lines += [BLANK, *(line(("  " + text, "bad")) for text in fmt.wrap(self.problem, width - 2))]
+        elif rule is not None:
+            lines += [BLANK, title("the rule", width)]
+            lines += [_cut(f"  {text}", width) for text in snippet(rule).splitlines()]
+        if self.proposal is not None:
+            new = "a new file" if self.proposal.before is None else "what changes"
+            lines += [BLANK, title(f"{new}: {self.proposal.path}", width), *diff_lines(self.proposal.diff, width)]
+        return lines
+
+    def _offer_lines(self, width: int) -> list[Line]:
+        if self.offers is None:
+            return [line(("  asking the engine …", "dim"))]
+        if not self.offers:
+            text = self.why_none or "nothing is known by which it could be recognised"
+            return [line(("  " + piece, "warn")) for piece in fmt.wrap(text, width - 2)]
+        lines = []
+        for i, offer in enumerate(self.offers):
+            chosen = i == self.at
+            said = " and ".join(f"{key} {value}" for key, value in offer.match)
+            text = fmt.fit(f" {'(•)' if chosen else '( )'} {said}   {offer.words}", width - 1)
+            role, ground = ("strong", "cursor") if chosen else ("text", "ground")
+            lines.append(line(("▌" if chosen else " ", "accent"), (text, role), ground=ground))
+        return lines
+
+    def _class_line(self) -> Line:
+        spans = [Span("  class  ", "dim")]
+        for key, target, word in CLASSES:
+            shape = fmt.CLASS_MARKS[target][0]
+            chosen = target is self.target
+            spans += [Span(f" {key}", "key"), Span(f" {shape} {word}{'*' if chosen else ''} ",
+                      f"class{int(target)}" if chosen else "dim")]  # fmt: skip
+        return Line(tuple(spans))
+
+    def _type_line(self, width: int) -> Line:
+        rule = self.rule
+        kind = rule.type if rule is not None else self.kind or self.group.group.classification.type
+        return line(("  type   ", "dim"), (" t", "key"), (f" {fmt.shorten(kind, max(8, width - 14))}", "text"))
+
+
+def _cut(text: str, width: int, role: str = "text") -> Line:
+    return line((fmt.shorten(text, width), role))
+
+
+def diff_lines(diff: list[str], width: int) -> list[Line]:
+    """A unified diff: what comes and what goes is told by its sign, and by colour."""
+    roles = {"+": "good", "-": "bad", "@": "accent"}
+    return [_cut(f"  {text}", width, roles.get(text[:1], "dim")) for text in diff[2:]] or [line(("  nothing", "dim"))]
+
+
+def finding_lines(f: Finding, width: int) -> list[Line]:
+    """One finding of lint, wrapped."""
+    role = SEVERITY_ROLES[f.severity.value]
+    pieces = list(fmt.wrap(str(f), max(20, width - 2), "    "))
+    return [line((f"  {piece}", role if i == 0 else "text")) for i, piece in enumerate(pieces)]
