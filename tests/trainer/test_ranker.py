@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smoothtask.bench.document import to_markdown
 from smoothtask.config import bundle
 from smoothtask.config.bundle import Manifest
 from smoothtask.policy.features import NAMES
@@ -15,6 +16,7 @@ from smoothtask_trainer.export import PARITY, run_onnx
 from smoothtask_trainer.learn import Shape
 from smoothtask_trainer.learnt import read_learnt
 from smoothtask_trainer.ranker import NotEnoughError, headline, train
+from smoothtask_trainer.report import _learnt_blocks
 from smoothtask_trainer.splits import Part
 from trainer.made import table
 
@@ -35,6 +37,10 @@ def test_a_trained_model_is_a_bundle_with_a_story(tmp_path: Path) -> None:
     assert learnt.headline == headline(made.metrics)
     assert learnt.importance[0][0] in NAMES
     assert dict(learnt.metrics)["test.queries"] == "40"
+    assert sum(map(sum, learnt.confusion)) == int(dict(learnt.metrics)["test.rows"])
+    text = to_markdown("", _learnt_blocks(learnt))
+    assert "rules, model →" in text
+    assert learnt.importance[0][0].replace("_", "\\_") in text
 
 
 def test_changed_decisions_are_shown_with_what_moved_them(tmp_path: Path) -> None:
@@ -55,6 +61,7 @@ def test_a_model_that_loses_to_the_rules_is_doubted(tmp_path: Path) -> None:
     assert len(made.doubts) == 2
     assert "the rules 100.0%" in made.doubts[0]
     assert made.manifest.metrics["doubts"] == list(made.doubts)
+    assert "It is not used" in to_markdown("", _learnt_blocks(read_learnt(tmp_path / "m")))
 
 
 def test_what_is_missing_is_said_with_its_numbers(tmp_path: Path) -> None:

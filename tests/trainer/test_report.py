@@ -19,6 +19,7 @@ from trainer.recordings import EDITOR, busy, calm, group, recorded
 
 pytest.importorskip("matplotlib")
 
+TORN = '{"metrics": {}, "confusion": {"classes": ["A"], "counts": []}}'
 HOSTILE = "<script>alert(1)</script>$\\frac{`|**x** ]]>&amp;\x1b[31m"
 
 
@@ -110,7 +111,17 @@ def test_without_a_model_the_rest_is_shown(tmp_path):
     assert read_learnt(tmp_path).importance == ()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"metrics": {}, "examples": [1]}', '{"metrics": {}, "examples": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"metrics": {}, "examples": [1]}',
+        '{"metrics": {}, "examples": 3}',
+        '{"metrics": {}, "confusion": {"classes": ["A"], "counts": []}}',
+    ],
+)
 def test_a_broken_folder_is_a_sentence(tmp_path, text):
     (tmp_path / "training.json").write_text(text)
     with pytest.raises(LearntError):

@@ -1,7 +1,8 @@
 """What the trainer left in its folder, as the report shows it: metrics, feature importance (SHAP), changed decisions.
 
 - `training.json`: {"headline": text, "metrics": {name: number, or an object of them}, "features": [names],
-  "examples": [{"label", "rules", "model", "because"}]}; only `metrics` is required
+  "examples": [{"label", "rules", "model", "because"}], "confusion": {"classes": [names], "counts": [[rules × model]]},
+  "doubts": [sentences]}; only `metrics` is required
 - `model.cbm`, `rows.npz` (array `x`, one row a group): SHAP values are computed from both, when both are there
 """
 
@@ -31,6 +32,11 @@ class Learnt:
     """Feature → mean |SHAP|, the greatest first."""
     examples: tuple[tuple[str, str, str, str], ...]
     """(application, class by the rules, class by the model, why)."""
+    classes: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """Groups by class of the rules (rows) and of the model (columns), in the order of `classes`."""
+    doubts: tuple[str, ...] = ()
+    """Why it is not used."""
 
 
 def read_learnt(folder: Path) -> Learnt:
@@ -46,11 +52,18 @@ def read_learnt(folder: Path) -> Learnt:
             for e in data.get("examples", ())[:SHOWN_EXAMPLES]
         )
         features = [str(f) for f in data.get("features", ())]
+        matrix = data.get("confusion", {})
+        classes = tuple(str(c) for c in matrix.get("classes", ()))
+        confusion = tuple(tuple(int(n) for n in row) for row in matrix.get("counts", ()))
+        if any(len(row) != len(classes) for row in (confusion, *confusion)):
+            raise LearntError(f"{path}: expected a confusion of {len(classes)} × {len(classes)} counts")
+        doubts = tuple(str(d) for d in data.get("doubts", ()))
     except OSError as error:
         raise LearntError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LearntError(f"{path} is not what the trainer writes: {error!r}") from error
-    return Learnt(str(data.get("headline", folder.name)), metrics, importance(folder, features), examples)
+    headline = str(data.get("headline", folder.name))
+    return Learnt(headline, metrics, importance(folder, features), examples, classes, confusion, doubts)
 
 
 def importance(folder: Path, features: list[str]) -> tuple[tuple[str, float], ...]:

@@ -155,9 +155,14 @@ def _for_people(
 
     from smoothtask_trainer.learnt import MODEL, ROWS, TRAINING  # noqa: PLC0415
 
+    shown = {name: value for name, value in metrics.items() if name != "doubts"}
+    shown["test"] = {**shown["test"], "teacher": {**shown["test"]["teacher"]}}
+    confusion = shown["test"]["teacher"].pop("confusion")
     told = {
         "headline": headline(metrics),
-        "metrics": metrics,
+        "metrics": shown,
+        "confusion": {"classes": evaluate.CLASSES, "counts": confusion},
+        "doubts": metrics["doubts"],
         "features": list(features.NAMES),
         "examples": examples(model, data, scores, cuts),
     }

@@ -216,7 +216,14 @@ def _learnt_blocks(learnt: Learnt | None) -> list[Block]:
     blocks: list[Block] = [Heading("What was learnt")]
     if learnt is None:
         return [*blocks, Paragraph("No folder of a trained model was named (--model).")]
+    if learnt.doubts:
+        blocks.append(Paragraph(f"It is not used: {'; '.join(learnt.doubts)}.", note=True))
     blocks.append(Table(["metric", "value"], [[name, value] for name, value in learnt.metrics]))
+    if learnt.confusion:
+        names, counts = learnt.classes, learnt.confusion
+        blocks.append(Figure(plots.matrix(names, counts, "rules", "model"), "Classes by the rules and by the model."))
+        named = zip(names, counts, strict=True)
+        blocks.append(Table(["rules, model →", *names], [[c, *map(str, row)] for c, row in named]))
     if learnt.importance:
         names, values = zip(*learnt.importance, strict=True)
         blocks.append(Figure(plots.bars(names, values, "mean |SHAP|"), "Which features move the score, and how much."))
