@@ -18,6 +18,7 @@ from smoothtask.model.frame import Frame, GroupFrame, GroupPressure, Mark, Proce
 from smoothtask.model.group import GroupMetrics
 from smoothtask_tui.query import SHOWN_AS, parse_query
 from smoothtask_tui.threads import ThreadUse
+from smoothtask_tui.twins import told_apart
 
 POLICIES = {1: "FIFO", 2: "RR", 3: "BATCH", 5: "IDLE", 6: "DEADLINE", 7: "EXT"}
 """Of sched(7), but for the usual one."""
@@ -153,10 +154,11 @@ def build(
     }
     query = parse_query(view.filter, user_of)
     place = {group: i for i, group in enumerate(held)}
+    names = told_apart(frame)
     rows: list[Row] = []
 
     def add(g: GroupFrame, depth: int, fold: str) -> None:
-        row = _row(g, depth, fold, totals, trends, marked=g.group.id in view.marked)
+        row = _row(g, names, depth, fold, totals, trends, marked=g.group.id in view.marked)
         row = row if guest is None or guest == g.group.uid else replace(row, others=True)
         rows.append(row)
         if g.group.id in view.opened:
@@ -358,6 +360,7 @@ def _sort_value(g: GroupFrame, m: GroupMetrics, key: SortKey) -> float | str:
 
 def _row(
     g: GroupFrame,
+    names: Mapping[str, str],
     depth: int,
     fold: str,
     totals: Mapping[str, GroupMetrics],
@@ -370,7 +373,7 @@ def _row(
         group=g.group.id,
         depth=depth,
         fold=fold,
-        label=g.group.label,
+        label=names.get(g.group.id, g.group.label),
         target=g.decision.target,
         wanted=g.decision.wanted,
         by=BY_WORDS[g.decision.decided_by],
