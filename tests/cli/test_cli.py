@@ -255,7 +255,9 @@ def test_the_gnome_extension_is_a_users_own(
     assert "gnome-extensions enable windows@smoothtask" in said
     folder = tmp_path / ".local/share/gnome-shell/extensions/windows@smoothtask"
     assert (folder / "metadata.json").exists()
-    (folder / "extension.js").unlink()
-    (folder / "extension.js").mkdir()
+    assert main(["gnome-extension", "uninstall"]) == 0
+    assert "removed" in capsys.readouterr().out
+    assert not folder.exists()
+    (folder / "extension.js").mkdir(parents=True)
     assert main(["gnome-extension", "install"]) == 1
     assert "Is a directory" in capsys.readouterr().err

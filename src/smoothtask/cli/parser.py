@@ -118,16 +118,18 @@ def make_parser() -> argparse.ArgumentParser:
     _add_config(verbs, places, json)
     _add_rules(verbs, places, json)
     _add_train(verbs, places, json)
-    for name, text, add in (
-        ("bench", "measure what SmoothTask does for this machine, beside loads that it starts", _add_bench),
-        ("export", "write the snapshot log to files", _add_export),
-    ):
-        add(verb(name, text))
-    extension = verb("gnome-extension", "the GNOME Shell extension that tells which window is in focus", prints=False)
-    extension.add_argument("what", choices=("install",), help="copy it to where the Shell finds it")
+    _add_bench(verb("bench", "measure what SmoothTask does for this machine, beside loads that it starts"))
+    _add_export(verb("export", "write the snapshot log to files"))
+    text = "the GNOME Shell extension that tells which window is in focus"
+    _add_gnome_extension(verb("gnome-extension", text, prints=False))
     completion = verb("completion", "print a completion script", prints=False)
     completion.add_argument("shell", choices=("bash", "zsh"))
     return parser
+
+
+def _add_gnome_extension(command: argparse.ArgumentParser) -> None:
+    text = "copy it to where your GNOME Shell finds it, or take it away"
+    command.add_argument("what", choices=("install", "uninstall"), help=text)
 
 
 def _places() -> argparse.ArgumentParser:

@@ -295,21 +295,27 @@ def _bench(options: Options) -> int:
     return bench.run(options)
 
 
-def _gnome_extension(_: Options) -> int:
-    """Into the home of whoever runs it: a Shell runs no extension of another's."""
+def _gnome_extension(options: Options) -> int:
+    """Into the home of whoever runs it, or out of it: a Shell runs no extension of another's."""
     from pathlib import Path
 
     from smoothtask.person.windows import gnome_install
 
     if os.geteuid() == 0:
         raise CannotError("gnome-extension: run it as the user whose desktop it is, without sudo")
+    version = gnome_install.shell_version()
     try:
-        folder = gnome_install.install_extension(Path.home())
+        if options.what == "uninstall":
+            gone = gnome_install.uninstall_extension(Path.home())
+            print("not installed" if gone is None else f"{sanitise(str(gone), 4096)}: removed")
+            return OK
+        folder = gnome_install.install_extension(Path.home(), version)
     except PermissionError:
         raise
     except OSError as error:
         raise CannotError(f"{error.filename}: {error.strerror or error}") from error
-    print(f"{sanitise(str(folder), 4096)}: installed", "Log out and in again, then run", sep="\n")
+    whom = "a new GNOME Shell, for none is installed here" if version is None else f"GNOME Shell {version}"
+    print(f"{sanitise(str(folder), 4096)}: installed for {whom}", "Log out and in again, then run", sep="\n")
     print(f"    gnome-extensions enable {gnome_install.uuid()}")
     return OK
 

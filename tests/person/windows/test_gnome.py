@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from person.windows.buses import Peer, session_bus
 from person.windows.xservers import Heard
 from smoothtask.model.person import SourceHealth
 from smoothtask.person.watcher import LostError
+from smoothtask.person.windows import gnome
 from smoothtask.person.windows.gnome import IDLE_NAME, NAME, open_gnome
-from smoothtask.person.windows.gnome_install import FILES, extension_files, install_extension, uuid
+from smoothtask.person.windows.gnome_install import (
+    extension_files,
+    install_extension,
+    parse_version,
+    uninstall_extension,
+    uuid,
+)
 from smoothtask.person.windows.listing import parse_windows
 
 needs_bus = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="not installed: dbus-daemon")
@@ -44,16 +53,21 @@ class FakeShell(Peer):
         self.windows: list[dict[str, Any]] = [entry()]
         self.idle_ms = 0
         self.watches = 0
+        self.extension: dict[str, tuple[str, Any]] = {}
         handlers = {
             "Get": lambda: ("s", (json.dumps(self.windows),)),
             "GetIdletime": lambda: ("t", (self.idle_ms,)),
             "AddUserActiveWatch": self._watch,
+            "GetExtensionInfo": self._info,
         }
         super().__init__(address, "org.gnome.Shell", *names, handlers=handlers)
 
     def _watch(self) -> tuple[str, tuple[int]]:
         self.watches += 1
         return "u", (self.watches,)
+
+    def _info(self, wanted: str) -> tuple[str, tuple[dict[str, tuple[str, Any]]]]:
+        return "a{sv}", (self.extension if wanted == uuid() else {},)
 
     def tell(self, text: str) -> None:
         """What the extension would say."""
@@ -115,6 +129,33 @@ def test_an_extension_that_comes_later_and_goes(bus: str) -> None:
     shell.release(EXTENSION)
     heard.until(lambda: not heard.windows)
     assert health(heard, NAME) is SourceHealth.ABSENT
+    heard.watcher.close()
+    shell.close()
+
+
+@needs_bus
+@pytest.mark.parametrize(
+    ("info", "remedy"),
+    [
+        ({}, "gnome-extension install"),
+        ({"state": ("d", 2.0)}, "gnome-extensions enable windows@smoothtask"),
+        ({"state": ("d", 3.0)}, "gnome-extensions info windows@smoothtask"),
+        ({"state": ("d", 4.0)}, "then log in again"),
+        ({"state": ("d", float("nan"))}, "gnome-extension install"),
+        ({"state": ("s", "2")}, "gnome-extensions enable"),
+    ],
+)
+def test_what_to_do_is_said_by_what_the_shell_knows(bus: str, info: dict[str, tuple[str, Any]], remedy: str) -> None:
+    shell = FakeShell(bus)
+    shell.extension = info
+    heard = Heard()
+    heard.watcher = open_gnome(bus, heard)
+
+    def said() -> list[str]:
+        return [r.source.remedy for r in heard.sources if r.source.name == NAME]
+
+    heard.until(lambda: len(said()) == 2)
+    assert remedy in said()[-1]
     heard.watcher.close()
     shell.close()
 
@@ -207,26 +248,49 @@ def test_a_signal_that_carries_no_text(heard: Heard, shell: FakeShell) -> None:
         heard.until(lambda: False)
 
 
-def test_the_extension_is_installed_for_the_user(tmp_path: Path) -> None:
+def test_the_extension_is_installed_for_the_user_and_taken_away(tmp_path: Path) -> None:
     folder = install_extension(tmp_path)
     assert folder == tmp_path / ".local/share/gnome-shell/extensions/windows@smoothtask"
     assert {f.name: f.read_text() for f in folder.iterdir()} == extension_files()
     (folder / "extension.js").write_text("an older one")
     install_extension(tmp_path)
     assert (folder / "extension.js").read_text() == extension_files()["extension.js"]
+    assert uninstall_extension(tmp_path) == folder
+    assert not folder.exists()
+    assert uninstall_extension(tmp_path) is None
 
 
 def test_the_extension_says_what_it_is() -> None:
+    assert extension_files().keys() == {"metadata.json", "extension.js"}
     metadata = json.loads(extension_files()["metadata.json"])
-    assert set(FILES) == {"metadata.json", "extension.js"}
-    assert metadata["uuid"] == uuid()
+    assert metadata["uuid"] == uuid() == gnome._UUID
     assert min(int(v) for v in metadata["shell-version"]) == 45, "the first with ECMAScript modules"
 
 
+def test_an_older_shell_gets_no_module() -> None:
+    older = extension_files(43)
+    assert "43" in json.loads(older["metadata.json"])["shell-version"]
+    script = older["extension.js"]
+    assert not any(line.startswith(("import ", "export ")) for line in script.splitlines())
+    assert "extends" not in script
+    assert "function init()" in script
+
+
+def test_a_shell_that_is_newer_than_this_program_is_given_a_try() -> None:
+    assert "77" in json.loads(extension_files(77)["metadata.json"])["shell-version"]
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_version_or_none(text: str) -> None:
+    version = parse_version(text)
+    assert version is None or 0 <= version < 1000
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="not installed: node")
-def test_the_extension_itself_tells_what_is_expected(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shell", [43, 48])
+def test_the_extension_itself_tells_what_is_expected(tmp_path: Path, shell: int) -> None:
     """In a JavaScript engine, with a Shell as extensions see it."""
-    lines = extension_files()["extension.js"].splitlines()
+    lines = extension_files(shell)["extension.js"].replace("const {Gio, GLib, Meta} = imports.gi;", "").splitlines()
     body = "\n".join(line for line in lines if not line.startswith("import ")).replace("export default class", "class")
     program = tmp_path / "stage.mjs"
     stage = (Path(__file__).parent / "gnome_stage.mjs").read_text()

@@ -48,13 +48,15 @@ class FakeKWin(Peer):
     def __init__(self, address: str, windows: list[dict[str, Any]], plasma: int = 6) -> None:
         self.windows = windows
         self.scripts: list[str] = []
+        self.names: list[str] = []
         self.text: str | None = None
         path = "/Scripting/Script3" if plasma == 6 else "/3"
         handlers = {"loadScript": self._load, "unloadScript": self._unload, f"{path} run": self._run}
         super().__init__(address, "org.kde.KWin", handlers=handlers)
 
     def _load(self, file: str, name: str) -> tuple[str, tuple[int]]:
-        assert name == "smoothtask"
+        assert name.startswith("smoothtask")
+        self.names.append(name)
         self.scripts.append(Path(file).read_text())
         return "i", (3,)
 
@@ -180,6 +182,18 @@ def test_a_kwin_that_takes_no_script_or_runs_none(bus: str, tmp_path: Path) -> N
         open_kwin(bus, tmp_path, Heard())
     kwin.close()
     assert not list(tmp_path.glob("*.js"))
+
+
+def test_another_script_that_has_its_number_is_passed_over(bus: str, tmp_path: Path) -> None:
+    kwin = FakeKWin(bus, [entry()])
+    run = kwin._run
+    kwin.handlers["/Scripting/Script3 run"] = lambda: run() if len(kwin.names) == 2 else ("", ())
+    heard = Heard()
+    heard.watcher = open_kwin(bus, tmp_path, heard, timeout_s=1.0)
+    assert len(heard.windows) == 1
+    assert kwin.names == ["smoothtask", "smoothtask-2"]
+    heard.watcher.close()
+    kwin.close()
 
 
 def test_a_kwin_that_answers_nothing(bus: str, tmp_path: Path) -> None:

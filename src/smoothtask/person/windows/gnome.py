@@ -33,12 +33,16 @@ _EXTENSION: Final = "org.smoothtask.Windows"
 _WINDOWS: Final = DBusAddress("/org/smoothtask/Windows", bus_name=_EXTENSION, interface=_EXTENSION)
 _IDLE: Final = "org.gnome.Mutter.IdleMonitor"
 _MONITOR: Final = DBusAddress("/org/gnome/Mutter/IdleMonitor/Core", bus_name=_IDLE, interface=_IDLE)
-_MISSING: Final = Source(
-    NAME,
-    SourceHealth.ABSENT,
-    "GNOME Shell tells its windows to extensions alone, and ours does not run",
-    "as this user: smoothtask gnome-extension install",
-)
+_SHELLS: Final = DBusAddress("/org/gnome/Shell", bus_name=_SHELL, interface="org.gnome.Shell.Extensions")
+_UUID: Final = "windows@smoothtask"
+_INSTALL: Final = "as this user: smoothtask gnome-extension install"
+_STATES: Final = {
+    2: ("is not enabled", f"as this user: gnome-extensions enable {_UUID}"),
+    3: ("failed in this Shell", f"`gnome-extensions info {_UUID}` says why; {_INSTALL} writes it anew"),
+    4: ("is for another version of the Shell", f"{_INSTALL}, then log in again"),
+    6: ("is not enabled", f"as this user: gnome-extensions enable {_UUID}"),
+}
+"""ExtensionState of the Shell (js/misc/extensionUtils.js): disabled, error, out of date, initialised."""
 
 
 def open_gnome(bus_address: str, sink: Sink, timeout_s: float = TIMEOUT_S) -> "GnomeWatcher":
@@ -49,6 +53,13 @@ def open_gnome(bus_address: str, sink: Sink, timeout_s: float = TIMEOUT_S) -> "G
     except BaseException:
         bus.close()
         raise
+
+
+def missing(state: int | None) -> Source:
+    """How the extension fares that does not run, by the Shell's word on its *state*; `None`: it knows of none."""
+    what, remedy = _STATES.get(state or 0, ("is not installed", _INSTALL))
+    text = f"GNOME Shell tells its windows to extensions alone, and ours {what}"
+    return Source(NAME, SourceHealth.ABSENT, text, remedy)
 
 
 class GnomeWatcher:
@@ -65,6 +76,8 @@ class GnomeWatcher:
         self._shell = shell
         self._listed: int | None = None
         """The serial of the question for all windows; `None`: nothing is asked."""
+        self._looked: int | None = None
+        """The same, of what the Shell knows of the extension."""
         self._reported: tuple[Window, ...] = ()
         self._idle = _IdleTime(bus, sink)
         bus.listen(f"type='signal',interface='{_EXTENSION}',member='Changed'")
@@ -106,6 +119,9 @@ class GnomeWatcher:
             self._bus.answer(message, refuse=True)
         elif self._listed is not None and reply_to(message) == self._listed:
             self._take_list(message)
+        elif self._looked is not None and reply_to(message) == self._looked:
+            self._looked = None
+            self._sink(SourceReport(missing(_state(message))))
         elif is_from(message, _EXTENSION, "Changed"):
             self._report(parse_windows(text_of(message), "gnome"))
 
@@ -113,9 +129,11 @@ class GnomeWatcher:
         """The extension has come, or gone; anybody else with its name is as good as none."""
         if owner != self._shell:
             self._listed = None
-            self._sink(SourceReport(_MISSING))
+            self._looked = self._bus.ask(_SHELLS, "GetExtensionInfo", "s", _UUID)
+            self._sink(SourceReport(missing(None)))
             self._report(())
             return
+        self._looked = None
         text = "windows and focus by our extension; pids of Wayland windows are the kernel's word"
         self._sink(SourceReport(Source(NAME, SourceHealth.WORKING, text)))
         self._listed = self._bus.ask(_WINDOWS, "Get")
@@ -204,3 +222,13 @@ def _number(message: Message) -> int | None:
     except RefusedError:
         return None
     return answer[0] if len(answer) == 1 and type(answer[0]) is int and answer[0] >= 0 else None
+
+
+def _state(message: Message) -> int | None:
+    """Of an extension, which the Shell gives as a double; `None`: it knows of no such one."""
+    try:
+        (said,) = answer_of(message)
+        _, state = said["state"]
+        return int(state)
+    except (RefusedError, LookupError, TypeError, ValueError, OverflowError):
+        return None

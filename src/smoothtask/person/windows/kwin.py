@@ -23,7 +23,9 @@ from smoothtask.person.windows.listing import parse_windows
 NAME: Final = "windows: kwin"
 _KWIN: Final = "org.kde.KWin"
 _SCRIPTING: Final = DBusAddress("/Scripting", bus_name=_KWIN, interface="org.kde.kwin.Scripting")
-_PLUGIN: Final = "smoothtask"
+_PLUGINS: Final = ("smoothtask", "smoothtask-2", "smoothtask-3", "smoothtask-4")
+"""KWin numbers a script by how many it has. Once one was taken out, a new one may have the number of another, and that
+is run in its place: then ours is loaded again, under the next name and with the next number."""
 _INTERFACE: Final = "org.smoothtask.Windows"
 _PAUSE_S: Final = 0.01
 
@@ -61,6 +63,7 @@ class KWinWatcher:
             raise OSError("KWin is not on this session's bus")
         self._owner = owner
         self._closed = False
+        self._loaded: list[str] = []
         self._start(runtime_dir, timeout_s)
         text = "windows and focus by a script in KWin; pids of Wayland windows are the kernel's word"
         sink(SourceReport(Source(NAME, SourceHealth.WORKING, text)))
@@ -87,7 +90,8 @@ class KWinWatcher:
         if not self._closed:
             self._closed = True
             with contextlib.suppress(LostError):  # then the script went with KWin or the bus
-                self._bus.ask(_SCRIPTING, "unloadScript", "s", _PLUGIN)
+                for name in self._loaded:
+                    self._bus.ask(_SCRIPTING, "unloadScript", "s", name)
             self._bus.close()
 
     def _start(self, runtime_dir: Path, timeout_s: float) -> None:
@@ -96,21 +100,29 @@ class KWinWatcher:
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(script_for(self._bus.name))
-            self._load(path)
-            deadline_s = time.monotonic() + timeout_s
-            while self._reported is None:
-                if time.monotonic() > deadline_s:
-                    raise LostError(f"KWin ran our script, and it said nothing for {timeout_s:g} s")
-                self.ready(0.0)
-                time.sleep(_PAUSE_S)
+            for name in _PLUGINS:  # of one who was killed
+                self._bus.call(_SCRIPTING, "unloadScript", "s", name)
+            for name in _PLUGINS:
+                self._load(path, name)
+                if self._speaks(timeout_s / len(_PLUGINS)):
+                    return
+            raise LostError(f"KWin ran our script, and it said nothing for {timeout_s:g} s")
         except RefusedError as error:
             raise LostError(f"KWin does not take our script: {error}") from error
         finally:
             Path(path).unlink(missing_ok=True)
 
-    def _load(self, path: str) -> None:
-        self._bus.call(_SCRIPTING, "unloadScript", "s", _PLUGIN)  # of one who was killed
-        loaded = self._bus.call(_SCRIPTING, "loadScript", "ss", path, _PLUGIN)
+    def _speaks(self, timeout_s: float) -> bool:
+        """Whether the script tells of the windows in time."""
+        deadline_s = time.monotonic() + timeout_s
+        while self._reported is None and time.monotonic() < deadline_s:
+            self.ready(0.0)
+            time.sleep(_PAUSE_S)
+        return self._reported is not None
+
+    def _load(self, path: str, name: str) -> None:
+        loaded = self._bus.call(_SCRIPTING, "loadScript", "ss", path, name)
+        self._loaded.append(name)
         if len(loaded) != 1 or type(loaded[0]) is not int or loaded[0] < 0:
             raise LostError("KWin does not take our script")
         try:
