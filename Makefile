@@ -10,7 +10,7 @@ BIN := .venv/bin
 BENCHES := $(filter-out bench/harness.py bench/frame_loop.py,$(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev test lint format pytest test-vm bench screenshots bpf install uninstall clean
+.PHONY: help run setup setup-dev test lint format pytest test-vm test-desktops bench screenshots bpf install uninstall clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -42,6 +42,10 @@ pytest: setup-dev ## the tests alone (ARGS="tests/policy -x")
 
 test-vm: setup-dev ## tests on a kernel of their own, in a VM (VM_ARGS="tests/vm/test_kernel.py")
 	@sh tools/test-vm.sh $(VM_ARGS)
+
+test-desktops: setup-dev ## the watchers beside the real KWin, GNOME Shell and broken sound (large packages)
+	@sh tools/setup.sh desktops
+	SMOOTHTASK_DESKTOPS=1 $(BIN)/python -m pytest tests/person/real $(ARGS)
 
 bench: setup-dev ## every figure that is promised, measured here (BENCHES=bench/x.py for one)
 	@status=0; for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv at the root: `setup.sh run` with what the program needs, `setup.sh dev` with what its tests need too.
-# `setup.sh vm` installs what tools/vm needs.
+# `setup.sh vm` installs what tools/vm needs, `setup.sh desktops` what `make test-desktops` does.
 #
 # Rule 1: what is there is not touched: without a change of pyproject.toml a second run costs milliseconds.
 # Rule 2: Debian's packages are installed where that is allowed (root, or sudo); else it says exactly which to install.
@@ -17,6 +17,8 @@ DEV_PACKAGES="tmux gcc libc6-dev stress-ng htop clang llvm libbpf-dev libcairo2 
     dbus openbox x11-utils pipewire pipewire-bin pulseaudio pulseaudio-utils sway foot wireplumber xdotool xterm xvfb python3-dbusmock"
 
 VM_PACKAGES="qemu-system-x86 systemd systemd-sysv udev dbus dbus-user-session libpam-systemd kmod passwd util-linux"
+
+DESKTOP_PACKAGES="kwin-wayland gnome-shell weston"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -83,6 +85,13 @@ dev_packages() {
     apt_install $packages || say "some tests will be skipped. To run them all: apt-get install $packages"
 }
 
+# The tests that need one of these and do not find it skip themselves.
+desktop_packages() {
+    packages=$(missing $DESKTOP_PACKAGES)
+    [ -n "$packages" ] || return 0
+    apt_install $packages || say "some desktops will be skipped. To test them all: apt-get install $packages"
+}
+
 # Where they may not be installed, tools/vm says what is missing; an installation that fails is an error.
 vm_packages() {
     packages=$(missing $VM_PACKAGES)
@@ -99,7 +108,8 @@ case $level in
     run) wanted=. ;;
     dev) wanted=".[dev]" ;;
     vm) vm_packages; exit ;;
-    *) fail "usage: $0 run|dev|vm" ;;
+    desktops) desktop_packages; exit ;;
+    *) fail "usage: $0 run|dev|vm|desktops" ;;
 esac
 if [ -x $venv/bin/smoothtask ] && [ "$(stamp_text)" = "$(cat $stamp 2>/dev/null)" ]; then exit 0; fi
 

@@ -70,8 +70,10 @@ def made(loop: Loop) -> Iterator[Callable[..., Children]]:
 
     yield make
     for children in all_made:
+        pids = children.pids
         children.close()
         assert children.pids == frozenset()
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 @pytest.fixture
@@ -130,8 +132,8 @@ def test_a_session_that_goes_takes_its_child_along(loop: Loop, made: Callable[..
     children._look_at_s = 0.0
     children.look(time.monotonic())
     assert children.views() == ()
-    assert not Path(f"/proc/{pid}").exists()
     assert loop.callbacks == {}
+    loop.until(children, lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_nobody_watches_services_and_login_screens(made: Callable[..., Children]) -> None:
@@ -184,10 +186,11 @@ def hostile(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("echo nonsense; sleep 100", "may not say"),
+        ("echo nonsense; exec sleep 100", "may not say"),
         ("exit 3", "it ended"),
         ("head -c 600000 /dev/zero | tr '\\0' x; sleep 100", "a line of more than"),
         ('while :; do echo \'{"kind":"idle","source":"x","idle_s":1.0,"mono_s":1.0}\'; done', "things a second"),
+        ("i=0; while :; do printf ' '; done", "things a second"),
         (
             'for n in $(seq 40); do printf \'{"kind":"windows","source":"s%d","windows":[]}\\n\' $n; done; sleep 100',
             "more than 16 sources",
@@ -222,3 +225,53 @@ def test_one_that_cannot_be_started_is_reported(
     children.look(time.monotonic())
     assert "No such file" in children.views()[0].sources[0].text
     assert sys.executable == "/nowhere/python"
+
+
+def test_what_a_user_has_none_of_is_said(
+    loop: Loop, made: Callable[..., Children], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [
+        '{"kind":"source","name":"windows: a","health":"working","text":"here","remedy":""}',
+        '{"kind":"windows","source":"windows: a","windows":[]}',
+        '{"kind":"gone","source":"windows: a"}',
+    ]
+    hostile(tmp_path, monkeypatch, f"printf '%s\\n' '{said[0]}' '{said[1]}'; sleep 0.5; echo '{said[2]}'; exec sleep 9")
+    children = made(endpoint)
+
+    def sources() -> list[str]:
+        return [s.name for v in children.views() for s in v.sources]
+
+    loop.until(children, lambda: sources() == ["windows: a"])
+    loop.until(children, lambda: sources() == ["windows"])
+    (source,) = children.views()[0].sources
+    assert source.health is SourceHealth.ABSENT
+    assert source.remedy
+
+
+def test_a_failure_of_the_child_itself_is_said(
+    loop: Loop, made: Callable[..., Children], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = '{"kind":"source","name":"session","health":"refused","text":"the watcher failed","remedy":"report it"}'
+    hostile(tmp_path, monkeypatch, f"echo '{line}'; exit 1")
+    children = made(endpoint)
+    loop.until(children, lambda: any(v.sources and v.sources[0].name == "session" for v in children.views()))
+    loop.until(children, lambda: not children.pids)
+    assert children.views()[0].sources[0].text == "the watcher failed"
+
+
+def test_one_that_does_not_end_holds_nobody_up(loop: Loop, made: Callable[..., Children]) -> None:
+    """As one that waits for a folder that its user's own file system does not answer for."""
+    there = [endpoint()]
+    children = made(lambda: there[0])
+    loop.until(children, lambda: children.pids)
+    (session,) = children._sessions.values()
+    process = session.process
+    assert process is not None
+    real_kill, process.kill = process.kill, lambda: None  # type: ignore[method-assign]
+    children._end(session)
+    session.start_at_s = 0.0
+    children.look(time.monotonic())
+    assert children.pids == frozenset()
+    assert "has not ended yet" in children.views()[0].sources[0].text
+    real_kill()
+    loop.until(children, lambda: children.pids)

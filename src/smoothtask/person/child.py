@@ -21,7 +21,7 @@ from smoothtask.person.environs import Variables, bus_address, cookie_files, dis
 from smoothtask.person.lines import line_of
 from smoothtask.person.privileges import become, die_with
 from smoothtask.person.programs import runs
-from smoothtask.person.watcher import LostError, Report, Sink, SourceReport, Watcher
+from smoothtask.person.watcher import GoneReport, LostError, Report, Sink, SourceReport, Watcher
 
 LOOK_S: Final = 5.0
 """How often new sockets are looked for."""
@@ -29,7 +29,12 @@ ENVIRONS_S: Final = 60.0
 """How often processes are asked which displays they use."""
 FIRST_PAUSE_S, LAST_PAUSE_S, WAIT_S = 1.0, 60.0, 5.0
 PIPEWIRE, PULSEAUDIO = "sound: pipewire", "sound: pulseaudio"
-SOUND_SERVERS: Final = frozenset({"pipewire", "pulseaudio"})
+REMEDIES: Final = {
+    "windows: x11": "in that session, as its user: xhost +si:localuser:NAME",
+    PULSEAUDIO: "look whether libpulse0 is installed, and whether the server runs as this user",
+}
+"""What to do where a kind of source refuses, or cannot be had."""
+AGAIN: Final = "nothing: it is tried again by itself"
 _ERRNO_REFUSED: Final = 1
 
 Open = Callable[[Sink], Watcher]
@@ -119,7 +124,7 @@ class Child:
             self._environs = read_environs(self.uid, self.proc)
         wanted = self.wanted(endpoints)
         for name in self._places.keys() - wanted.keys():
-            self._lose(self._places.pop(name), "it is gone")
+            self._forget(self._places.pop(name))
         for name, opener in wanted.items():
             self._places.setdefault(name, _Place(name, opener))
 
@@ -209,7 +214,7 @@ class Child:
         from smoothtask.person.audio.pipewire import PipeWireWatcher  # noqa: PLC0415
         from smoothtask.person.audio.pulse import open_pulse  # noqa: PLC0415
 
-        self._must_run("pulseaudio", "pipewire")
+        self._must_run("pulseaudio", "pipewire-pulse")
         place = self._places.get(PIPEWIRE)
         pipewire = None if place is None else place.watcher
         if isinstance(pipewire, PipeWireWatcher) and pipewire.serves_sound is not False:
@@ -237,8 +242,8 @@ class Child:
         except PermissionError as error:
             self._tell(place.name, SourceHealth.REFUSED, error.strerror or str(error))
             place.wait(now_s)
-        except (OSError, LostError) as error:
-            self._tell(place.name, SourceHealth.ABSENT, (isinstance(error, OSError) and error.strerror) or str(error))
+        except Exception as error:  # one that fails is told of, and takes no other along
+            self._tell(place.name, SourceHealth.ABSENT, _why(error))
             place.wait(now_s)
         else:
             place.pause_s = FIRST_PAUSE_S
@@ -248,21 +253,41 @@ class Child:
             return
         try:
             act(place.watcher)
-        except (LostError, OSError) as error:
-            self._lose(place, str(error))
+        except Exception as error:  # see `_open`
+            self._lose(place, _why(error))
             place.wait(time.monotonic())
             self._look_at_s = min(self._look_at_s, place.try_at_s)
 
     def _lose(self, place: _Place, why: str) -> None:
-        if place.watcher is not None:
-            place.watcher.close()
-            place.watcher = None
+        """It does not work any more, and is tried again."""
+        self._let_go(place)
         for name in {place.name, *place.told}:
             self._tell(name, SourceHealth.ABSENT, why)
         place.told.clear()
 
+    def _forget(self, place: _Place) -> None:
+        """There is nothing there any more."""
+        self._let_go(place)
+        for name in {place.name, *place.told}:
+            self.say(GoneReport(name))
+
+    def _let_go(self, place: _Place) -> None:
+        if place.watcher is not None:
+            place.watcher.close()
+            place.watcher = None
+
     def _tell(self, name: str, health: SourceHealth, text: str) -> None:
-        self.say(SourceReport(Source(name, health, sanitise(text, 200))))
+        remedy = next((r for kind, r in REMEDIES.items() if name.startswith(kind)), AGAIN)
+        if health is SourceHealth.ABSENT and name.startswith("windows: x11"):
+            remedy = AGAIN
+        self.say(SourceReport(Source(name, health, sanitise(text, 200), remedy)))
+
+
+def _why(error: Exception) -> str:
+    """In words; of what nobody expected its name, too."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) if isinstance(error, (OSError, LostError)) else f"our watcher failed: {error!r:.120}"
 
 
 _COMPOSITORS: Final = frozenset({Kind.WAYLAND, Kind.SWAY, Kind.HYPRLAND, Kind.NIRI})
@@ -302,23 +327,31 @@ def main(arguments: list[str]) -> None:
 
     def say(report: Report) -> None:
         line = line_of(report)
-        while line:
-            line = line[os.write(output, line) :]
+        try:
+            while line:
+                line = line[os.write(output, line) :]
+        except BrokenPipeError:  # the daemon is gone, and so are we
+            raise SystemExit(0) from None
+
+    def refuse(text: str, remedy: str) -> None:
+        say(SourceReport(Source("session", SourceHealth.REFUSED, sanitise(text, 300), remedy)))
 
     try:
         home = become(uid)
         die_with(parent)
     except OSError as error:
         text = f"its watcher may not become uid {uid}: {error.strerror or error}"
-        say(
-            SourceReport(Source("session", SourceHealth.REFUSED, text, "run it as root with CAP_SETUID and CAP_SETGID"))
-        )
+        refuse(text, "run it as root with CAP_SETUID and CAP_SETGID")
         raise SystemExit(1) from None
     child = Child(uid, home, "windows" in what, "sound" in what, say)
-    with contextlib.suppress(BrokenPipeError):  # the daemon is gone, and so are we
+    try:
         while child.turn(output):
             pass
-    child.close()
+    except Exception as error:
+        refuse(f"the watcher of uid {uid} failed: {error!r}", "report it: it starts again by itself")
+        raise
+    finally:
+        child.close()
 
 
 if __name__ == "__main__":

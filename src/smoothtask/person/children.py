@@ -4,6 +4,7 @@ All that a user's desktop offers belongs to that user, whichever session it is o
 it says is true of that user's processes only (`policy.attention` holds it to that).
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -19,7 +20,15 @@ from smoothtask.person.environs import displays, read_environs
 from smoothtask.person.hearing import parse_line
 from smoothtask.person.lines import LIMIT_BYTES
 from smoothtask.person.merge import windows_of
-from smoothtask.person.watcher import IdleReport, LostError, Report, SoundReport, SourceReport, WindowsReport
+from smoothtask.person.watcher import (
+    GoneReport,
+    IdleReport,
+    LostError,
+    Report,
+    SoundReport,
+    SourceReport,
+    WindowsReport,
+)
 
 LOOK_S: Final = 5.0
 ENVIRONS_S: Final = 60.0
@@ -33,6 +42,15 @@ STEADY_S: Final = 60.0
 READ_BYTES: Final = 1 << 16
 BURST, LINES_PER_S = 200.0, 50.0
 """More lines than this are no desktop's."""
+LINE_BYTES: Final = 1 << 14
+"""A longer one counts as several."""
+END_S: Final = 2.0
+"""How long is waited at our own end for theirs, and as long again for those that are killed then."""
+NOTHING: Final = {
+    "windows": ("no X server and no compositor that can be asked", "log in to a desktop as this user"),
+    "sound": ("neither PipeWire nor PulseAudio runs", "start one in this user's session"),
+}
+"""What is said of a kind of source that this user has none of, and what to do."""
 
 
 class Readers(Protocol):
@@ -83,6 +101,9 @@ class _Session:
                 self.sources[name] = report.source
                 if report.source.health is not SourceHealth.WORKING:
                     self.forget(name)
+            case GoneReport():
+                self.sources.pop(name, None)
+                self.forget(name)
 
     def forget(self, name: str) -> None:
         """What this source said is true no longer."""
@@ -101,10 +122,10 @@ class _Session:
         running = [s.key for sound in self.sounds.values() for s in sound.streams if s.running]
         return (*focused, "|", *running)
 
-    def view(self, active: bool) -> SessionView:
-        """As the policy sees it."""
+    def view(self, active: bool, wanted: Iterable[str]) -> SessionView:
+        """As the policy sees it; *wanted*: the kinds of sources that it should have."""
         idle = min(self.idles.values(), key=lambda i: i.idle_s - i.mono_s, default=None)
-        sources = tuple(self.sources.values()) if self.trouble is None else (self.trouble,)
+        sources = (*self.sources.values(), *self._nothing(wanted)) if self.trouble is None else (self.trouble,)
         return SessionView(
             uid=self.uid,
             session=f"user {self.uid}",
@@ -115,6 +136,12 @@ class _Session:
             sources=sources,
             active=active,
         )
+
+    def _nothing(self, wanted: Iterable[str]) -> Iterable[Source]:
+        for kind in wanted:
+            if not any(name.startswith(kind) for name in self.sources):
+                text, remedy = NOTHING[kind]
+                yield Source(kind, SourceHealth.ABSENT, f"{text} (uid {self.uid})", remedy)
 
 
 @dataclass(slots=True)
@@ -133,6 +160,8 @@ class Children:
     _look_at_s: float = 0.0
     _guests: tuple[frozenset[str], float, frozenset[int]] = (frozenset(), 0.0, frozenset())
     """Displays of servers that run as root, when they were looked at, and who uses them."""
+    _killed: list[tuple[int, subprocess.Popen[bytes]]] = field(default_factory=list)
+    """(uid, process) that were killed and have not ended yet."""
 
     @property
     def pids(self) -> frozenset[int]:
@@ -141,6 +170,7 @@ class Children:
 
     def look(self, now_s: float) -> None:
         """Follow sessions that come and go, and start again what died; called at every tick."""
+        self._killed = [(uid, process) for uid, process in self._killed if process.poll() is None]
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_S
             self._follow(self._users(now_s))
@@ -150,11 +180,21 @@ class Children:
 
     def views(self, is_active: Callable[[int], bool] = lambda _uid: True) -> tuple[SessionView, ...]:
         """What all sessions say now."""
-        return tuple(s.view(is_active(s.uid)) for s in self._sessions.values())
+        return tuple(s.view(is_active(s.uid), self._kinds()) for s in self._sessions.values())
 
     def close(self) -> None:
-        """End them all."""
-        self._follow(frozenset())
+        """Have them all end: one whose lines nobody reads any more takes along what it left with its desktop."""
+        processes = []
+        for session in self._sessions.values():
+            if session.process is not None:
+                processes.append(session.process)
+                self._let_go(session)
+        self._sessions.clear()
+        _end_all([*processes, *(process for _, process in self._killed)])
+        self._killed.clear()
+
+    def _kinds(self) -> list[str]:
+        return [name for name, on in (("windows", self.windows), ("sound", self.sound)) if on]
 
     def _users(self, now_s: float) -> frozenset[int]:
         """Whose desktop runs here."""
@@ -164,7 +204,7 @@ class Children:
             wanted |= self._users_of(foreign, now_s)
         if self.only_uid is not None:
             wanted &= {self.only_uid}
-        return frozenset(sorted(u for u in wanted if u == 0 or u >= FIRST_ORDINARY_UID)[:SESSIONS_AT_MOST])
+        return frozenset(sorted(filter(_is_a_persons, wanted))[:SESSIONS_AT_MOST])
 
     def _is_wanted(self, endpoint: Endpoint) -> bool:
         return self.sound if endpoint.kind in {Kind.PIPEWIRE, Kind.PULSE} else self.windows
@@ -174,7 +214,7 @@ class Children:
         known, looked_s, users = self._guests
         if known != screens or now_s - looked_s > ENVIRONS_S:
             owners = {s.st_uid for e in os.scandir("/proc") if e.name.isdigit() and (s := _stat(e.path)) is not None}
-            users = frozenset(u for u in owners if displays(read_environs(u)) & screens)
+            users = frozenset(u for u in owners if _is_a_persons(u) and displays(read_environs(u)) & screens)
             self._guests = (screens, now_s, users)
         return users
 
@@ -186,11 +226,21 @@ class Children:
             self._sessions[uid] = _Session(uid)
 
     def _start(self, session: _Session, now_s: float) -> None:
-        what = [name for name, on in (("windows", self.windows), ("sound", self.sound)) if on]
+        if any(uid == session.uid for uid, _ in self._killed):
+            self._later(session, now_s, "the one before has not ended yet")
+            return
         try:
             session.process = subprocess.Popen(
                 # -P: nothing is imported from the current directory, which may be anybody's.
-                [sys.executable, "-P", "-m", "smoothtask.person.child", str(session.uid), str(os.getpid()), *what],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "smoothtask.person.child",
+                    str(session.uid),
+                    str(os.getpid()),
+                    *self._kinds(),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -228,7 +278,8 @@ class Children:
         *lines, session.buffer = (session.buffer + data).split(b"\n")
         if len(session.buffer) > LIMIT_BYTES or any(len(line) > LIMIT_BYTES for line in lines):
             raise LostError(f"it said a line of more than {LIMIT_BYTES} bytes")
-        session.lines = min(BURST, session.lines + (now_s - session.counted_s) * LINES_PER_S) - len(lines)
+        session.lines = min(BURST, session.lines + (now_s - session.counted_s) * LINES_PER_S)
+        session.lines -= max(1, len(lines)) + len(data) // LINE_BYTES
         session.counted_s = now_s
         if session.lines < 0:
             raise LostError(f"it says more than {LINES_PER_S:g} things a second")
@@ -237,15 +288,20 @@ class Children:
 
     def _end(self, session: _Session) -> None:
         if session.process is not None:
-            self.readers.remove_reader(_output(session.process))
             session.process.kill()
-            session.process.wait()
-            assert session.process.stdout is not None  # noqa: S101 (asked for at its start)
-            session.process.stdout.close()
-            session.process = None
+            if session.process.poll() is None:  # not waited for: a folder of the user's may hold it up for ever
+                self._killed.append((session.uid, session.process))
+            self._let_go(session)
         refused = session.sources.get("session")
         session.forget_all()
         session.trouble = refused
+
+    def _let_go(self, session: _Session) -> None:
+        """Hear it no longer."""
+        if session.process is not None and session.process.stdout is not None:
+            self.readers.remove_reader(session.process.stdout.fileno())
+            session.process.stdout.close()
+        session.process = None
 
     def _later(self, session: _Session, now_s: float, why: str) -> None:
         if now_s - session.started_s > STEADY_S:
@@ -255,6 +311,23 @@ class Children:
         if session.trouble is None:
             session.trouble = Source(f"session of uid {session.uid}", SourceHealth.REFUSED, text)
         session.pause_s = min(2 * session.pause_s, LAST_PAUSE_S)
+
+
+def _end_all(processes: Iterable[subprocess.Popen[bytes]]) -> None:
+    """Wait until they have ended by themselves, then until they are killed; neither for ever."""
+    left = [*processes]
+    for kill in (False, True):
+        end_s = time.monotonic() + END_S
+        for process in left:
+            if kill:
+                process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, end_s - time.monotonic()))
+        left = [process for process in left if process.returncode is None]
+
+
+def _is_a_persons(uid: int) -> bool:
+    return uid == 0 or uid >= FIRST_ORDINARY_UID
 
 
 def _output(process: subprocess.Popen[bytes]) -> int:

@@ -6,7 +6,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from smoothtask.model.person import Direction, Sound, Source, SourceHealth, Stream, Window
 from smoothtask.model.text import sanitise
-from smoothtask.person.watcher import IdleReport, LostError, Report, SoundReport, SourceReport, WindowsReport
+from smoothtask.person.watcher import (
+    GoneReport,
+    IdleReport,
+    LostError,
+    Report,
+    SoundReport,
+    SourceReport,
+    WindowsReport,
+)
 
 _MAX_PID: Final = 1 << 22
 """PID_MAX_LIMIT (include/linux/threads.h)."""
@@ -130,9 +138,16 @@ class _SourceLine(_Strict):
         )
 
 
-_Line = TypeAdapter[_WindowsLine | _SoundLine | _IdleLine | _SourceLine](
-    Annotated[_WindowsLine | _SoundLine | _IdleLine | _SourceLine, Field(discriminator="kind")]
-)
+class _GoneLine(_Strict):
+    kind: Literal["gone"]
+    source: Name
+
+    def value(self) -> Report:
+        return GoneReport(sanitise(self.source, 64))
+
+
+_AnyLine = _WindowsLine | _SoundLine | _IdleLine | _SourceLine | _GoneLine
+_Line = TypeAdapter[_AnyLine](Annotated[_AnyLine, Field(discriminator="kind")])
 
 
 def parse_line(line: bytes, now_s: float) -> Report:

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any, Final
 
-from smoothtask.person.watcher import IdleReport, Report, SoundReport, SourceReport, WindowsReport
+from smoothtask.person.watcher import GoneReport, IdleReport, Report, SoundReport, SourceReport, WindowsReport
 
 LIMIT_BYTES: Final = 1 << 19
 """Of one line: 512 windows with their titles."""
@@ -27,6 +27,8 @@ def line_of(report: Report) -> bytes:
             return _encoded({"kind": "idle", **asdict(report)})
         case SourceReport():
             return _encoded({"kind": "source", **asdict(report.source)})
+        case GoneReport():
+            return _encoded({"kind": "gone", "source": report.source})
 
 
 def _fitting(said: dict[str, Any], name: str, items: Any) -> bytes:

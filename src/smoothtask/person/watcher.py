@@ -43,7 +43,14 @@ class SourceReport:
     source: Source
 
 
-Report = WindowsReport | SoundReport | IdleReport | SourceReport
+@dataclass(frozen=True, slots=True)
+class GoneReport:
+    """There is no such source any more, and nothing to say of it."""
+
+    source: str
+
+
+Report = WindowsReport | SoundReport | IdleReport | SourceReport | GoneReport
 Sink = Callable[[Report], None]
 
 

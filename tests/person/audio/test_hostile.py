@@ -1,6 +1,7 @@
 """What is no PipeWire: any bytes are read, refused, or end the watcher; recorded ones, changed, are no worse."""
 
 import contextlib
+import functools
 import gzip
 import socket
 import struct
@@ -14,14 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from person.audio.servers import Heard
+from smoothtask.model.person import SourceHealth
 from smoothtask.person.audio.claims import parse_sockets
 from smoothtask.person.audio.graph import parse_latency_ms
 from smoothtask.person.audio.pipewire import open_pipewire
 from smoothtask.person.audio.pod import PodError, integer, parse, string, structure
 from smoothtask.person.audio.profiler import Meter, parse_cycles
-from smoothtask.person.watcher import LostError
+from smoothtask.person.hearing import parse_line
+from smoothtask.person.lines import line_of
+from smoothtask.person.watcher import LostError, SoundReport
 
-RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.gz"))
+RECORDED = sorted((Path(__file__).parent / "recorded").glob("*-stopped.gz"))
+SESSION = Path(__file__).parent / "recorded" / "0.3.65-session.bin.gz"
+"""All that a server said to a watcher: streams of pw-cat and paplay came, ran and went."""
 HEADER = struct.Struct("=IIII")
 
 
@@ -39,6 +45,7 @@ def messages(file: Path) -> list[bytes]:
 def test_recorded_cycles_of_both_versions_are_read(file: Path) -> None:
     cycles = [cycle for message in messages(file) for cycle in parse_cycles(parse(message))]
     assert len(cycles) > 100
+    assert all(cycle.blocks[0].node == cycle.driver for cycle in cycles)
 
 
 @given(st.binary(max_size=300))
@@ -47,10 +54,13 @@ def test_any_bytes_are_a_value_or_refused(data: bytes) -> None:
         parse_cycles(parse(data))
 
 
+SOME = [message for file in RECORDED for message in messages(file)[:6]]
+
+
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=120, deadline=None)
 def test_a_recorded_message_may_be_changed_anywhere(data: st.DataObject) -> None:
-    message = bytearray(data.draw(st.sampled_from(messages(RECORDED[0])[:20])))
+    message = bytearray(data.draw(st.sampled_from(SOME)))
     for _ in range(data.draw(st.integers(1, 8))):
         message[data.draw(st.integers(0, len(message) - 1))] = data.draw(st.integers(0, 255))
     meter = Meter()
@@ -128,6 +138,68 @@ def test_messages_of_the_right_form_and_wrong_content_do_no_harm(said: list[tupl
         body = structure(*(integer(v) if isinstance(v, int) else string(v) for v in values))
         data += HEADER.pack(number, opcode << 24 | len(body), 0, 0) + body
     listen_to(data or b"\0")
+
+
+def heard_of(said: list[bytes]) -> Heard:
+    """A watcher at somebody who says these messages."""
+    with impostor() as (path, server):
+        heard = Heard()
+        heard.watcher = watcher = open_pipewire(path, heard)
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(LostError):
+            began_s = time.monotonic()
+            for number, message in enumerate(said):
+                connection.sendall(message)
+                if watcher.filenos():
+                    watcher.ready(began_s + number / 50)
+                watcher.wake(began_s + number / 50)
+        watcher.close()
+    return heard
+
+
+@functools.cache
+def recorded_session() -> list[bytes]:
+    """Its messages, with their headers."""
+    data, at, found = gzip.decompress(SESSION.read_bytes()), 0, []
+    while at < len(data):
+        end = at + HEADER.size + (HEADER.unpack_from(data, at)[1] & 0xFFFFFF)
+        found.append(data[at:end])
+        at = end
+    return found
+
+
+def test_a_recorded_session_is_heard() -> None:
+    heard = heard_of(recorded_session())
+    streams = {s.app: s for r in heard.reports if isinstance(r, SoundReport) for s in r.sound.streams}
+    assert streams["pw-cat"].confidence == 1.0
+    assert streams["paplay"].confidence == 0.5, "no such process holds the socket here"
+    assert heard.source is not None
+    assert heard.source.health is SourceHealth.WORKING
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_recorded_session_may_be_changed_anywhere(data: st.DataObject) -> None:
+    """Bytes, and messages that are missing, come twice, or too early."""
+    said = [bytearray(message) for message in recorded_session()]
+    for _ in range(data.draw(st.integers(0, 20))):
+        message = said[data.draw(st.integers(0, len(said) - 1))]
+        message[data.draw(st.integers(HEADER.size, max(HEADER.size, len(message) - 1)))] = data.draw(
+            st.integers(0, 255)
+        )
+    for _ in range(data.draw(st.integers(0, 6))):
+        at, to = (data.draw(st.integers(0, len(said) - 1)) for _ in range(2))
+        match data.draw(st.sampled_from(("drop", "double", "move"))):
+            case "drop" if len(said) > 1:
+                del said[at]
+            case "double":
+                said.insert(to, said[at])
+            case "move":
+                said[at], said[to] = said[to], said[at]
+    for report in heard_of([bytes(message) for message in said]).reports:
+        line = line_of(report).rstrip(b"\n")
+        heard = parse_line(line, time.monotonic())
+        assert type(heard) is type(report), "whatever is said can be passed on"
 
 
 def test_a_message_of_a_gigabyte_is_not_waited_for() -> None:

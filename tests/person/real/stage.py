@@ -11,7 +11,7 @@ import pytest
 from jeepney.wrappers import DBusAddress
 
 from person.audio.servers import Session, session
-from smoothtask.person.bus import Bus
+from smoothtask.person.bus import Bus, RefusedError
 from smoothtask.person.windows.gnome_install import install_extension, shell_version, uuid
 
 LIMIT_S = 40.0
@@ -75,6 +75,7 @@ class KWin(Stage):
         options = ("--virtual", "--no-lockscreen", "--no-global-shortcuts", "--socket", "wayland-0")
         self.compositor = self.session.run(str(program), *options, KWIN_COMPOSE="Q", XDG_CURRENT_DESKTOP="KDE")
         wait_for(lambda: self.socket.is_socket() and self.owns("org.kde.KWin"), "KWin is on the bus")
+        wait_for(self._takes_scripts, "KWin takes scripts")
 
     def act(self, script: str) -> None:
         """Do as a person would: `w` is what `window(pid)` finds."""
@@ -87,6 +88,12 @@ class KWin(Stage):
             bus.call(SCRIPTING, "unloadScript", "s", "act")
             bus.call(SCRIPTING, "loadScript", "ss", str(file), "act")
             bus.call(SCRIPTING, "start")  # all that do not run yet
+
+    def _takes_scripts(self) -> bool:
+        with contextlib.suppress(RefusedError):
+            self.has_our_script()
+            return True
+        return False
 
     def has_our_script(self) -> bool:
         """Whether it runs there."""

@@ -74,6 +74,7 @@ def test_a_sessions_child_finds_it_by_itself(stage: KWin) -> None:
         loop.until(children, lambda: working in {(s.name, s.health) for v in children.views() for s in v.sources})
     finally:
         children.close()
+    assert not stage.has_our_script(), "the child takes it out before it ends"
 
 
 def test_a_script_with_the_number_of_ours_is_not_taken_for_it(stage: KWin) -> None:

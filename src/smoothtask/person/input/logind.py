@@ -20,6 +20,7 @@ from smoothtask.person.watcher import LostError
 
 NAME: Final = "input: logind"
 ADDRESS: Final = "unix:path=/run/dbus/system_bus_socket"
+REMEDY: Final = "start systemd-logind or elogind; without it, all desktops count as if they were on the screen"
 TIMEOUT_S: Final = 0.5
 FIRST_PAUSE_S, LAST_PAUSE_S = 5.0, 300.0
 SESSIONS_AT_MOST: Final = 64
@@ -27,6 +28,8 @@ _LOGIN: Final = "org.freedesktop.login1"
 _MANAGER: Final = DBusAddress("/org/freedesktop/login1", bus_name=_LOGIN, interface=f"{_LOGIN}.Manager")
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _SESSION: Final = f"{_LOGIN}.Session"
+_NONSENSE = (LostError, RefusedError, LookupError, TypeError, ValueError)
+"""It is gone, refuses, or says something else than what is documented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +116,20 @@ class Logind:
             return
         try:
             listed = _greet(bus)
-        except (LostError, RefusedError) as error:
+        except _NONSENSE as error:
             bus.close()
             self._lost(str(error), now_s)
             return
-        self._bus, self._pause_s = bus, FIRST_PAUSE_S
+        self._bus = bus
         self.readers.add_reader(bus.fileno(), self._ready)
+        try:
+            self._take_list(listed)
+        except _NONSENSE as error:
+            self.close()
+            self._lost(sanitise(str(error), 120), now_s)
+            return
+        self._pause_s = FIRST_PAUSE_S
         self.source = Source(NAME, SourceHealth.WORKING, "whose desktop is on the screen, and what it says of idleness")
-        self._take_list(listed)
 
     def _take_list(self, listed: Any) -> None:
         """(id, uid, user, seat, path) of each session: ask what it is."""
@@ -140,7 +149,7 @@ class Logind:
             if self._stale:
                 self._stale = False
                 self._asked[self._bus.ask(_MANAGER, "ListSessions")] = ("", 0)
-        except (LostError, RefusedError, LookupError, TypeError, ValueError) as error:
+        except _NONSENSE as error:
             self.close()
             self._lost(sanitise(str(error), 120), time.monotonic())
         if any(self.is_active(uid) != was for uid, was in before.items()):
@@ -167,7 +176,7 @@ class Logind:
             self.logins[path] = parse_login(uid, body[0])
 
     def _lost(self, why: str, now_s: float) -> None:
-        self.source = Source(NAME, SourceHealth.ABSENT, why)
+        self.source = Source(NAME, SourceHealth.ABSENT, why, REMEDY)
         self._try_at_s = now_s + self._pause_s
         self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
 

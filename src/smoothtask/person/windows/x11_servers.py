@@ -40,9 +40,11 @@ def parse_listeners(table: str, number: int) -> frozenset[str]:
 
 def _server_pids(proc: str) -> list[Path]:
     found = []
+    trusted = {0, os.geteuid()}  # anybody may call a process so
     for entry in Path(proc).glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended since
-            if _SERVERS.fullmatch(Path(entry, "comm").read_bytes().strip()):
+            is_server = _SERVERS.fullmatch(Path(entry, "comm").read_bytes().strip())
+            if is_server and entry.stat().st_uid in trusted:
                 found.append(entry)
     return found
 
