@@ -10,7 +10,7 @@ import pytest
 from evdev import ecodes
 
 from smoothtask.model.person import SourceHealth
-from smoothtask.person.input.evdev import AWAY_S, InputDevices
+from smoothtask.person.input.evdev import AWAY_S, LOOK_S, InputDevices
 from vm.guest import until
 
 KEYS = [*range(1, 60)]
@@ -73,6 +73,38 @@ def test_after_a_while_without_input_an_event_wakes(keyboard: evdev.UInput) -> N
             readers.callbacks[fd]()
         assert woken
         assert readers.callbacks == {}
+
+
+def test_a_fast_mouse_wakes_nobody_and_the_newest_counts(keyboard: evdev.UInput) -> None:
+    """More than the kernel keeps for a reader: what is lost is old."""
+    readers = Readers()
+    capabilities = {ecodes.EV_REL: [ecodes.REL_X, ecodes.REL_Y], ecodes.EV_KEY: [ecodes.BTN_LEFT]}
+    with closing(InputDevices(readers)) as devices, closing(evdev.UInput(capabilities, name="fast-mouse")) as mouse:
+        until(lambda: any(evdev.InputDevice(p).name == "fast-mouse" for p in evdev.list_devices()))
+        devices.look(time.monotonic())
+        for n in range(2000):
+            mouse.write(ecodes.EV_REL, ecodes.REL_X, 1 - 2 * (n % 2))
+            mouse.syn()
+        sent_s = time.monotonic()
+        assert readers.callbacks == {}
+        devices.look(sent_s)
+        assert devices.last_s is not None
+        newest_s = devices.last_s
+        devices.look(time.monotonic())
+        assert devices.last_s == newest_s, "nothing old is left to be read"
+        assert readers.callbacks == {}
+
+
+def test_one_that_is_plugged_in_later_is_found() -> None:
+    readers = Readers()
+    with closing(InputDevices(readers)) as devices:
+        now_s = time.monotonic()
+        devices.look(now_s)
+        before = set(devices._devices)
+        with closing(evdev.UInput({ecodes.EV_KEY: KEYS}, name="smoothtask-later")):
+            until(lambda: any(evdev.InputDevice(p).name == "smoothtask-later" for p in evdev.list_devices()))
+            devices.look(now_s + LOOK_S)
+            assert set(devices._devices) > before
 
 
 def test_a_device_that_is_pulled_out_is_forgotten() -> None:

@@ -1,12 +1,15 @@
 """The unit as it is shipped, with all its restrictions: it acts, reloads, and leaves nothing behind however it ends."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from evdev import UInput, ecodes
 
 from vm.guest import User, until
 
@@ -20,6 +23,25 @@ BATCH = "batch-of-tests.service"
 # Emulated, it takes half a minute to be ready.
 # This folder may be in /tmp, of which the service has its own.
 SLOW_MACHINE = f"[Service]\nTimeoutStartSec=300\nWatchdogSec=0\nRestartSec=1\nBindReadOnlyPaths={ROOT}\n"
+
+
+COMPOSITOR = """
+import json, socket, struct, sys
+window = {"id": 5, "pid": int(sys.argv[2]), "app_id": "some-window", "focused": True, "visible": True}
+tree = {"type": "root", "nodes": [{"type": "workspace", "name": "1", "nodes": [window]}]}
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+while True:
+    connection, _ = server.accept()
+    stream = connection.makefile("rb")
+    while head := stream.read(14):
+        length, kind = struct.unpack("=II", head[6:])
+        stream.read(length)
+        answer = json.dumps({"success": True} if kind == 2 else tree).encode()
+        connection.sendall(struct.pack("=6sII", b"i3-ipc", len(answer), kind) + answer)
+"""
+"""Answers as sway does, of one window that has the focus."""
 
 
 def systemctl(*words: str) -> str:
@@ -96,3 +118,39 @@ def test_it_acts_reloads_and_leaves_nothing(service: None, batch: None, tester: 
     until(lambda: systemctl("show", "--property=ActiveState", "--value", NAME) == "failed", 120)
     assert (weight_of(BATCH), user_weight()) == before
     assert ask("restore").startswith(("nothing to restore", "restored: nothing"))
+
+
+@pytest.mark.slow
+def test_it_sees_the_person_from_inside_its_sandbox(service: None, tester: User) -> None:
+    """A user's desktop by a child that has become that user, and a keyboard."""
+    subprocess.run(["systemctl", "start", NAME], check=True)
+    (pid,) = tester.service("window", "sleep", "100000").pids()
+    socket = f"/run/user/{tester.uid}/sway-ipc.{tester.uid}.1.sock"
+    tester.service("compositor", "/usr/bin/python3", "-c", COMPOSITOR, socket, str(pid))
+
+    def said_of(pid: int) -> str:
+        done = subprocess.run([PROGRAM, "explain", str(pid)], check=False, capture_output=True, text=True)
+        return done.stdout
+
+    with closing(UInput({ecodes.EV_KEY: [*range(1, 60)]}, name="smoothtask-keyboard")):
+        until(lambda: "has the focus [focus]" in said_of(pid), 180)
+        until(lambda: re.search("working +input: evdev|input: evdev.*when, never what", ask("status")), 60)
+    (child,) = children_of_the_service()
+    status = Path(f"/proc/{child}/status").read_text()
+    assert re.search(rf"^Uid:(\t{tester.uid}){{4}}$", status, re.MULTILINE), status
+    assert re.search(rf"^Gid:(\t{tester.gid}){{4}}$", status, re.MULTILINE), status
+    assert re.search(r"^CapEff:\t0+$", status, re.MULTILINE), status
+    assert re.search(r"^CapPrm:\t0+$", status, re.MULTILINE), status
+    assert re.search(r"^NoNewPrivs:\t1$", status, re.MULTILINE), status
+    systemctl("stop", NAME)
+    assert children_of_the_service() == []
+
+
+def children_of_the_service() -> list[int]:
+    """Pids of the sessions' processes."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"smoothtask.person.child" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found

@@ -26,6 +26,19 @@ LOW_SPACE_BYTES = 200 * 1024 * 1024
 CONNECTOR = "exec and exit events"
 
 
+_GUESSED = "what is in focus and what is on the screen is guessed from behaviour"
+_UNHEARD = "what is heard is not known, nor when it breaks up"
+WITHOUT = {
+    "windows": _GUESSED,
+    "sound": _UNHEARD,
+    "windows and sound": f"{_GUESSED}; {_UNHEARD}",
+    "session": f"{_GUESSED}; {_UNHEARD}",
+    "input": "the other sources of input tell whether somebody is there, less exactly",
+    "terminals": "it is not known in which terminal somebody works",
+}
+"""What it costs to be without a source, by the first word of its name."""
+
+
 class State(StrEnum):
     """How a thing is."""
 
@@ -284,9 +297,9 @@ def _person(m: Machine) -> Iterator[Finding]:
     from smoothtask.person.glance import glance  # noqa: PLC0415 (starts a process for each desktop)
 
     for source in glance(None if m.uid == 0 else m.uid):
-        without = "what the person waits for is guessed from behaviour"
+        state = State(source.health.value.replace("working", "works"))
         yield Finding(
-            source.name, State(source.health.value.replace("working", "works")), source.text, without, source.remedy
+            source.name, state, source.text, WITHOUT.get(source.name.partition(":")[0], _GUESSED), source.remedy
         )
 
 

@@ -309,7 +309,7 @@ class Children:
         session.start_at_s = now_s + session.pause_s
         text = f"the watcher of uid {session.uid}: {why}; next try in {session.pause_s:g} s"
         if session.trouble is None:
-            session.trouble = Source(f"session of uid {session.uid}", SourceHealth.REFUSED, text)
+            session.trouble = Source("session", SourceHealth.REFUSED, text)
         session.pause_s = min(2 * session.pause_s, LAST_PAUSE_S)
 
 

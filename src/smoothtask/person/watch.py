@@ -52,7 +52,9 @@ class PersonWatch:
             self.devices.look(now_s)
         if self.children is not None:
             self.children.look(now_s)
-        return person_of(self._views(), self._inputs(), self._hints(now_s), self._terminals(now_s), self._sources())
+        terminals = read_terminals(now_s) if self.terminals else ()
+        sources = self._sources(len(terminals))
+        return person_of(self._views(), self._inputs(), self._hints(now_s), terminals, sources)
 
     def close(self) -> None:
         """End the children, close everything."""
@@ -74,17 +76,26 @@ class PersonWatch:
         last_s = None if self.logind is None or self.devices is None else self.logind.last_input_s(now_s)
         return [] if last_s is None else [("logind", last_s)]
 
-    def _terminals(self, now_s: float) -> tuple[tuple[str, float], ...]:
-        return read_terminals(now_s) if self.terminals else ()
-
-    def _sources(self) -> tuple[Source, ...]:
-        off = "off (as configured)"
-        sources = [Source("input: evdev", SourceHealth.ABSENT, off) if self.devices is None else self.devices.source]
+    def _sources(self, terminals: int) -> tuple[Source, ...]:
+        sources = [_off("input: evdev", "input") if self.devices is None else self.devices.source]
         if self.logind is not None:
             sources.append(self.logind.source)
+        if not self.terminals:
+            sources.append(_off("terminals", "input"))
+        elif terminals:
+            sources.append(Source("terminals", SourceHealth.WORKING, "when somebody last typed into each"))
+        else:
+            sources.append(Source("terminals", SourceHealth.ABSENT, "no terminal is open in /dev/pts", _NOTHING))
         if self.children is None:
-            sources.append(Source("windows and sound", SourceHealth.ABSENT, off))
+            sources.append(_off("windows and sound", "windows and person.sound"))
         elif not self.children.views():
             text = "nobody has a desktop on this machine"
-            sources.append(Source("windows and sound", SourceHealth.ABSENT, text))
+            sources.append(Source("windows and sound", SourceHealth.ABSENT, text, "log in to one; else nothing"))
         return tuple(sources)
+
+
+_NOTHING = "nothing: it is looked at again by itself"
+
+
+def _off(name: str, setting: str) -> Source:
+    return Source(name, SourceHealth.ABSENT, "off, as configured", f"set person.{setting} to true")

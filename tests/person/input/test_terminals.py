@@ -15,6 +15,15 @@ def test_access_times_become_moments_of_the_monotonic_clock(tmp_path: Path) -> N
     assert read_terminals(100.0, tmp_path, wall_s=1000.0) == (("pts/0", 70.0), ("pts/12", 100.0))
 
 
+def test_a_console_counts_once_something_was_typed_since_its_login(tmp_path: Path) -> None:
+    for name in ("tty1", "tty2", "tty99"):
+        (tmp_path / name).touch()
+    now_s = time.time()
+    os.utime(tmp_path / "tty1", (now_s - 60, now_s))
+    os.utime(tmp_path / "tty2", (now_s + 60, now_s))
+    assert [name for name, _ in read_terminals(1000.0, tmp_path)] == ["tty2"]
+
+
 def test_none_where_there_are_none(tmp_path: Path) -> None:
     assert read_terminals(1.0, tmp_path) == ()
 

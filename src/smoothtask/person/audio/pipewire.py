@@ -227,7 +227,8 @@ class PipeWireWatcher:
         version = f"PipeWire {self._protocol.version}".strip()
         if not self._graph.has_sound:
             text = f"{version} has no sound devices: another server has them, or there are none"
-            source = Source(self.name, SourceHealth.ABSENT, text)
+            remedy = "nothing, where another server has them; else `wpctl status` shows what is missing"
+            source = Source(self.name, SourceHealth.ABSENT, text, remedy)
         elif self._graph.profiler is None:
             text = f"{version}: streams, but no xruns and no load, for it has no profiler"
             remedy = "load libpipewire-module-profiler in pipewire.conf"

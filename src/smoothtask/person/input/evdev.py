@@ -116,7 +116,7 @@ class InputDevices:
         import evdev  # noqa: PLC0415 (3 MiB, where there are devices)
 
         try:
-            device = evdev.InputDevice(str(self.dev / name))
+            device = evdev.InputDevice(str(self.dev / name), readonly=True)
         except PermissionError:
             self._refused += 1
             return
@@ -185,4 +185,4 @@ class InputDevices:
                 "run it as root; joining the group input would let all your programs read keys",
             )
         text = "no keyboard or mouse among the devices" if present else "no devices in /dev/input"
-        return Source(NAME, SourceHealth.ABSENT, text)
+        return Source(NAME, SourceHealth.ABSENT, text, "plug one in; a container must be given /dev/input to see it")

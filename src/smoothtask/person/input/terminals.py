@@ -5,31 +5,35 @@ In steps of eight seconds (drivers/tty/tty_io.c, tty_update_time); output alone 
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 DEV: Final = Path("/dev")
 AT_MOST: Final = 1024
+CONSOLES: Final = range(1, 13)
+"""Those that Alt and a function key lead to."""
 
 
 def read_terminals(now_s: float, dev: Path = DEV, wall_s: float | None = None) -> tuple[tuple[str, float], ...]:
-    """(`pts/3`, CLOCK_MONOTONIC moment) of each pseudo terminal; *now_s* is now on that clock."""
+    """(`pts/3` or `tty1`, CLOCK_MONOTONIC moment) of each terminal; *now_s* is now on that clock."""
     ahead_s = (time.time() if wall_s is None else wall_s) - now_s
-    found: list[tuple[str, float]] = []
-    try:
-        with os.scandir(dev / "pts") as entries:
-            for entry in entries:
-                if entry.name.isascii() and entry.name.isdigit() and len(found) < AT_MOST:
-                    read_s = _read_s(entry)
-                    if read_s is not None:
-                        found.append((f"pts/{entry.name}", min(read_s - ahead_s, now_s)))
-    except OSError:  # no pseudo terminals here
-        return ()
+    found = []
+    for name in (*(f"tty{number}" for number in CONSOLES), *_pseudo(dev)):
+        try:
+            entry = os.stat(dev / name)
+        except OSError:  # closed meanwhile, or a machine without consoles
+            continue
+        # A console is always there: what was read before it was given to whoever logged in is nobody's.
+        if name.startswith("pts/") or entry.st_atime > entry.st_ctime:
+            found.append((name, min(entry.st_atime - ahead_s, now_s)))
     return tuple(sorted(found))
 
 
-def _read_s(entry: "os.DirEntry[str]") -> float | None:
+def _pseudo(dev: Path) -> Iterator[str]:
+    """Those of windows, ssh and the like."""
     try:
-        return entry.stat().st_atime
-    except OSError:  # closed meanwhile
-        return None
+        names = [name for name in os.listdir(dev / "pts") if name.isascii() and name.isdigit()]
+    except OSError:
+        return
+    yield from (f"pts/{name}" for name in names[:AT_MOST])

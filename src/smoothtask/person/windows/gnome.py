@@ -213,7 +213,8 @@ class _IdleTime:
             self.ask()  # there may have been input between the two
 
     def _tell(self, health: SourceHealth, text: str) -> None:
-        self._sink(SourceReport(Source(IDLE_NAME, health, text)))
+        remedy = "" if health is SourceHealth.WORKING else "nothing: input devices tell it, too"
+        self._sink(SourceReport(Source(IDLE_NAME, health, text, remedy)))
 
 
 def _number(message: Message) -> int | None:

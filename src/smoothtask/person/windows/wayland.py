@@ -239,7 +239,9 @@ class WaylandWatcher:
 
 def _source_of(manager: tuple[int, str] | None) -> Source:
     if manager is None:
-        return Source(NAME, SourceHealth.ABSENT, "this compositor tells ordinary programs of no windows")
+        text = "this compositor tells ordinary programs of no windows"
+        return Source(NAME, SourceHealth.ABSENT, text, "nothing, unless it can be told to offer foreign-toplevel")
     if manager[1] == _EXT:
-        return Source(NAME, SourceHealth.WORKING, "which windows are there, and not which has the focus")
+        text = "which windows are there, and not which has the focus"
+        return Source(NAME, SourceHealth.WORKING, text, "nothing, unless it can be told to offer wlr-foreign-toplevel")
     return Source(NAME, SourceHealth.WORKING, "windows and focus; whose they are is guessed by who is connected")

@@ -412,7 +412,8 @@ class X11Watcher:
             health, text = SourceHealth.ABSENT, "Xwayland knows of its own windows' input alone"
         else:
             health, text = SourceHealth.ABSENT, "this X server does not tell its idle time"
-        self._sink(SourceReport(Source(self._idle_name, health, text)))
+        remedy = "" if health is SourceHealth.WORKING else "nothing: the compositor or input devices tell it, too"
+        self._sink(SourceReport(Source(self._idle_name, health, text, remedy)))
 
     def _tell_idle(self, idle: IdleCounter, now_s: float) -> None:
         self._sink(IdleReport(self._idle_name, idle.read(now_s), now_s))
