@@ -18,13 +18,14 @@ QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": su
 class Sway:
     """One compositor with a few terminals; sway refuses to run as root, so it is nobody's."""
 
-    def __init__(self, home: Path, terminals: int, name: str) -> None:
+    def __init__(self, home: Path, terminals: int, name: str, xwayland: bool) -> None:
         self.home = home
         os.chown(home, NOBODY, NOBODY)
         home.chmod(0o700)
         program = Path(shutil.copy(shutil.which("foot") or "foot", home / name))
         config = home / "config"
-        config.write_text("xwayland disable\n" + f"exec setsid {program} sleep 1000\n" * terminals)
+        lazily = "enable" if xwayland else "disable"
+        config.write_text(f"xwayland {lazily}\n" + f"exec setsid {program} sleep 1000\n" * terminals)
         config.chmod(0o644)
         self._environment = {
             "HOME": str(home),
@@ -34,8 +35,16 @@ class Sway:
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
         }
+        self._programs: list[subprocess.Popen[bytes]] = []
         self.server = self._as_nobody("sway", "-c", str(config))
         self.socket = self._appears()
+
+    def run(self, *arguments: str, **variables: str) -> "subprocess.Popen[bytes]":
+        """A program of nobody's, in this session; it ends with it at the latest."""
+        self._environment.update(variables)
+        process = self._as_nobody(*arguments)
+        self._programs.append(process)
+        return process
 
     def message(self, *words: str) -> None:
         """Act as a person would: `[pid=4711] focus`."""
@@ -43,6 +52,9 @@ class Sway:
 
     def stop(self) -> None:
         """Kill everything that runs, and wait: terminals end with their compositor."""
+        for process in self._programs:
+            process.kill()
+            process.wait(LIMIT_S)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.server.pid, signal.SIGKILL)
         self.server.wait(LIMIT_S)
@@ -62,10 +74,13 @@ class Sway:
 
 
 @contextlib.contextmanager
-def sway(terminals: int = 2, name: str = "foot") -> Iterator[Sway]:
-    """Up, and down again. *name*: what the terminals' processes are called. Its folder's path is short."""
+def sway(terminals: int = 2, name: str = "foot", xwayland: bool = False) -> Iterator[Sway]:
+    """Up, and down again. *name*: what the terminals' processes are called. Its folder's path is short.
+
+    *xwayland*: it starts one as soon as somebody connects to its X socket, and not before.
+    """
     with tempfile.TemporaryDirectory(prefix="st-sway-") as home:
-        screen = Sway(Path(home), terminals, name)
+        screen = Sway(Path(home), terminals, name, xwayland)
         try:
             yield screen
         finally:

@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from person.audio.servers import PipeWire, session
 from person.desktops import NOBODY, installed, sway
 from person.windows.xservers import Desktop, desktop
-from smoothtask.model.person import SessionView, SourceHealth
+from smoothtask.model.person import SessionView, SourceHealth, Window
 from smoothtask.person import children as module
 from smoothtask.person.children import Children
-from smoothtask.person.endpoints import Endpoint, Kind
+from smoothtask.person.endpoints import Endpoint, Kind, read_endpoints
 
 LIMIT_S = 15.0
 
@@ -155,6 +156,34 @@ def test_a_child_is_its_user_and_sees_that_users_windows(loop: Loop, made: Calla
         assert uids.split()[1:] == [str(NOBODY)] * 4
         (terminal,) = focused(children)
         assert Path(f"/proc/{terminal}/comm").read_text().strip() == "foot"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not installed() or shutil.which("Xwayland") is None, reason="sway or Xwayland is not installed")
+def test_an_xwayland_that_is_not_needed_is_not_started(loop: Loop, made: Callable[..., Children]) -> None:
+    Path("/tmp/.X11-unix").mkdir(mode=0o1777, exist_ok=True)
+    before = {e.path for e in read_endpoints() if e.kind is Kind.X11}
+    with sway(1, xwayland=True) as compositor:
+        found = frozenset({Endpoint(Kind.SWAY, str(compositor.socket), NOBODY)})
+        children = made(lambda: found)
+        loop.until(children, lambda: focused(children) - {None})
+        (display,) = [e for e in read_endpoints() if e.kind is Kind.X11 and e.path not in before and e.uid == NOBODY]
+        for _ in range(20):  # its socket was looked at by now
+            loop.until(children, lambda: True)
+            time.sleep(0.05)
+        started = psutil.Process(compositor.server.pid).children(recursive=True)
+        assert "Xwayland" not in [p.name() for p in started]
+
+        client = compositor.run("xterm", "-e", "sleep", "1000", DISPLAY=display.display)
+
+        def known() -> bool:
+            return any(w.key.startswith("x11:") and w.pid == client.pid and w.confidence == 1.0 for w in windows())
+
+        def windows() -> list[Window]:
+            return [w for v in children.views() for w in v.windows]
+
+        loop.until(children, known)
+        loop.until(children, lambda: client.pid in focused(children))
 
 
 @pytest.mark.skipif(shutil.which("wireplumber") is None, reason="pipewire or wireplumber is not installed")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smoothtask.person import endpoints
 from smoothtask.person.endpoints import Endpoint, Kind, endpoints_of, kind_of, owner_of, parse_listeners, read_endpoints
 
 
@@ -63,6 +64,28 @@ def test_a_link_to_a_socket_is_none(listening: Path) -> None:
     link = listening.with_name("wayland-9")
     link.symlink_to(listening)
     assert owner_of(str(link), Kind.WAYLAND) is None
+
+
+def test_a_link_on_the_way_is_not_followed(listening: Path) -> None:
+    link = listening.parent.with_name("link")
+    link.symlink_to(listening.parent)
+    assert owner_of(str(link / listening.name), Kind.WAYLAND) is None
+    assert owner_of(f"{listening.parent}/../{listening.parent.name}/{listening.name}", Kind.WAYLAND) is None
+
+
+def test_whoever_listens_at_very_many_hides_nobody_elses(listening: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(endpoints, "owner_of", lambda path, _kind: looked.append(path) or 1000)
+    theirs = [f"/run/user/1001/{n}/wayland-0" for n in range(5000)] + [f"/tmp/{n}/wayland-0" for n in range(5000)]
+    servers = [f"/tmp/.X11-unix/X{n}" for n in range(5000)]
+    mine = ["/run/user/1000/wayland-0", "/tmp/.X11-unix/X0"]
+    found = {e.path for e in endpoints_of([*theirs, *servers, *mine])}
+    assert found >= {*mine}
+    assert len(looked) < 300
+
+
+def test_nothing_is_looked_at_elsewhere() -> None:
+    assert endpoints_of(["/net/somewhere/wayland-0", "/home/me/wayland-0"]) == frozenset()
 
 
 @pytest.mark.root

@@ -7,13 +7,19 @@ every socket that somebody listens at, and the file system says whose it is.
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 PROC: Final = Path("/proc")
+PLACES: Final = ("/run/", "/tmp/", "/dev/shm/")  # noqa: S108 - sockets of desktops are there
+"""Nowhere else is looked: a name in the kernel's table may lead to a disk that does not answer, or mount one."""
+AT_MOST: Final = 1024
+EACH_AT_MOST: Final = 64
+"""In one user's folder below /run/user, in X11's folder, and in all others together."""
 _LIMIT_BYTES: Final = 1 << 22
 _LISTENS = re.compile(rb"^[0-9a-f]+: [0-9A-F]{8} [0-9A-F]{8} 00010000 \S{4} \S\S +\d+ (/.+)$", re.MULTILINE)
 """Lines of /proc/net/unix (net/unix/af_unix.c, unix_seq_show) with SO_ACCEPTCON and a path."""
@@ -79,9 +85,11 @@ def kind_of(path: str) -> Kind | None:
 def owner_of(path: str, kind: Kind) -> int | None:
     """Whose the socket is; `None` when it is gone, is no socket, or others could have put it there."""
     try:
-        entry, folder = os.lstat(path), os.lstat(os.path.dirname(path))
+        *above, folder, entry = (os.lstat(part) for part in _way_to(path))
     except (OSError, ValueError):
         return None
+    if not all(stat.S_ISDIR(part.st_mode) for part in above):
+        return None  # a link may lead anywhere
     if not stat.S_ISSOCK(entry.st_mode):
         return None
     if kind is Kind.X11:  # a folder for all, sticky
@@ -91,15 +99,37 @@ def owner_of(path: str, kind: Kind) -> int | None:
     return entry.st_uid
 
 
+def _way_to(path: str) -> Iterator[str]:
+    """Each folder on the way, then *path*: `/run`, `/run/user`, …"""
+    parts = path.split("/")[1:]
+    if not {"", ".", ".."}.isdisjoint(parts):
+        raise ValueError(path)
+    return ("/" + "/".join(parts[: n + 1]) for n in range(len(parts)))
+
+
 def endpoints_of(paths: Iterable[str]) -> frozenset[Endpoint]:
-    """Those of *paths* that a desktop offers."""
+    """Those of *paths* that a desktop offers; of very many some."""
     found = set()
-    for path in paths:
+    counts: Counter[str] = Counter()
+    for path in sorted(paths):
         kind = kind_of(path)
-        uid = None if kind is None else owner_of(path, kind)
-        if kind is not None and uid is not None:
+        if kind is None or not path.startswith(PLACES):
+            continue
+        place = _place_of(path)
+        if counts[place] >= EACH_AT_MOST or counts.total() >= AT_MOST:
+            continue
+        counts[place] += 1
+        uid = owner_of(path, kind)
+        if uid is not None:
             found.add(Endpoint(kind, path, uid))
     return frozenset(found)
+
+
+def _place_of(path: str) -> str:
+    """Where it stands, as far as others cannot fill it with theirs."""
+    if path.startswith("/run/user/"):
+        return "/".join(path.split("/", 4)[:4])
+    return "X11" if kind_of(path) is Kind.X11 else "elsewhere"
 
 
 def read_endpoints(proc: Path = PROC) -> frozenset[Endpoint]:

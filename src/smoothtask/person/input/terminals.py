@@ -21,7 +21,7 @@ def read_terminals(now_s: float, dev: Path = DEV, wall_s: float | None = None) -
     found = []
     for name in (*(f"tty{number}" for number in CONSOLES), *_pseudo(dev)):
         try:
-            entry = os.stat(dev / name)
+            entry = (dev / name).stat()
         except OSError:  # closed meanwhile, or a machine without consoles
             continue
         # A console is always there: what was read before it was given to whoever logged in is nobody's.
