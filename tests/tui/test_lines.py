@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from smoothtask.model.decision import Contention
 from smoothtask.model.frame import Mark, Mode
+from smoothtask.model.person import Source, SourceHealth
 from smoothtask_tui import demo, fmt, graph
 from smoothtask_tui.detaillines import detail_lines, reasons_text
 from smoothtask_tui.headlines import header_lines
@@ -185,3 +186,19 @@ def test_two_ends_of_a_line():
 def test_contention_over_is_said():
     calm = frame(group("g"), contention=Contention(active=False, since_s=200.0, reasons=()))
     assert "smooth for 3m" in texts(header_lines(Scene(frame=calm), 120, 40))
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_help_says_of_each_source_how_it_fares_and_what_to_do(width: int) -> None:
+    sources = [
+        Source("windows: sway", SourceHealth.WORKING, "windows and focus"),
+        Source("sound: pulseaudio", SourceHealth.REFUSED, "it refuses us", "look at its cookie"),
+        Source("input: evdev", SourceHealth.ABSENT, "no devices", "plug one in " * 20),
+    ]
+    lines = help_lines(width, sources)
+    said = "\n".join(texts(lines))
+    assert "✓ windows: sway" in said
+    assert "! sound: pulseaudio" in said
+    assert "it refuses us. To do: look at its cookie" in said
+    assert "- input: evdev" in said
+    assert all(x.cells <= width for x in lines[3:])

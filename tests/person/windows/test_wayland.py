@@ -38,8 +38,12 @@ def test_focus_and_fullscreen_by_wlroots_protocols() -> None:
         assert window.pid is not None
         assert Path(f"/proc/{window.pid}/comm").read_text().strip() == "foot"
         assert window.confidence >= 0.6
+        screen.run(str(screen.home / "foot"), "sleep", "1000", WAYLAND_DISPLAY=path.name)
+        heard.until(lambda: len(heard.windows) == 2)
+        heard.until(lambda: all(0 < w.confidence < 0.6 for w in heard.windows))
+        assert watcher.wake_at_s() != watcher._peers_at_s, "asked once"
         screen.message("fullscreen", "enable")
-        heard.until(lambda: heard.windows[0].fullscreen)
+        heard.until(lambda: any(w.fullscreen for w in heard.windows))
         assert {s.source.name for s in heard.sources if s.source.health is SourceHealth.WORKING} == {NAME, IDLE_NAME}
         heard.until(lambda: heard.idle)
         screen.server.kill()
@@ -131,7 +135,8 @@ def test_the_newer_protocols(compositor: tuple[Path, Compositor]) -> None:
     assert heard.idle[-1].idle_s == 0
     played.event(played.notification, 0)
     heard.until(lambda: heard.idle[-1].idle_s == IDLE_AFTER_S)
-    assert heard.watcher.wake_at_s() is None, "nobody is there: nothing is said until somebody is"
+    watcher = heard.watcher
+    heard.until(lambda: watcher.wake_at_s() is None)  # nobody is there: nothing is said until somebody is
     played.event(played.notification, 1)
     heard.until(lambda: heard.idle[-1].idle_s == 0)
     heard.watcher.close()

@@ -50,7 +50,7 @@ def source_lines(sources: Sequence[Source], width: int) -> list[Line]:
         return []
     lines = [BLANK, title("What it sees of you here (never keys, and no titles are kept)", width)]
     for source in sources:
-        text = f"{source.text}. {source.remedy}" if source.remedy else source.text
+        text = f"{source.text}. To do: {source.remedy}" if source.remedy else source.text
         mark, role = HEALTH_WORDS[source.health]
         for i, piece in enumerate(fmt.wrap(text, max(10, width - 2 * KEY_CELLS))):
             name = fmt.fit(f"{mark}{source.name}" if i == 0 else "", 2 * KEY_CELLS - 4)

@@ -7,6 +7,7 @@ whose they are: see `peers`. Idle time comes by ext_idle_notifier_v1 or org_kde_
 import os
 import select
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ IDLE_AFTER_S: Final = 5.0
 """The compositor says so when there was no input for so long …"""
 BEAT_S: Final = 10.0
 """… and until then, somebody is there: said this often."""
+PEERS_PAUSE_S: Final = 0.5
+"""Between two looks at who is connected, which take some milliseconds each."""
 _DISPLAY: Final = 1
 _SYNC, _GET_REGISTRY, _BIND = 0, 1, 0
 _WLR, _EXT = "zwlr_foreign_toplevel_manager_v1", "ext_foreign_toplevel_list_v1"
@@ -70,6 +73,10 @@ class WaylandWatcher:
         """Our number for it, and which of the two it is."""
         self._toplevels: dict[int, _Toplevel] = {}
         self._owners: dict[str, tuple[int, float]] = {}
+        self._counts: Counter[str] = Counter()
+        """App id → windows, when it was asked last whose they are."""
+        self._peers_at_s = 0.0
+        """Not before, it is asked again."""
         self._notification: int | None = None
         self._beat_at_s: float | None = None
         self._changed = False
@@ -81,7 +88,7 @@ class WaylandWatcher:
             self._watch_windows()
         self._watch_input()
         self._settle(timeout_s)
-        self._report()
+        self._report(time.monotonic())
         self._tell(windows)
 
     def filenos(self) -> tuple[int, ...]:
@@ -93,14 +100,17 @@ class WaylandWatcher:
         for event in self._wire.events():
             self._take(event, now_s)
         if self._changed:
-            self._report()
+            self._report(now_s)
 
     def wake_at_s(self) -> float | None:
-        """To say that somebody is still there."""
-        return self._beat_at_s
+        """To say that somebody is still there, and to ask who is connected."""
+        peers_at_s = self._peers_at_s if self._app_ids() != self._counts else None
+        return min((at for at in (self._beat_at_s, peers_at_s) if at is not None), default=None)
 
     def wake(self, now_s: float) -> None:
         """See `wake_at_s`."""
+        if self._app_ids() != self._counts and now_s >= self._peers_at_s:
+            self._report(now_s)
         if self._beat_at_s is not None and now_s >= self._beat_at_s:
             self._beat_at_s = now_s + BEAT_S
             self._sink(IdleReport(IDLE_NAME, 0.0, now_s))
@@ -202,14 +212,19 @@ class WaylandWatcher:
         self._beat_at_s = None if idle else now_s + BEAT_S
         self._sink(IdleReport(IDLE_NAME, IDLE_AFTER_S if idle else 0.0, now_s))
 
-    def _report(self) -> None:
-        """Who is connected is asked when there is an app id that nobody was found for, or a window is gone."""
+    def _app_ids(self) -> "Counter[str]":
+        return Counter(t.app_id for t in self._toplevels.values() if t.app_id)
+
+    def _report(self, now_s: float) -> None:
+        """Whose windows they are is asked anew when one has come or gone; until then nobody knows of its app id."""
         self._changed = False
         if self._manager is None:
             return
-        app_ids = {t.app_id for t in self._toplevels.values() if t.app_id}
-        if app_ids != self._owners.keys():
-            self._owners = dict.fromkeys(app_ids, (0, 0.0)) | owners(app_ids, self._peers())
+        counts = self._app_ids()
+        if counts != self._counts and now_s >= self._peers_at_s:
+            self._owners, self._counts = owners(counts, self._peers()), counts
+            self._peers_at_s = now_s + PEERS_PAUSE_S
+        self._owners = {app: owner for app, owner in self._owners.items() if counts[app] == self._counts[app]}
         windows = tuple(self._window(number, said) for number, said in self._toplevels.items())
         if windows != self._reported:
             self._reported = windows
