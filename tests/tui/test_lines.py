@@ -196,7 +196,7 @@ def test_help_says_of_each_source_how_it_fares_and_what_to_do(width: int) -> Non
         Source("input: evdev", SourceHealth.ABSENT, "no devices", "plug one in " * 20),
     ]
     lines = help_lines(width, sources)
-    said = "\n".join(texts(lines))
+    said = texts(lines)
     assert "✓ windows: sway" in said
     assert "! sound: pulseaudio" in said
     assert "it refuses us. To do: look at its cookie" in said
