@@ -120,11 +120,15 @@ def make_parser() -> argparse.ArgumentParser:
     _add_train(verbs, places, json)
     _add_bench(verb("bench", "measure what SmoothTask does for this machine, beside loads that it starts"))
     _add_export(verb("export", "write the snapshot log to files"))
-    text = "the GNOME Shell extension that tells which window is in focus"
-    _add_gnome_extension(verb("gnome-extension", text, prints=False))
-    completion = verb("completion", "print a completion script", prints=False)
-    completion.add_argument("shell", choices=("bash", "zsh"))
+    _add_gnome_extension(
+        verb("gnome-extension", "the GNOME Shell extension that tells which window is in focus", prints=False)
+    )
+    _add_completion(verb("completion", "print a completion script", prints=False))
     return parser
+
+
+def _add_completion(command: argparse.ArgumentParser) -> None:
+    command.add_argument("shell", choices=("bash", "zsh"))
 
 
 def _add_gnome_extension(command: argparse.ArgumentParser) -> None:
