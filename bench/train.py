@@ -24,7 +24,7 @@ import numpy as np
 from harness import finish, log, verdict
 from smoothtask.policy.parameters import PolicyParameters
 from smoothtask_trainer import evaluate, learn
-from smoothtask_trainer.evaluate import Agreement, agreement, margin
+from smoothtask_trainer.evaluate import Agreement, Margin, agreement, margin
 from smoothtask_trainer.export import PARITY, onnx_of, run_onnx
 from smoothtask_trainer.learn import Shape
 from smoothtask_trainer.prepare import prepare
@@ -64,17 +64,41 @@ def held_out(folder: Path, recordings: list[Path], loss: str) -> tuple[Agreement
         train, validate, test = (data.of(part) for part in Part)
         model = learn.fit(train, validate, Shape(loss, threads=THREADS), lambda _text: None)
         mine, theirs = (agreement(s, test, test.said) for s in (learn.score(model, test.matrix), test.teacher))
-        better, said = margin(mine, theirs), int(mine.total.sum())
-        assert better is not None, f"{tested} has no labels that differ"
-        log(
-            f"  {tested.name}, trained on the other {len(recordings) - 1} ({len(train)} rows): {said} pairs, model "
-            f"{mine.share:.1%}, rules {theirs.share:.1%}, margin {100 * better.value:+.1f} points "
-            f"(95 %: {100 * better.low:+.1f} to {100 * better.high:+.1f}, {better.blocks} blocks)"
-        )
+        said(f"{tested.name}, trained on the other {len(recordings) - 1} ({len(train)} rows)", mine, theirs)
         log(f"    classes as they should be: {classes(model, data):.1%}; without anchors {unanchored(data, loss):.1%}")
         ours.append(mine)
         rules.append(theirs)
     return joined(ours), joined(rules)
+
+
+def strangers(folder: Path, recordings: list[Path], loss: str) -> tuple[Agreement, Agreement]:
+    """The same with one program more left out of the training: how its pairs with the others come out."""
+    ours, rules = [], []
+    for tested in recordings:
+        data = table(folder, [r for r in recordings if r != tested], [tested])
+        test = data.of(Part.TEST)
+        for program in np.unique(test.label[test.said >= 0].astype(str)):
+            train, validate = (data.where((data.part == p.value) & (data.label != program)) for p in list(Part)[:2])
+            model = learn.fit(train, validate, Shape(loss, threads=THREADS), lambda _text: None)
+            ours.append(with_others(learn.score(model, test.matrix), test, program))
+            rules.append(with_others(test.teacher, test, program))
+    return joined(ours), joined(rules)
+
+
+def with_others(scores: "np.ndarray", data: Data, program: str) -> Agreement:
+    """`agreement` of the pairs between *program* and something else."""
+    right, total, at = list[float](), list[float](), list[int]()
+    blocks = evaluate.blocks_of(data)
+    for rows in evaluate.queries(data):
+        known = rows[data.said[rows] >= 0]
+        is_it = data.label[known] == program
+        counted = (data.said[known][:, None] > data.said[known][None, :]) & (is_it[:, None] != is_it[None, :])
+        if counted.any():
+            difference = scores[known][:, None].astype(float) - scores[known][None, :]
+            right.append(float((counted * (np.sign(difference) + 1) / 2).sum()))
+            total.append(float(counted.sum()))
+            at.append(blocks[rows[0]])
+    return Agreement(np.array(right), np.array(total), np.array(at, np.int64))
 
 
 def classes(model: "CatBoostRanker", data: Data) -> float:
@@ -89,6 +113,17 @@ def unanchored(data: Data, loss: str) -> float:
     train, validate, _ = (data.of(part) for part in Part)
     shape = Shape(loss, threads=THREADS, anchors=False)
     return classes(learn.fit(train, validate, shape, lambda _text: None), data)
+
+
+def said(what: str, ours: Agreement, rules: Agreement) -> Margin:
+    """One line that compares both."""
+    better = margin(ours, rules)
+    assert better is not None
+    log(
+        f"  {what}: {int(ours.total.sum())} pairs, model {ours.share:.1%}, rules {rules.share:.1%}, margin "
+        f"{100 * better.value:+.1f} points (95 %: {100 * better.low:+.1f} to {100 * better.high:+.1f})"
+    )
+    return better
 
 
 def joined(parts: list[Agreement]) -> Agreement:
@@ -135,14 +170,9 @@ def main() -> None:
         recordings = options.recordings or record(options.keep or folder, options.seeds, options.minutes)
         for loss in options.losses:
             log(f"{loss}: agreement with labels of recordings that were not trained on")
-            ours, rules = held_out(folder, recordings, loss)
-            better = margin(ours, rules)
-            assert better is not None
-            log(
-                f"  all: {int(ours.total.sum())} pairs, model {ours.share:.1%}, rules {rules.share:.1%}, margin "
-                f"{100 * better.value:+.1f} points (95 %: {100 * better.low:+.1f} to {100 * better.high:+.1f})"
-            )
+            better = said("all", *held_out(folder, recordings, loss))
             results.append(verdict("rules' agreement less the model's, upper end", -100 * better.low, 0.0, " points"))
+            said("programs that were not trained on either", *strangers(folder, recordings, loss))
         data = table(folder, recordings, [])
         many = repeated(data, ROWS)
         train, validate = many.where(many.part != "validate"), many.of(Part.VALIDATE)

@@ -181,7 +181,7 @@ SYSTEM_UIDS = 1000
 """Below this a user is no person (login.defs)."""
 
 _KIND_OF = {type_: n for n, types in enumerate(KINDS.values()) for type_ in types}
-_LOGGED = np.array([f.encoding == Encoding.LOG1P for f in FEATURES])
+_LOGGED = np.flatnonzero([f.encoding == Encoding.LOG1P for f in FEATURES])
 
 
 def schema() -> dict[str, object]:
@@ -209,10 +209,12 @@ def features(
     if not groups:
         return np.empty((0, COUNT), np.float32)
     around = _around(groups, system, person)
-    machine = _machine(system, person, contention)
-    rows = [(*machine, *_own(g, around), *_what(g.classification)) for g in groups]
-    values = np.array(rows, np.float64)
-    np.log1p(values, out=values, where=_LOGGED)
+    values = np.empty((len(groups), COUNT))
+    own, what = len(_MACHINE), COUNT - len(_WHAT)
+    values[:, :own] = _machine(system, person, contention)
+    values[:, own:what] = [_own(g, around) for g in groups]
+    values[:, what:] = [_what(g.classification) for g in groups]
+    values[:, _LOGGED] = np.log1p(values[:, _LOGGED])
     return values.astype(np.float32)
 
 
@@ -289,14 +291,14 @@ def _own(g: AppGroup, around: _Around) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _what(c: Classification) -> tuple[float, ...]:
+def _what(c: Classification) -> npt.NDArray[np.float64]:
     """What kind of application it is."""
     kind = _KIND_OF.get(c.type)
-    return (
+    return np.array((
         *(float(c.process_type is p) for p in ProcessType),
         *(float(kind == n) for n in range(len(KINDS))),
         *(float(tag in c.tags) for tag in TAGS),
-    )
+    ))  # fmt: skip
 
 
 def _part(pct: float | None) -> float:
