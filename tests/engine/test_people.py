@@ -97,3 +97,18 @@ def test_a_label_comes_back_as_the_same_one() -> None:
     assert "could not be undone" in p.undo(ANN).message
     log.broken = False
     assert p.undo(ANN).ok
+
+
+def test_what_was_done_elsewhere_is_taken_back_in_its_order() -> None:
+    """Pause and dry-run are the engine's; undo takes them back like the rest."""
+    p = people()
+    state: list[str] = []
+    p.override(SetOverride(G.id, INTERACTIVE), G, ROOT, 1.0)
+    p.remember(ROOT, "pause", lambda: state.append("paused"), lambda: state.append("resumed"))
+    assert p.undo(ROOT).message == "undone: pause; redo brings it back"
+    assert p.overrides
+    assert p.redo(ROOT).message == "done again: pause; undo takes it back"
+    assert p.undo(ROOT).ok
+    assert p.undo(ROOT).ok
+    assert not p.overrides
+    assert state == ["resumed", "paused", "resumed"]

@@ -16,9 +16,10 @@ from smoothtask.engine.people import Labels, People
 from smoothtask.engine.trail import KEPT, Trail
 from smoothtask.engine.world import World
 from smoothtask.model.change import Acted
-from smoothtask.model.command import Caller, Detail, ListRules, Reply
+from smoothtask.model.command import Caller, Detail, ListRules, Pause, Redo, Rehearse, Reply, Undo
 from smoothtask.model.decision import Decision, Stage
 from smoothtask.model.detail import InForce
+from smoothtask.model.frame import Mode
 from smoothtask.model.group import ProcessType, RuleSource
 from smoothtask.model.tasks import PROCESS_DTYPE, RATES_DTYPE, THREAD_DTYPE, TaskTable
 
@@ -109,6 +110,25 @@ def test_a_rule_says_what_it_has_matched(commands: Commands) -> None:
     assert {r["id"] for r in commands.handle(ListRules(), ROOT).data["rules"]} == {*uses, "theirs"}
     commands.engine.world.reclassify()
     assert commands.engine.world.matched["vendor", "python3"] == 1
+
+
+def test_pause_and_dry_run_are_undone_and_done_again(commands: Commands) -> None:
+    """By root; what is so already is no deed."""
+    e = commands.engine
+    e.hands.undo_all = lambda: ()  # type: ignore[method-assign]
+    e.rehearsal = e.hands
+    assert not commands.handle(Pause(True), OWNER).ok
+    for order, mode in ((Pause(True), Mode.PAUSED), (Rehearse(True), Mode.DRY_RUN)):
+        assert commands.handle(order, ROOT).ok
+        assert commands.handle(order, ROOT).ok  # again: nothing new to take back
+        assert e.mode is mode
+        assert commands.handle(Undo(), ROOT).ok
+        assert e.mode is Mode.RULES_ONLY
+        assert commands.handle(Redo(), ROOT).ok
+        assert e.mode is mode
+        assert commands.handle(Undo(), ROOT).ok
+        assert e.mode is Mode.RULES_ONLY
+        assert commands.handle(Undo(), ROOT).message == "nothing to undo"
 
 
 def test_the_trail_is_bounded_and_ends_with_its_group() -> None:

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from smoothtask.kernel.byhand import renice, send_signal
+from smoothtask.kernel.byhand import renice, renice_back, send_signal
 from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.tasks import ProcKey
 
 THREADS = "import threading,time,sys\nfor _ in range(3): threading.Thread(target=time.sleep,args=(60,),daemon=True).start()\nprint(flush=True)\ntime.sleep(60)"  # noqa: E501
+
+OWN = os.getpriority(os.PRIO_PROCESS, 0)
+"""What a child of ours begins with."""
 
 
 @pytest.fixture
@@ -55,12 +58,26 @@ def test_another_process_with_that_pid_is_not_hit(child: subprocess.Popen[bytes]
 
 def test_every_thread_is_reniced(child: subprocess.Popen[bytes]) -> None:
     """And values that we never set are refused."""
-    assert renice(key_of(child), 7) == 4
+    before = renice(key_of(child), 7)
+    assert list(before.values()) == [OWN] * 4
     nices = {os.getpriority(os.PRIO_PROCESS, int(t)) for t in os.listdir(f"/proc/{child.pid}/task")}
     assert nices == {7}
     for wrong in (-11, -20, 20):
         with pytest.raises(ValueError, match="-10 to 19"):
             renice(key_of(child), wrong)
+
+
+@pytest.mark.root
+def test_what_still_is_as_we_left_it_is_put_back(child: subprocess.Popen[bytes]) -> None:
+    """A thread that somebody else has changed since stays so."""
+    key = key_of(child)
+    before = renice(key, 7)
+    first, *others = sorted(before)
+    os.setpriority(os.PRIO_PROCESS, first, 3)
+    assert renice_back(key, before, 7) == 3
+    assert [os.getpriority(os.PRIO_PROCESS, t) for t in (first, *others)] == [3, OWN, OWN, OWN]
+    with pytest.raises(ProcessLookupError):
+        renice_back(key._replace(start_ticks=1), before, 3)
 
 
 @pytest.mark.root

@@ -84,8 +84,10 @@ async def test_beyond_the_last_class_nothing_is_asked():
     [
         (("c", "4"), SetOverride("a", PriorityClass.BACKGROUND)),
         (("c", "0"), SetOverride("a", None)),
-        (("o", "5", "1"), SetOverride("a", PriorityClass.IDLE, 600.0)),
-        (("o", "2", "3"), SetOverride("a", PriorityClass.INTERACTIVE, None)),
+        (("o", "t", "5"), SetOverride("a", PriorityClass.IDLE, 600.0)),
+        (("o", "5"), SetOverride("a", PriorityClass.IDLE, 3600.0)),
+        (("o", "e", "1"), SetOverride("a", PriorityClass.LATENCY_CRITICAL, 28800.0)),
+        (("o", "x", "2"), SetOverride("a", PriorityClass.INTERACTIVE, None)),
         (("p", "1"), PinApp("a", PriorityClass.LATENCY_CRITICAL)),
         (("l", "3"), LabelGroup("a", PriorityClass.NORMAL)),
         (("m", "l"), LabelMoment("laggy")),
@@ -124,7 +126,7 @@ async def test_keys_typed_quickly_reach_the_menu_that_the_first_opened():
     from textual.events import Key
 
     async with dashboard() as d:
-        for key in ("slash", "c", "a", "z", "escape", "c", "5", "z", "o", "4", "1", "down", "q"):
+        for key in ("slash", "c", "a", "z", "escape", "c", "5", "z", "o", "t", "4", "down", "q"):
             character = {"slash": "/"}.get(key, key if len(key) == 1 else None)
             d.app.post_message(Key(key, character))
         await d.until(d.client.closed.is_set)
@@ -148,9 +150,9 @@ async def test_an_order_is_about_all_that_are_marked_and_living():
         await d.press("4")
         await d.asked(2)
         assert {(c.group, c.target) for c in d.client.asked} == {(g, PriorityClass.BACKGROUND) for g in "ab"}
-        await d.press("o", "5")
-        await d.push(frame(A, C, seq=2))  # b exits while the second menu is open
-        await d.press("2")
+        await d.press("o")
+        await d.push(frame(A, C, seq=2))  # b exits while the menu is open
+        await d.press("5")
         await d.asked(3)
         assert d.client.asked[2:] == [SetOverride("a", PriorityClass.IDLE, 3600.0)]
         assert "1 of 2 applications have exited" in d.screen_text
@@ -338,9 +340,9 @@ async def test_a_menu_of_a_group_that_exited_is_refused():
 
 async def test_a_menu_keeps_its_group_while_the_list_moves():
     async with dashboard() as d:
-        await d.press("o", "4")
+        await d.press("o", "t")
         await d.push(frame(group("n", cpu=9.0), C, A, B, seq=7))
-        await d.press("1")
+        await d.press("4")
         await d.asked()
         assert d.client.asked == [SetOverride("a", PriorityClass.BACKGROUND, 600.0)]
 

@@ -117,7 +117,7 @@ async def test_the_past_is_drawn_with_the_class_of_each_moment() -> None:
     ("keys", "command"),
     [
         (("c", "4"), SetOverride("b", PriorityClass.BACKGROUND)),
-        (("o", "5", "1"), SetOverride("b", IDLE, 600.0)),
+        (("o", "t", "5"), SetOverride("b", IDLE, 600.0)),
         (("p", "2"), PinApp("b", PriorityClass.INTERACTIVE)),
         (("f7",), SetOverride("b", PriorityClass.INTERACTIVE)),
         (("z",), Undo()),

@@ -22,10 +22,11 @@ from textual.worker import Worker, WorkerState
 
 from smoothtask.config.paths import Paths, UnsafeDirectoryError, find_paths
 from smoothtask.model.client import EngineClient
-from smoothtask.model.command import Command, Detail, Explain, ListRules, Pause, Reload, Reply
+from smoothtask.model.command import Command, Detail, Explain, ListRules, Pause, Redo, Reload, Reply, Undo
 from smoothtask.model.frame import Mode, ProcessFrame
 from smoothtask_tui.actions import ACT, ACTIONS, APP, LOOK, TEACH, bindings
-from smoothtask_tui.byhand import carry_out
+from smoothtask_tui.byhand import Done, Reniced, carry_out
+from smoothtask_tui.deeds import Deeds, is_undoable
 from smoothtask_tui.export import Format, Shows, as_csv, as_json, as_text
 from smoothtask_tui.feed import Mailbox
 from smoothtask_tui.messages import (
@@ -39,6 +40,7 @@ from smoothtask_tui.messages import (
     RuleChosen,
     RuleSaved,
     RuleWanted,
+    UndoWanted,
 )
 from smoothtask_tui.palette import DARK, MONO, PALETTES, fitting
 from smoothtask_tui.prefs import Prefs
@@ -102,6 +104,7 @@ class Dashboard(App[int]):
         self.own_rules = own_rules
         """Where rules are saved; None: where those of whoever runs this are."""
         self._made: Made | None = None
+        self.deeds = Deeds()
         self.log_path = log_path
         """The snapshot log; None: where the configuration says, looked up when the history is opened."""
         self.scene = Scene(description=client.description, observe_reason=observe_reason)
@@ -240,12 +243,40 @@ class Dashboard(App[int]):
 
         def work() -> None:
             try:
-                reply = carry_out(message.what, self.client.ask)
+                done = carry_out(message.what, self.client.ask)
             except (OSError, RuntimeError, ValueError, KeyError) as error:
-                reply = Reply(False, f"not done: {error}")
-            self.call_from_thread(self._say, reply)
+                done = Done(Reply(False, f"not done: {error}"))
+            self.call_from_thread(self._by_hand, done)
 
         self.run_worker(work, name="by hand", thread=True, exit_on_error=False)
+
+    def _by_hand(self, done: Done) -> None:
+        if done.undo is not None:
+            self.deeds.did(done.undo)
+        self._say(done.reply)
+
+    def on_undo_wanted(self, message: UndoWanted) -> None:
+        """Whoever did the newest takes it back, or does it again."""
+        deed = self.deeds.to_redo if message.again else self.deeds.to_undo
+        if deed == "engine":
+            self.on_ordered(Ordered(Redo() if message.again else Undo()))
+            return
+        made = self.made if deed == "rule" else None
+
+        def work() -> None:
+            if made is not None:
+                reply = made.redo() if message.again else made.undo()
+                self.post_message(RuleSaved(reply, "redo" if message.again else "undo"))
+            elif isinstance(deed, Reniced):
+                reply = deed.again() if message.again else deed.take_back()
+                self.call_from_thread(self._put_back, deed, reply, message.again)
+
+        self.run_worker(work, name="undo", thread=True, exit_on_error=False)
+
+    def _put_back(self, deed: Reniced, reply: Reply, again: bool) -> None:
+        # What cannot be put back any more must not stand in the way of what was done before it.
+        (self.deeds.redid if again else self.deeds.undid)(deed)
+        self._say(reply)
 
     async def _send_orders(self) -> None:
         while True:
@@ -276,7 +307,20 @@ class Dashboard(App[int]):
             self._take_detail(command, reply)
         if isinstance(command, Detail | ListRules):
             return
+        if reply.ok:
+            self._note(command)
+        elif isinstance(command, Undo | Redo):
+            self.deeds.lost("engine", again=isinstance(command, Redo))
         self._say(reply)
+
+    def _note(self, command: Command) -> None:
+        """What the engine has done, for the order of undo."""
+        if isinstance(command, Undo):
+            self.deeds.undid("engine")
+        elif isinstance(command, Redo):
+            self.deeds.redid("engine")
+        elif is_undoable(command):
+            self.deeds.did("engine")
 
     def _take_detail(self, command: Detail, reply: Reply) -> None:
         told = read_detail(reply)
@@ -335,7 +379,9 @@ class Dashboard(App[int]):
         """Say it, and have the engine follow at once where we may; else it reads the files by itself."""
         self._say(message.reply)
         if message.reply.ok:
-            self.notify(f"{message.reply.message} (r, then z)", markup=False)
+            note = {"save": self.deeds.did, "undo": self.deeds.undid, "redo": self.deeds.redid}[message.how]
+            note("rule")
+            self.notify(message.reply.message, markup=False)
             if os.geteuid() == 0 or self.client.ends_with_us:
                 self.on_ordered(Ordered(Reload()))
 

@@ -21,10 +21,10 @@ CLASSES: tuple[tuple[str, PriorityClass, str], ...] = (
     ("4", PriorityClass.BACKGROUND, "background"),
     ("5", PriorityClass.IDLE, "idle"),
 )
-TIMES: tuple[tuple[str, str, float | None], ...] = (
-    ("1", "10 min", 600.0),
-    ("2", "1 hour", 3600.0),
-    ("3", "until it exits", None),
+OTHER_TIMES: tuple[tuple[str, str, float | None], ...] = (
+    ("t", "10 min", 600.0),
+    ("e", "8 hours", 28800.0),
+    ("x", "until it exits", None),
 )
 SORTS: tuple[tuple[str, SortKey, str], ...] = (
     ("c", SortKey.CPU, "cpu"),
@@ -116,12 +116,10 @@ def class_menu(g: GroupFrame) -> Menu:
 
 
 def override_menu(g: GroupFrame) -> Menu:
-    """First the class, then for how long."""
-    return _about(
-        g,
-        "override",
-        [Choice(key, word, _time_menu(g, target, word), g.decision.target is target) for key, target, word in CLASSES],
-    )
+    """A class for an hour; first a letter for another time."""
+    others = [Choice(key, label, _timed_menu(g, label, seconds)) for key, label, seconds in OTHER_TIMES]
+    menu = _timed_menu(g, "1 hour", 3600.0)
+    return replace(menu, choices=(*menu.choices, *others))
 
 
 def pin_menu(g: GroupFrame) -> Menu:
@@ -145,24 +143,27 @@ def label_menu(g: GroupFrame) -> Menu:
     )
 
 
-def signal_menu(g: GroupFrame, pid: int | None = None) -> Menu:
-    """Which signal, to all of its processes or to *pid*; what may end a program is asked again."""
-    m = g.group.metrics.processes
-    whom = f"process {pid} of {g.group.label}" if pid is not None else f"all {m} processes of {g.group.label}"
+def signal_menu(groups: Sequence[GroupFrame], pid: int | None = None) -> Menu:
+    """Which signal, to all of their processes or to *pid* alone; what may end a program is asked again."""
+    g, processes = groups[0], sum(g.group.metrics.processes for g in groups)
+    name = g.group.label if len(groups) == 1 else f"{len(groups)} applications"
+    whom = f"process {pid} of {name}" if pid is not None else f"all {processes} processes of {name}"
 
-    def outcome(number: int, name: str, ends: bool) -> Outcome:
-        sure = Menu(f"{name} to {whom}: sure?", (Choice("y", "yes, send it", Send(number)),), g.group.id, g.group.label)
+    def outcome(number: int, word: str, ends: bool) -> Outcome:
+        sure = Menu(f"{word} to {whom}: sure?", (Choice("y", "yes, send it", Send(number)),), g.group.id, name)
         return sure if ends else Send(number)
 
-    choices = [Choice(key, name, outcome(number, name, ends)) for key, number, name, ends in SIGNALS]
-    return Menu(f"signal to {whom}:", tuple(choices), g.group.id, g.group.label)
+    choices = [Choice(key, word, outcome(number, word, ends)) for key, number, word, ends in SIGNALS]
+    return for_all(Menu(f"signal to {whom}:", tuple(choices), g.group.id, name), groups)
 
 
-def nice_menu(g: GroupFrame, pid: int | None = None, now: int | None = None) -> Menu:
+def nice_menu(groups: Sequence[GroupFrame], pid: int | None = None, now: int | None = None) -> Menu:
     """A nice value by hand: SmoothTask leaves such a process alone from then on."""
-    whom = f"process {pid} of {g.group.label}" if pid is not None else g.group.label
+    g = groups[0]
+    name = g.group.label if len(groups) == 1 else f"{len(groups)} applications"
+    whom = f"process {pid} of {name}" if pid is not None else name
     choices = [Choice(key, f"{nice:+d}" if nice else "0", Nice(nice), nice == now) for key, nice in NICES]
-    return Menu(f"nice of {whom}, by hand:", tuple(choices), g.group.id, g.group.label)
+    return for_all(Menu(f"nice of {whom}, by hand:", tuple(choices), g.group.id, name), groups)
 
 
 def moment_menu() -> Menu:
@@ -226,9 +227,12 @@ def about(order: GroupOrder, group: str) -> GroupOrder:
     return replace(order, group=group)
 
 
-def _time_menu(g: GroupFrame, target: PriorityClass, word: str) -> Menu:
-    choices = [Choice(key, label, SetOverride(g.group.id, target, seconds)) for key, label, seconds in TIMES]
-    return _about(g, f"how long {word}:", choices)
+def _timed_menu(g: GroupFrame, label: str, seconds: float | None) -> Menu:
+    choices = [
+        Choice(key, word, SetOverride(g.group.id, target, seconds), g.decision.target is target)
+        for key, target, word in CLASSES
+    ]
+    return _about(g, f"{'' if seconds is None else 'for '}{label}:", choices)
 
 
 def _about(g: GroupFrame, title: str, choices: list[Choice]) -> Menu:

@@ -1,5 +1,7 @@
 """What the parts of the dashboard tell each other."""
 
+from typing import Literal
+
 from textual.message import Message
 
 from smoothtask.model.command import Command, Reply
@@ -45,6 +47,14 @@ class Answered(Message):
         super().__init__()
 
 
+class UndoWanted(Message):
+    """A person wants the newest deed taken back, or (*again*) done again."""
+
+    def __init__(self, *, again: bool) -> None:
+        self.again = again
+        super().__init__()
+
+
 class RuleWanted(Message):
     """A person wants to make a rule from *group*."""
 
@@ -54,10 +64,11 @@ class RuleWanted(Message):
 
 
 class RuleSaved(Message):
-    """What came of saving a rule, or of taking it back."""
+    """What came of saving a rule, of taking it back (`undo`), or of saving it again (`redo`)."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, how: Literal["save", "undo", "redo"] = "save") -> None:
         self.reply = reply
+        self.how = how
         super().__init__()
 
 

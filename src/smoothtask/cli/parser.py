@@ -106,7 +106,7 @@ def make_parser() -> argparse.ArgumentParser:
     label = verb("label", "say what class an application should have had, or how the machine felt")
     label.add_argument("target", metavar="GROUP|laggy|fine", help=_TARGET)
     label.add_argument("class_name", metavar="CLASS", type=class_name, nargs="?", help=", ".join(CLASSES))
-    verb("undo", "take back your latest pin, unpin, override or label")
+    verb("undo", "take back your latest pin, unpin, override, label, pause or dry-run")
     verb("redo", "do again what your latest undo took back")
     dry = verb("dry-run", "undo every change and only say what would be done, or apply decisions again")
     dry.add_argument("switch", choices=("on", "off"))

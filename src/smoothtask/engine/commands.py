@@ -25,7 +25,7 @@ from smoothtask.model.command import (
     Undo,
     Unpin,
 )
-from smoothtask.model.frame import Frame, GroupFrame
+from smoothtask.model.frame import Frame, GroupFrame, Mode
 
 NOT_YET = Reply(False, "the first tick has not ended yet: try again in a second")
 EXPLAINED_PROCESSES = 200
@@ -114,20 +114,33 @@ class Commands:
             return refused("only root may pause or resume")
         if not self.can_apply:
             return Reply(False, f"nothing is applied here: {self.engine.mode_reason}")
-        unsaid = self.engine.pause(command.on)
+        unsaid = self._switch(caller, "pause", self.engine.pause, on=command.on, was=self.engine.mode is Mode.PAUSED)
         if not command.on:
-            return Reply(True, "resumed: decisions are applied again")
-        return Reply(True, f"paused: every change is undone{_rest(unsaid)}")
+            return Reply(True, "resumed: decisions are applied again; undo pauses again")
+        return Reply(True, f"paused: every change is undone{_rest(unsaid)}; undo goes on")
+
+    def _switch(
+        self, caller: Caller, what: str, turn: Callable[[bool], tuple[str, ...]], *, on: bool, was: bool
+    ) -> tuple[str, ...]:
+        """Turn something on or off, to be taken back like any order; says what could not be undone on the machine."""
+        unsaid = turn(on)
+        if on is not was:
+            word = what if on else f"end of {what}"
+            self.engine.people.remember(caller, word, lambda: turn(on), lambda: turn(was))
+        return unsaid
 
     def _rehearse(self, command: Rehearse, caller: Caller) -> Reply:
         if not self._is_owner(caller):
             return refused("only root may switch dry-run")
         if not self.can_apply:
             return Reply(False, f"nothing is applied here: {self.engine.mode_reason}")
-        unsaid = self.engine.rehearse(command.on)
+        was = self.engine.mode is Mode.DRY_RUN
+        unsaid = self._switch(caller, "dry-run", self.engine.rehearse, on=command.on, was=was)
         if not command.on:
-            return Reply(True, "decisions are applied again")
-        return Reply(True, f"dry-run: every change is undone, and what would be done is shown{_rest(unsaid)}")
+            return Reply(True, "decisions are applied again; undo goes back to dry-run")
+        return Reply(
+            True, f"dry-run: every change is undone, what would be done is shown{_rest(unsaid)}; undo acts again"
+        )
 
     def _find(self, frame: Frame, text: str) -> GroupFrame | str:
         """`find_group`, and pids of processes too quiet to be in the frame."""

@@ -34,8 +34,8 @@ class _Deed:
     """What somebody did, to be taken back and done again."""
 
     what: str
-    do: Callable[[], None]
-    take_back: Callable[[], None]
+    do: Callable[[], object]
+    take_back: Callable[[], object]
 
 
 @dataclass(slots=True)
@@ -155,6 +155,10 @@ class People:
             return Reply(False, "labels need recording, which is off or stopped (see `smoothtask doctor`)")
         self._labelled(caller, f"label “{command.verdict}”", row)
         return Reply(True, f"labelled: this was {command.verdict}; undo takes it back")
+
+    def remember(self, caller: Caller, what: str, do: Callable[[], object], take_back: Callable[[], object]) -> None:
+        """Something that *caller* has had done elsewhere can be taken back, and done again, like the rest."""
+        self._remember(caller, _Deed(what, do, take_back))
 
     def undo(self, caller: Caller) -> Reply:
         """Take back the caller's newest action."""

@@ -7,7 +7,7 @@ The kernel checks who may do it; nothing here is done by root for somebody else.
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.classes import NICE_CEILING, NICE_FLOOR
@@ -20,22 +20,36 @@ def send_signal(key: ProcKey, number: signal.Signals) -> None:
         signal.pidfd_send_signal(fd, number)
 
 
-def renice(key: ProcKey, nice: int) -> int:
-    """Give every thread of a process this nice value; how many there were.
+def renice(key: ProcKey, nice: int) -> dict[int, int]:
+    """Give every thread of a process this nice value; what each (by tid) had before.
 
     Raises ProcessLookupError, PermissionError, and ValueError for a value below −10 or above 19.
     """
     if not NICE_FLOOR <= nice <= NICE_CEILING:
         raise ValueError(f"expected a nice value from {NICE_FLOOR} to {NICE_CEILING}, got {nice}")
-    done = 0
+    before: dict[int, int] = {}
     with _held(key):
         for tid in _threads(key.pid):
             with contextlib.suppress(ProcessLookupError):  # a thread that ended meanwhile
+                had = os.getpriority(os.PRIO_PROCESS, tid)
                 os.setpriority(os.PRIO_PROCESS, tid, nice)
-                done += 1
-    if not done:
+                before[tid] = had
+    if not before:
         raise ProcessLookupError(f"process {key.pid} is gone")
-    return done
+    return before
+
+
+def renice_back(key: ProcKey, before: Mapping[int, int], now: int) -> int:
+    """Give each thread that still has the nice value *now* the one that it had *before*; how many those were.
+
+    Raises ProcessLookupError when the process is gone, PermissionError when only root may raise it again.
+    """
+    with _held(key):
+        living = set(_threads(key.pid)) & before.keys()
+        kept = [tid for tid in living if os.getpriority(os.PRIO_PROCESS, tid) == now]
+        for tid in kept:
+            os.setpriority(os.PRIO_PROCESS, tid, before[tid])
+    return len(kept)
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ class LabelMoment:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """Take back the caller's latest pin, unpin, override or label."""
+    """Take back the caller's latest pin, unpin, override, label, pause or dry-run."""
 
     op: Literal["undo"] = "undo"
 

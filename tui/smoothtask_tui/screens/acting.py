@@ -6,13 +6,13 @@ from typing import ClassVar
 from textual.screen import Screen
 
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.command import Pause, Redo, Rehearse, SetOverride, Undo, Unpin
+from smoothtask.model.command import Pause, Rehearse, SetOverride, Unpin
 from smoothtask.model.frame import GroupFrame, Mark, Mode, ProcessFrame
 from smoothtask.model.tasks import ProcKey
 from smoothtask_tui import menus, rows
 from smoothtask_tui.byhand import ByHand
 from smoothtask_tui.detaillines import reasons_text
-from smoothtask_tui.messages import DoneByHand, Ordered, RuleWanted
+from smoothtask_tui.messages import DoneByHand, Ordered, RuleWanted, UndoWanted
 from smoothtask_tui.rulelist import RuleSort
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.widgets.statusline import StatusLine
@@ -106,19 +106,28 @@ class Acting(Screen[None]):
             self._offer(menus.for_all(menus.pin_menu(subjects[0]), subjects))
 
     def action_signal(self) -> None:
-        """Choose a signal for the process or the application under the cursor."""
-        g, process = self.subject(), self.process()
-        if g is not None and self._may_be_touched(g):
-            self._by_hand = process
-            self.status.ask(menus.signal_menu(g, process.pid if process else None))
+        """Choose a signal for the process under the cursor, the application, or all that are marked."""
+        subjects, process = self._touchable()
+        if subjects:
+            self.status.ask(menus.signal_menu(subjects, process.pid if process else None))
 
     def action_renice(self) -> None:
         """Choose a nice value for the same."""
-        g, process = self.subject(), self.process()
-        if g is not None and self._may_be_touched(g):
-            self._by_hand = process
-            now = process.nice if process else None
-            self.status.ask(menus.nice_menu(g, process.pid if process else None, now))
+        subjects, process = self._touchable()
+        if subjects:
+            pid, now = (process.pid, process.nice) if process else (None, None)
+            self.status.ask(menus.nice_menu(subjects, pid, now))
+
+    def _touchable(self) -> tuple[list[GroupFrame], ProcessFrame | None]:
+        """Whom something by hand is about: groups without those that are protected, or one process."""
+        subjects = self.subjects()
+        self._by_hand = self.process() if len(subjects) == 1 and self.process_is_of(subjects[0]) else None
+        return [g for g in subjects if self._may_be_touched(g)], self._by_hand
+
+    def process_is_of(self, g: GroupFrame) -> bool:
+        """Whether the process under the cursor is of *g*: another group may be marked."""
+        p = self.process()
+        return p is not None and p.group == g.group.id
 
     def _may_be_touched(self, g: GroupFrame) -> bool:
         if g.decision.protected:
@@ -132,10 +141,7 @@ class Acting(Screen[None]):
     def chosen(self, menu: menus.Menu, outcome: menus.Outcome) -> None:
         """Carry out a choice, unless its application has exited meanwhile."""
         if isinstance(outcome, menus.Send | menus.Nice):
-            if menu.group is not None:
-                p = self._by_hand
-                key = ProcKey(p.pid, p.start_ticks) if p is not None else None
-                self.post_message(DoneByHand(ByHand(outcome, menu.group, menu.label, key)))
+            self._do_by_hand(menu, outcome)
             return
         if isinstance(outcome, menus.Menu | rows.SortKey | RuleSort | menus.FilterBy):
             return
@@ -151,13 +157,25 @@ class Acting(Screen[None]):
         elif len(living) < len(asked):
             self._warn(f"{len(asked) - len(living)} of {menu.label} have exited meanwhile")
 
+    def _do_by_hand(self, menu: menus.Menu, deed: menus.Send | menus.Nice) -> None:
+        p = self._by_hand
+        key = ProcKey(p.pid, p.start_ticks) if p is not None else None
+        asked = (*((menu.group,) if menu.group is not None else ()), *menu.others)
+        living = [g for g in map(self.scene.group, asked) if g is not None]
+        if not living:
+            self._warn(f"{menu.label} has exited meanwhile: nothing was done")
+            return
+        ours = any("nice" in g.mechanism and not g.mechanism.startswith("would be") for g in living)
+        groups = tuple(g.group.id for g in living)
+        self.post_message(DoneByHand(ByHand(deed, groups, menu.label, key, is_ours=ours)))
+
     def _warn(self, sentence: str) -> None:
         self.status.say(sentence, good=False)
         self.notify(sentence, severity="warning", markup=False)
 
     def action_redo(self) -> None:
         """Do again what undo took back."""
-        self.post_message(Ordered(Redo()))
+        self.post_message(UndoWanted(again=True))
 
     def action_dry_run(self) -> None:
         """Only say what would be done, or act again."""
@@ -166,7 +184,7 @@ class Acting(Screen[None]):
 
     def action_undo(self) -> None:
         """Take back the latest order."""
-        self.post_message(Ordered(Undo()))
+        self.post_message(UndoWanted(again=False))
 
     def action_pause(self) -> None:
         """Pause or resume everything."""

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from textual import events
 from textual.app import ComposeResult
@@ -323,15 +323,15 @@ class RulesScreen(Screen[None]):
 
     def action_undo_save(self) -> None:
         """Take back the newest rule that was saved here."""
-        self._have(self.made.undo)
+        self._have(self.made.undo, "undo")
 
     def action_redo_save(self) -> None:
         """Save it again."""
-        self._have(self.made.redo)
+        self._have(self.made.redo, "redo")
 
-    def _have(self, do: Callable[[], Reply]) -> None:
+    def _have(self, do: Callable[[], Reply], how: Literal["undo", "redo"]) -> None:
         async def work() -> None:
-            self.post_message(RuleSaved(await asyncio.to_thread(do)))
+            self.post_message(RuleSaved(await asyncio.to_thread(do), how))
 
         self.run_worker(work(), name="undo save", exit_on_error=False)
 
