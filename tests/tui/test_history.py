@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -10,12 +11,23 @@ from pathlib import Path
 
 import pytest
 
+from smoothtask.config.paths import find_paths
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Stage
 from smoothtask.model.frame import Frame
+from smoothtask.policy.parameters import PolicyParameters
 from smoothtask.store.log import SnapshotLog
+from smoothtask_tui import savefile
 from smoothtask_tui.app import Dashboard
-from smoothtask_tui.recorded import RecordError, add_label, read_moments, read_past, remove_label
+from smoothtask_tui.recorded import (
+    RecordError,
+    add_label,
+    read_moments,
+    read_parameters,
+    read_past,
+    remove_label,
+    told_log,
+)
 from smoothtask_tui.screens.history import HistoryScreen
 from tui.fakes import FakeClient, frame, group, process
 
@@ -231,24 +243,77 @@ async def test_a_labelling_session_by_keys(log):
     async with history(log) as d:
         await d.at(5)
         await d.press("n")
-        await d.at(1)
+        await d.at(2)  # at the first moment of a recording nothing has been measured yet
+        assert d.screen.groups.cursor == "b"  # judged otherwise today
+        assert "was IDLE right for Beta?" in d.status
         await d.press("l")
-        await d.until(lambda: "labelled 1 of 5" in d.text)
+        await d.until(lambda: "labelled 1 of 4" in d.text)
         await d.press("n")
-        await d.at(2)
-        await d.press("down")
-        d.screen.groups.choose("b")
+        await d.at(3)
         await d.press("4")
-        await d.until(lambda: "labelled 2 of 5" in d.text)
-        assert read_past(log, 1).labels == ("this was laggy",)
-        assert read_past(log, 2).labels == ("Beta should be BACKGROUND",)
+        await d.until(lambda: "labelled 2 of 4" in d.text)
+        assert read_past(log, 2).labels == ("this was laggy",)
+        assert read_past(log, 3).labels == ("Beta should be BACKGROUND",)
         await d.press("u")
-        await d.until(lambda: "labelled 1 of 5" in d.text)
-        assert read_past(log, 2).labels == ()
+        await d.until(lambda: "labelled 1 of 4" in d.text)
+        assert read_past(log, 3).labels == ()
         await d.press("u")
-        await d.until(lambda: "labelled 0 of 5" in d.text)
+        await d.until(lambda: "labelled 0 of 4" in d.text)
         await d.press("u")
         assert "no label to take back" in d.status
+
+
+async def test_fifty_moments_are_labelled_with_two_keys_each(tmp_path):
+    """The cursor is on the group in question: nobody has to look for it."""
+    path = tmp_path / "snapshots.db"
+    calm, busy = group("a", label="Alpha", cpu=0.1), group("b", label="Beta", cpu=0.9)
+    write_log(path, [frame(calm, busy, seq=s, contention=WAITS) for s in range(1, 61)])
+    async with history(path) as d:
+        await d.at(60)
+        await d.until(lambda: len(d.screen.questions) == 50)
+        for count in range(1, 51):
+            await d.press("n")
+            await d.until(
+                lambda: d.screen.shown.id == d.screen.moments[d.screen.at].id and d.screen.groups.cursor == "b"
+            )
+            await d.press("4")
+            await d.until(lambda count=count: f"labelled {count} of 50" in d.text)
+        assert all(read_past(path, q).labels == ("Beta should be BACKGROUND",) for q in d.screen.questions[:50:7])
+        await d.press("n")
+        assert "that was the last question" in d.status
+
+
+async def test_the_past_is_sorted_and_saved_as_the_present_is(log, tmp_path, monkeypatch):
+    entry = pwd.struct_passwd(("me", "x", os.geteuid(), os.getegid(), "", str(tmp_path), "/bin/sh"))
+    monkeypatch.setattr(savefile, "_person", lambda: entry)
+    async with history(log) as d:
+        await d.at(5)
+        await d.press("left", "left")
+        await d.at(3)
+        await d.press("N")
+        assert [r.label for r in d.screen.groups.listing.rows][:1] == ["Alpha"]
+        await d.press("N")
+        assert [r.label for r in d.screen.groups.listing.rows][:1] == ["Beta"]
+        await d.press("E", "j")
+        await d.until(lambda: bool(list(tmp_path.glob("smoothtask-history-*.json"))))
+
+
+def test_a_log_that_a_daemon_names_is_believed_when_it_is_roots_or_ours(log, tmp_path):
+    assert told_log(str(log)) == log
+    assert told_log("") is None
+    assert told_log("relative.db") is None
+    assert told_log(str(tmp_path / "not there")) is None
+    if os.geteuid() == 0:
+        os.chown(log, 4711, -1)
+        assert told_log(str(log)) is None
+
+
+def test_today_is_judged_by_the_configuration(tmp_path):
+    (tmp_path / "config.yaml").write_text("contention: {cpu_some_pct: 33}\n")
+    paths = find_paths(str(tmp_path / "config.yaml"))
+    assert read_parameters(paths).contention.cpu_some_pct == 33
+    (tmp_path / "config.yaml").write_text("contention: {nonsense: 1}\n")
+    assert read_parameters(paths) == PolicyParameters()
 
 
 async def test_a_key_is_never_about_a_moment_that_the_axis_has_left(log):

@@ -463,10 +463,12 @@ class Dashboard(App[int]):
     def action_history(self) -> None:
         """Show what was recorded."""
         # The reader's parts cost memory that most sessions never need.
-        from smoothtask_tui.recorded import find_log  # noqa: PLC0415
+        from smoothtask_tui.recorded import find_log, read_parameters, told_log  # noqa: PLC0415
         from smoothtask_tui.screens.history import HistoryScreen  # noqa: PLC0415
 
-        self.push_screen(HistoryScreen(self.log_path or find_log(self.paths)))
+        told = self.scene.newest.sources.get("log file", "") if self.scene.newest is not None else ""
+        log = self.log_path or told_log(told) or find_log(self.paths)
+        self.push_screen(HistoryScreen(log, read_parameters(self.paths)))
 
     def action_help(self) -> None:
         """Show the help."""

@@ -53,7 +53,8 @@ def to_label(moments: Sequence[Moment], count: int = SESSION) -> tuple[int, ...]
     Those where bad spells begin come first, then those recorded for a change, then others spread evenly.
     What has a label already is not asked again.
     """
-    open_ = [i for i, m in enumerate(moments) if not m.labels]
+    # At the first moment of a recording nothing has been measured yet.
+    open_ = [i for i, m in enumerate(moments) if not m.labels and m.cause != "first"]
     starts = {i for i in open_ if moments[i].bad and (i == 0 or not moments[i - 1].bad)}
     changes = {i for i in open_ if moments[i].cause == "change"} - starts
     rest = [i for i in open_ if i not in starts and i not in changes]
@@ -92,6 +93,16 @@ def today(frame: Frame, parameters: PolicyParameters) -> dict[str, Decision]:
     groups = [g.group for g in frame.groups]
     decisions, _ = decide(groups, frame.contention, Orders(), PolicyState(), frame.mono_s, parameters)
     return {d.group: d for d in decisions}
+
+
+def in_question(frame: Frame, now: Mapping[str, Decision]) -> str | None:
+    """The group that a labelling session should ask about: of those that today's policy judges otherwise, or else of
+    all, the one that wanted most of the machine."""
+    asked = [g for g in frame.groups if not g.decision.protected]
+    other = set(differing(frame, now))
+    chosen = [g for g in asked if g.group.id in other] or asked
+    busiest = max(chosen, key=lambda g: g.group.metrics.cpu + g.group.metrics.wait, default=None)
+    return busiest.group.id if busiest is not None else None
 
 
 def differing(frame: Frame, now: Mapping[str, Decision]) -> list[str]:

@@ -5,6 +5,7 @@ A label is one INSERT whose lock lasts well below a millisecond: nothing is sync
 """
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,13 +15,25 @@ from typing import Literal
 from smoothtask.config.located import ConfigError
 from smoothtask.config.paths import SYSTEM_STATE_DIR, Paths
 from smoothtask.config.settings import load_settings
+from smoothtask.engine.parameters import parameters_of
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.frame import Frame
 from smoothtask.model.text import sanitise
+from smoothtask.policy.parameters import PolicyParameters
 from smoothtask.store.frames import RecordError, frame_of, group_frame, groups_at, opened, process_frame, reading
 from smoothtask_tui.past import Moment
 
-__all__ = ["LATEST", "Past", "RecordError", "add_label", "find_log", "read_moments", "read_past", "remove_label"]
+__all__ = [
+    "LATEST",
+    "Past",
+    "RecordError",
+    "add_label",
+    "find_log",
+    "read_moments",
+    "read_parameters",
+    "read_past",
+    "remove_label",
+]
 
 LATEST = 20_000
 """So many moments are offered: at one a second under contention, the last hours."""
@@ -63,6 +76,24 @@ def find_log(paths: Paths) -> Path:
         return own if own.exists() or not system.exists() else system
     except OSError:  # a folder that may not be looked into
         return own
+
+
+def told_log(text: str) -> Path | None:
+    """The log that a daemon says it keeps, when it and its folder are root's or ours: a label is written there."""
+    path, trusted = Path(text), {0, os.geteuid()}
+    try:
+        own = text.startswith("/") and {path.lstat().st_uid, path.parent.stat().st_uid} <= trusted
+    except OSError:  # a folder that may not be looked into
+        return None
+    return path if own else None
+
+
+def read_parameters(paths: Paths) -> PolicyParameters:
+    """The policy's as configured; the shipped ones when the configuration may not be read or has errors."""
+    try:
+        return parameters_of(load_settings(paths.config_file, required=False))
+    except (ConfigError, OSError):
+        return PolicyParameters()
 
 
 def read_moments(path: Path) -> tuple[Moment, ...]:

@@ -21,7 +21,6 @@ from smoothtask.collector.tasks import open_tasks
 from smoothtask.config.held import Holder, ScopeHeldError, hold, holders
 from smoothtask.config.paths import Paths, cgroup_exists
 from smoothtask.config.settings import Settings, effects
-from smoothtask.daemon.parameters import parameters_of
 from smoothtask.daemon.process import AlreadyRunning, lock, raise_descriptor_limit, rss_bytes, tell_systemd, tidy_memory
 from smoothtask.daemon.restoring import summary
 from smoothtask.daemon.rules import Rules, RulesReading, follow_files, read_anew
@@ -29,6 +28,7 @@ from smoothtask.engine.commands import Commands
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.loop import Loop, Wakers
 from smoothtask.engine.others import Eyes, Others
+from smoothtask.engine.parameters import parameters_of
 from smoothtask.engine.people import Labels, People
 from smoothtask.engine.scoping import Scoping
 from smoothtask.engine.ticker import TickSettings
@@ -102,6 +102,8 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
     said += [str(p) for p in (*pin_problems, *rules.loaded.problems[:20])]
     log = _snapshot_log(settings, paths, said.append)
     sources["log"] = log.status if log is not None else "off"
+    if log is not None:
+        sources["log file"] = str(paths.database_at(settings.store.path))
     if log is not None:
         opened.closers.append(log.close)
     engine = Engine(

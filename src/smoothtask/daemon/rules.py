@@ -11,8 +11,8 @@ from smoothtask.classifier.match import Ancestors
 from smoothtask.config.located import ConfigError, Problem
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings, load_settings
-from smoothtask.daemon.parameters import parameters_of
 from smoothtask.engine.engine import Engine
+from smoothtask.engine.parameters import parameters_of
 from smoothtask.model.command import Reply
 from smoothtask.model.group import Classification, ProcessType, RuleSource
 from smoothtask.model.identity import Identity

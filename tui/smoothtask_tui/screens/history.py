@@ -21,10 +21,11 @@ from smoothtask.policy.parameters import PolicyParameters
 from smoothtask_tui import past, rows
 from smoothtask_tui.actions import show_key
 from smoothtask_tui.detaillines import detail_lines, title
+from smoothtask_tui.export import Record, row_record
 from smoothtask_tui.fmt import CLASS_MARKS, wrap
 from smoothtask_tui.line import Line, Span, line
 from smoothtask_tui.menus import CLASSES
-from smoothtask_tui.messages import CursorMoved
+from smoothtask_tui.messages import CursorMoved, HeadingClicked
 from smoothtask_tui.recorded import Past, RecordError, add_label, read_moments, read_past, remove_label
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.widgets.drawn import Drawn
@@ -48,9 +49,12 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     ("end", "move(1000000)", "newest"),
     ("pageup,shift+left", "move(-20)", "20 earlier"),
     ("pagedown,shift+right", "move(20)", "20 later"),
+    ("P,M,N,L,T", "", "sort"),
     ("r", "reload", "read again"),
 )
 """Keys, action, and what the line at the bottom and the manual call it."""
+SORTED_BY = (("P", "CPU"), ("M", "MEMORY"), ("N", "NAME"), ("L", "WAIT"), ("T", "TIME"))
+"""As on the groups screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ def today_lines(now: Decision | None, then: Decision | None, width: int) -> list
 class HistoryScreen(Screen[None]):
     """Scrub, jump, look, label. *log*: the snapshot log's file."""
 
+    view_name = "history"
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,f10,H,tab", "dismiss", show=False),
         Binding("f1,h,question_mark", "app.help", show=False),
@@ -107,14 +113,20 @@ class HistoryScreen(Screen[None]):
         Binding("plus", "fold(True)", show=False),
         Binding("minus", "fold(False)", show=False),
         *(Binding(keys, action, help_, show=False) for keys, action, help_ in KEYS if action),
+        *(Binding(key, f"sort('{sort}')", show=False) for key, sort in SORTED_BY),
+        Binding("E", "app.save", show=False),
         *(Binding(key, f"label('{target.name}')", f"rather {word}", show=False) for key, target, word in CLASSES),
     ]  # fmt: skip
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (130, "-wide")]  # noqa: RUF012 - Textual's way
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, parameters: PolicyParameters | None = None) -> None:
+        """*parameters*: of today's policy."""
         super().__init__()
         self.log_path = log
+        self.parameters = parameters or PolicyParameters()
+        self._asking = False
+        """Whether the next moment shown is a question of the labelling session."""
         self.scene = Scene(description="recorded")
         self.moments: tuple[past.Moment, ...] = ()
         self.at = 0
@@ -199,7 +211,7 @@ class HistoryScreen(Screen[None]):
                 continue
             wanted = self.moments[self.at].id
             try:
-                found, now = await asyncio.to_thread(_read_whole, self.log_path, wanted)
+                found, now = await asyncio.to_thread(_read_whole, self.log_path, wanted, self.parameters)
             except RecordError as error:
                 self._say(str(error), good=False)
                 continue
@@ -229,8 +241,25 @@ class HistoryScreen(Screen[None]):
         if not self.is_running:
             return
         self.draw()
+        if not again:
+            self._choose(shown)
         if shown.past.labels and not again:
             self._say("said of this moment: " + "; ".join(shown.past.labels))
+
+    def _choose(self, shown: _Shown) -> None:
+        """The cursor on the group in question; while one scrubs it stays with its own, as long as that is there."""
+        asking, self._asking = self._asking, False
+        if self.groups.cursor is not None and not asking:
+            return
+        group = past.in_question(shown.past.frame, shown.today)
+        if group is None:
+            return
+        self.groups.choose(group)
+        g = self.scene.group(group)
+        if asking and g is not None:
+            self._say(
+                f"was {g.decision.target.name} right for {g.group.label}? 1–5 says what was; l laggy, f fine; n next"
+            )
 
     def _go(self, place: int) -> None:
         if self.moments:
@@ -259,11 +288,13 @@ class HistoryScreen(Screen[None]):
         place = {m.id: i for i, m in enumerate(self.moments)}
         asked = [place[q] for q in self.questions if q in place]
         there = [i for i in asked if (i > self.at if step > 0 else i < self.at)]
+        self._asking = True
         if there:
             self._go(there[0] if step > 0 else there[-1])
         elif step > 0 and asked and asked[0] < self.at and len(self.answered) < len(asked):
             self._go(asked[0])  # the screen opens at the newest moment: questions begin at the oldest
         else:
+            self._asking = False
             self._say("that was the last question in this direction", good=False)
 
     def action_reload(self) -> None:
@@ -280,6 +311,18 @@ class HistoryScreen(Screen[None]):
         if row is not None:
             change = rows.deeper if open_ else rows.shallower
             self.groups.set_view(change(self.groups.view, row))
+
+    def action_sort(self, name: str) -> None:
+        """By `SortKey[name]`."""
+        self.groups.set_view(rows.sorted_by(self.groups.view, rows.SortKey[name]))
+
+    def on_heading_clicked(self, message: HeadingClicked) -> None:
+        """The same by mouse."""
+        self.groups.set_view(rows.sorted_by(self.groups.view, message.sort))
+
+    def records(self) -> list[Record]:
+        """The rows of the moment that is shown."""
+        return [row_record(row) for row in self.groups.listing.rows]
 
     def action_differing(self) -> None:
         """The next group for which today's policy wants something else."""
@@ -377,9 +420,9 @@ class HistoryScreen(Screen[None]):
                 self._say(str(error), good=False)
 
 
-def _read_whole(log: Path, moment: int) -> tuple[Past, dict[str, Decision]]:
+def _read_whole(log: Path, moment: int, parameters: PolicyParameters) -> tuple[Past, dict[str, Decision]]:
     found = read_past(log, moment)
-    return found, past.today(found.frame, PolicyParameters())
+    return found, past.today(found.frame, parameters)
 
 
 def key_line(width: int) -> Line:
