@@ -198,6 +198,30 @@ def test_what_is_no_table_is_a_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "out.parquet").exists()
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("target", 9), ("said", -3), ("part", "trian"), ("weight", float("nan")), ("source", "me"), ("label", None),
+     ("x_cpu", float("inf")), ("query", -5), ("time_s", float("nan"))],
+)  # fmt: skip
+def test_a_table_that_was_tampered_with_is_refused_by_column(tmp_path: Path, column: str, value: object) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    recorded(tmp_path / "a.db", busy(20))
+    prepare([tmp_path / "a.db"], tmp_path / "a.parquet", RULES, tmp_path)
+    whole = pq.read_table(tmp_path / "a.parquet")
+    place = whole.schema.get_field_index(column)
+    values = [*whole.column(column).to_pylist()[:-1], value]
+    kind = whole.schema.field(place).type
+    head = {table.KEY: pq.read_metadata(tmp_path / "a.parquet").metadata[table.KEY]}
+    torn = whole.set_column(place, column, pa.array(values, kind)).replace_schema_metadata(head)
+    pq.write_table(torn, tmp_path / "b.parquet")
+    with pytest.raises(TableError, match=column.replace("x_cpu", "features")):
+        load(tmp_path / "b.parquet")
+    with pytest.raises(TableError):
+        prepare([tmp_path / "b.parquet"], tmp_path / "c.parquet", RULES, tmp_path)
+
+
 def test_a_failure_on_the_way_leaves_the_table_of_before(tmp_path: Path) -> None:
     recorded(tmp_path / "a.db", busy(20))
     out = tmp_path / "t.parquet"

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from smoothtask.model.classes import PriorityClass
 from smoothtask.policy import features
 from smoothtask.policy.features import Matrix
-from smoothtask_trainer.dataset import Query, Tally
+from smoothtask_trainer.dataset import NOTHING_SAID, WEIGHTS, Query, Tally
 from smoothtask_trainer.splits import Part
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def load(path: Path) -> Data:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        return _data(pq.read_table(path, schema=_schema()))
+        return _checked(_data(pq.read_table(path, schema=_schema())), path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise TableError(f"{path} cannot be read: {error}") from error
 
@@ -213,6 +214,27 @@ def _data(table: "pa.Table") -> Data:
         **{name: np.asarray(column(name), object) for name in ("run", "part", "app", "label", "source")},
         **{name: column(name) for name in ("query", "time_s", "bad", "stretch", "teacher", "target", "said", "weight")},
     )
+
+
+def _checked(data: Data, path: Path) -> Data:
+    """*data*, if its values are such as the writer writes: the file may be anybody's. Raises TableError."""
+    best = max(PriorityClass)
+    problems = {
+        "query": bool((np.diff(data.query) < 0).any()),
+        "time_s": not np.isfinite(data.time_s).all(),
+        "part": not np.isin(data.part, [p.value for p in Part]).all(),
+        "teacher": bool(((data.teacher < 0) | (data.teacher > best)).any()),
+        "target": bool(((data.target < 0) | (data.target > best)).any()),
+        "said": bool(((data.said < NOTHING_SAID) | (data.said > best)).any()),
+        "source": not np.isin(data.source, list(WEIGHTS)).all(),
+        "weight": not (np.isfinite(data.weight) & (data.weight >= 0)).all(),
+        "features": bool(np.isinf(data.matrix).any()),
+        "run, app, label": any(not isinstance(v, str) for v in (*data.run, *data.app, *data.label)),
+    }
+    wrong = [name for name, is_wrong in problems.items() if is_wrong]
+    if wrong:
+        raise TableError(f"{path} has values that `smoothtask train data` never writes, in: {'; '.join(wrong)}")
+    return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +285,7 @@ class TableSource:
         try:
             with pq.ParquetFile(self.path) as file:
                 for batch in file.iter_batches(ROWS_AT_ONCE):
-                    yield _data(pa.Table.from_batches([batch]))
+                    yield _checked(_data(pa.Table.from_batches([batch])), self.path)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise TableError(f"{self.path} cannot be read: {error}") from error
 
