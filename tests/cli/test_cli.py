@@ -108,7 +108,7 @@ def test_a_wrong_configuration_is_status_78(place: Path) -> None:
     for command in (["--config", config, "config", "check"], ["config", "show", "--config", config]):
         done = run(*command)
         assert done.returncode == 78
-        assert f"{config}:1: mode: expected 'rules-only' or 'dry-run', got 'turbo'" in done.stderr
+        assert f"{config}:1: mode: expected 'hybrid', 'rules-only' or 'dry-run', got 'turbo'" in done.stderr
         assert f"{config}:2: tick.interval_s" in done.stderr
     done = run("config", "check", "--json", SMOOTHTASK_CONFIG=str(config))
     assert done.returncode == 78

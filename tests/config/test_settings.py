@@ -58,7 +58,7 @@ classes:
 probe: 5
 """
     assert problems(text) == [
-        "c.yaml:1: mode: expected 'rules-only' or 'dry-run', got 'turbo'",
+        "c.yaml:1: mode: expected 'hybrid', 'rules-only' or 'dry-run', got 'turbo'",
         "c.yaml:3: tick.interval_s: expected greater than or equal to 0.1, got 0",
         "c.yaml:4: contenton: unknown setting; did you mean contention?",
         "c.yaml:6: classes.BACKGROUND.nice: expected less than or equal to 19, got 25",

@@ -23,7 +23,7 @@ class Counting:
     frame: Frame | None = None
     changed_class_s = 0.0
 
-    def tick(self, executed: frozenset[int], interval_s: float) -> Frame:
+    def tick(self, executed: frozenset[int], interval_s: float, watched: bool = False) -> Frame:
         seq = 1 if self.frame is None else self.frame.seq + 1
         self.frame = replace(frame(seq, groups=50, processes=50), mono_s=time.monotonic())
         return self.frame

@@ -188,7 +188,7 @@ def _target(
     if decision.decided_by in ORDERED:
         return decision.wanted, ORDER
     if bad and group.id == culprit:
-        in_effect = frame.mode is Mode.RULES_ONLY and decision.target <= PriorityClass.BACKGROUND
+        in_effect = frame.mode in {Mode.RULES_ONLY, Mode.HYBRID} and decision.target <= PriorityClass.BACKGROUND
         most = PriorityClass.IDLE if in_effect else PriorityClass.BACKGROUND
         return min(teacher, most), BAD
     if bad and (group.attention.focused or group.attention.playing):

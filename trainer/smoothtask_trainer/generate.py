@@ -22,6 +22,7 @@ from smoothtask.engine.engine import Engine
 from smoothtask.engine.loop import Loop
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.frame import Frame, GroupFrame
+from smoothtask.model.lesson import Source
 from smoothtask_trainer.scenes import OUGHT
 
 STAGE = ".smoothtask-stage"
@@ -181,7 +182,7 @@ class _Author:
             return
         for shown, target in meant(frame):
             self._last_s = frame.mono_s
-            row = self.engine.people.labels.group(frame, shown, target, os.geteuid())
+            row = self.engine.people.labels.group(frame, shown, target, os.geteuid(), Source.LABEL)
             self.said += row is not None
 
 

@@ -4,7 +4,7 @@ What this can tell is what the policy would *decide*. What that would have *caus
 the waiting and the responsiveness stay as they were under the policy that was recorded.
 
 What the log does not hold is put back as far as it follows from the rest:
-- pins and overrides come back as the class that they asked for, for as long as they decided;
+- pins, overrides and lessons come back as the class that they asked for, for as long as they decided;
 - protection by the configuration, and what was out of scope, stay as they were;
 - ticks between two snapshots were recorded neither for contention nor for a change: in them groups and machine do
   what they did in the snapshot before, or if somebody waited then, nothing that anybody waits for;
@@ -14,20 +14,23 @@ What cannot be put back, and so can differ: exec events, which let a class settl
 person changed while recording; the state of a policy that ran before the log begins.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Override, Stage
 from smoothtask.model.frame import Frame, GroupFrame
 from smoothtask.model.group import AppGroup
+from smoothtask.model.person import PersonMetrics
 from smoothtask.model.system import Pressure, SystemMetrics
 from smoothtask.policy.contention import ContentionState, assess
 from smoothtask.policy.decide import Orders, PolicyState, Standing, decide
 from smoothtask.policy.parameters import PolicyParameters
+from smoothtask.policy.ranking import Opinions
 from smoothtask.store.frames import RecordedFrame
 
 ORDERED = (Stage.PIN, Stage.OVERRIDE)
+Look = Callable[[Sequence[AppGroup], SystemMetrics, PersonMetrics, Contention], Opinions]
 _CALM = SystemMetrics((), 0, 0, 0, 0, (0.0, 0.0, 0.0), Pressure(), None, None, None, (), None, 0, 0)
 FILLED_TICKS = 40
 """Between two snapshots, at most: a sleep of the machine is no tick."""
@@ -53,10 +56,14 @@ class _Memory:
 
     policy: PolicyState = field(default_factory=PolicyState)
     contention: ContentionState = field(default_factory=ContentionState)
+    opinions: Opinions | None = None
+    """Of the snapshot before, until the next is looked at."""
 
 
-def replay(recorded: Iterable[RecordedFrame], parameters: PolicyParameters) -> Iterator[Replayed]:
-    """Every snapshot of *recorded*, decided under *parameters*."""
+def replay(
+    recorded: Iterable[RecordedFrame], parameters: PolicyParameters, look: Look | None = None
+) -> Iterator[Replayed]:
+    """Every snapshot of *recorded*, decided under *parameters*; *look*: with what a model says of it."""
     memory, before, rows = _Memory(), None, Rows()
     for now in recorded:
         begins = before is None or _is_apart(before, now)
@@ -66,6 +73,8 @@ def replay(recorded: Iterable[RecordedFrame], parameters: PolicyParameters) -> I
             _fill(memory, before.frame, now.frame, parameters)
             _admit(memory, now.frame)
         groups = rows.aged(now)
+        if look is not None:
+            memory.opinions = look(groups, now.frame.system, now.frame.person, now.frame.contention)
         decisions, contention = _decide(memory, now.frame, groups, now.frame.mono_s, now.frame.system, parameters)
         yield Replayed(now, {d.group: d for d in decisions}, contention, begins)
         before = now
@@ -105,8 +114,9 @@ def _decide(
         breaks = frame.person.sound_breaks if new_breaks else 0
         contention, memory.contention = assess(memory.contention, system, groups, now_s, parameters.contention, breaks)
     decisions, memory.policy = decide(
-        groups, contention, _orders(frame), memory.policy, now_s, parameters, closed_in(frame), frame.person
-    )
+        groups, contention, _orders(frame), memory.policy, now_s, parameters, closed_in(frame), frame.person,
+        memory.opinions,
+    )  # fmt: skip
     return decisions, contention
 
 
@@ -137,7 +147,7 @@ def _orders(frame: Frame) -> Orders:
     """Pins and overrides, as what they asked for."""
     return Orders(overrides={
         g.group.id: Override(g.group.id, g.decision.wanted, g.group.uid, None)
-        for g in frame.groups if g.decision.decided_by in ORDERED
+        for g in frame.groups if g.decision.decided_by in (*ORDERED, Stage.LEARNT)
     })  # fmt: skip
 
 

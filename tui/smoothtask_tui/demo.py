@@ -15,8 +15,10 @@ from smoothtask.model.command import (
     Command,
     Detail,
     Explain,
+    Forget,
     LabelGroup,
     LabelMoment,
+    ListLessons,
     ListRules,
     Pause,
     PinApp,
@@ -426,6 +428,10 @@ class DemoClient:
                 return Reply(True, "read again")
             case ListRules():
                 return Reply(True, "the made-up rules", asdict(demodetail.rules(self.frame())))
+            case ListLessons():
+                return Reply(True, "0 lessons", {"lessons": []})
+            case Forget():
+                return Reply(False, f"nothing is learnt of {command.app}")
             case Redo() | Rehearse():
                 return Reply(False, "the recorded machine has only one past")
             case _:

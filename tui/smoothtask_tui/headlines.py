@@ -14,6 +14,7 @@ WARM_PSI, HOT_PSI = 10.0, 40.0
 WARM_MS, HOT_MS = 5.0, 20.0
 MODES: dict[Mode, tuple[str, str]] = {
     Mode.RULES_ONLY: (" ● ACTIVE ", "good!"),
+    Mode.HYBRID: (" ● HYBRID ", "good!"),
     Mode.DRY_RUN: (" ◌ OBSERVE ", "warn!"),
     Mode.PAUSED: (" ‖ PAUSED ", "warn!"),
 }

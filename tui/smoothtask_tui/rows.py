@@ -50,6 +50,7 @@ BY_WORDS: dict[Stage, str] = {
     Stage.RULE: "rule",
     Stage.BEHAVIOUR: "behaviour",
     Stage.RANKER: SHOWN_AS[Stage.RANKER],
+    Stage.LEARNT: "learnt",
     Stage.DEFAULT: "-",
     Stage.GUARDRAIL: "guardrail",
     Stage.HYSTERESIS: "hold",

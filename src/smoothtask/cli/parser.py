@@ -115,9 +115,8 @@ def make_parser() -> argparse.ArgumentParser:
     verb("reload", "read configuration and rules again")
     verb("restore", "put back what a daemon that died has changed")
     verb("doctor", "what works here, what does not, and what to do about it")
-    _add_config(verbs, places, json)
-    _add_rules(verbs, places, json)
-    _add_train(verbs, places, json)
+    for family in (_add_config, _add_rules, _add_train, _add_model):
+        family(verbs, places, json)
     _add_bench(verb("bench", "measure what SmoothTask does for this machine, beside loads that it starts"))
     _add_export(verb("export", "write the snapshot log to files"))
     _add_gnome_extension(
@@ -267,6 +266,36 @@ def _add_ranker(train: argparse.ArgumentParser) -> None:
     behind.add_argument("--now", action="store_true", help="begin behind this terminal, at idle priority, and return")
     behind.add_argument("--progress", action="store_true", help="say how far the training in the background is")
     behind.add_argument("--background", metavar="LOCK", type=int, help=argparse.SUPPRESS)
+
+
+def _add_model(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    places: argparse.ArgumentParser,
+    json: argparse.ArgumentParser,
+) -> None:
+    model = verbs.add_parser("model", help="the learned model in use", allow_abbrev=False)
+    of_model = model.add_subparsers(dest="what", metavar="status|install|rollback|preview", required=True)
+    learned = verbs.add_parser("learned", help="what your pins and labels have taught", allow_abbrev=False)
+    of_learned = learned.add_subparsers(dest="what", metavar="list|forget", required=True)
+
+    def verb(
+        of: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+    ) -> argparse.ArgumentParser:
+        return of.add_parser(name, help=text, description=text, parents=[places, json], allow_abbrev=False)
+
+    verb(of_model, "status", "which one is installed, whether it may be used, and why not")
+    install = verb(of_model, "install", "try a model out, keep a copy of it, and use it from now on")
+    install.add_argument("directory", metavar="DIR", help="what the trainer wrote")
+    verb(of_model, "rollback", "go back to the model before")
+    preview = verb(of_model, "preview", "what a model would change now, and in what was recorded")
+    preview.add_argument(
+        "directory", metavar="DIR", nargs="?", help="what the trainer wrote; without it, the one in use"
+    )
+    preview.add_argument("--log", metavar="FILE", help="a snapshot log; without it, this machine's own")
+    preview.add_argument("--last", metavar="TIME", type=duration_s, default=86400.0, help="so far back (default 1d)")
+    verb(of_learned, "list", "what is learnt of each application, and in which situation")
+    forget = verb(of_learned, "forget", "forget what you have taught of one application (as root: everybody)")
+    forget.add_argument("app", metavar="APP", help="an app key, as `smoothtask learned list` shows it")
 
 
 def _add_tune(tune: argparse.ArgumentParser) -> None:

@@ -141,7 +141,23 @@ def explain_lines(data: Mapping[str, Any]) -> list[str]:
         f"  {r.get('stage')}: {r.get('text')} [{r.get('rule')}]" + (f" {r['source']}" if r.get("source") else "")
         for r in data.get("reasons", ())
     ]
-    return [sanitise(line, 1000) for line in head + reasons]
+    return [sanitise(line, 1000) for line in head + reasons + _ranking_lines(data.get("ranking"))]
+
+
+def _ranking_lines(ranking: Mapping[str, Any] | None) -> list[str]:
+    """What the model makes of it, and the features that mattered."""
+    if not ranking:
+        return []
+    head = (
+        f"model       {ranking['model']} scores it {ranking['score']:.3f} ({ranking['class']}); "
+        f"before anything is known {ranking['usual']:.3f}"
+    )
+    return [head, *(_feature_line(f) for f in ranking["features"])]
+
+
+def _feature_line(f: Mapping[str, Any]) -> str:
+    value = "not known" if f["value"] is None else f"{f['value']:.4g} {f['unit']}".rstrip()
+    return f"  {f['adds']:+.3f}  {f['text']}: {value} [{f['name']}]"
 
 
 def process_rows(data: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -283,6 +283,18 @@ def _train(options: Options) -> int:
     return train.VERBS[options.what or "ranker"](options)
 
 
+def _model(options: Options) -> int:
+    from smoothtask.cli import model
+
+    return model.MODEL[options.what](options)
+
+
+def _learned(options: Options) -> int:
+    from smoothtask.cli import model
+
+    return model.LEARNED[options.what](options)
+
+
 def _tune(options: Options) -> int:
     from smoothtask.cli import tune
 
@@ -344,6 +356,8 @@ VERBS: dict[str, Callable[[Options], int]] = {
     "train": _train,
     "tune": _tune,
     "bench": _bench,
+    "model": _model,
+    "learned": _learned,
     "gnome-extension": _gnome_extension,
     "completion": _completion,
 }

@@ -69,6 +69,11 @@ class Paths:
         return self.state_dir / "pins.json"
 
     @property
+    def lessons(self) -> Path:
+        """What people have said of applications."""
+        return self.state_dir / "lessons.json"
+
+    @property
     def database(self) -> Path:
         """The snapshot log."""
         return self.state_dir / "snapshots.db"

@@ -279,6 +279,35 @@ class Tasks(Section):
     """`bpf`: the kernel's task iterator; `procfs`: /proc; `auto`: the first that works."""
 
 
+class Ranker(Section):
+    """The learned model of hybrid mode (docs/hybrid.md)."""
+
+    evaluator: Literal["json", "onnx", "off"] = "json"
+    """`json`: numpy; `onnx`: onnxruntime, the same scores for more memory; `off`: rules alone."""
+    classes: Literal["cuts", "percentiles"] = "cuts"
+    """Where classes begin: at the model's calibrated scores, or at percentiles of its reference."""
+    percentiles: tuple[Percent, Percent, Percent, Percent] = (10.0, 30.0, 80.0, 97.0)
+    """Below these: IDLE, BACKGROUND, NORMAL, INTERACTIVE; above the last: LATENCY_CRITICAL."""
+
+    @field_validator("evaluator", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        # YAML 1.1 reads a bare `off` as false.
+        return "off" if value is False else value
+
+    @field_validator("percentiles", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("percentiles")
+    @classmethod
+    def _in_order(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if list(value) != sorted(value):
+            raise ValueError("expected percentiles that do not fall")
+        return value
+
+
 class Control(Section):
     """The control socket."""
 
@@ -291,8 +320,9 @@ class Control(Section):
 class Settings(Section):
     """Everything."""
 
-    mode: Literal["rules-only", "dry-run"] = "rules-only"
-    """`dry-run` decides and records, and applies nothing."""
+    mode: Literal["hybrid", "rules-only", "dry-run"] = "hybrid"
+    """`hybrid`: by the rules and, where one is installed, a learned model; `rules-only`: never by a model;
+    `dry-run`: as hybrid, but nothing is applied."""
     tick: Tick = Tick()
     contention: Contention = Contention()
     hysteresis: Hysteresis = Hysteresis()
@@ -305,6 +335,7 @@ class Settings(Section):
     events: Events = Events()
     probe: Probe = Probe()
     tasks: Tasks = Tasks()
+    ranker: Ranker = Ranker()
     control: Control = Control()
     protected_apps: tuple[AppName, ...] = Field(default=(), max_length=1000)
     """Applications that are never touched, besides those the rules protect: `firefox`, `exe:/usr/bin/foo`."""

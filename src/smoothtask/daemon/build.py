@@ -21,15 +21,17 @@ from smoothtask.collector.tasks import open_tasks
 from smoothtask.config.held import Holder, ScopeHeldError, hold, holders
 from smoothtask.config.paths import Paths, cgroup_exists
 from smoothtask.config.settings import Settings, effects
+from smoothtask.daemon.hybrid import HybridMode
 from smoothtask.daemon.process import AlreadyRunning, lock, raise_descriptor_limit, rss_bytes, tell_systemd, tidy_memory
 from smoothtask.daemon.restoring import summary
 from smoothtask.daemon.rules import Rules, RulesReading, follow_files, read_anew
 from smoothtask.engine.commands import Commands
 from smoothtask.engine.engine import Engine
+from smoothtask.engine.lessons import Labels, Lessons
 from smoothtask.engine.loop import Loop, Wakers
 from smoothtask.engine.others import Eyes, Others
 from smoothtask.engine.parameters import parameters_of
-from smoothtask.engine.people import Labels, People
+from smoothtask.engine.people import People
 from smoothtask.engine.scoping import Scoping
 from smoothtask.engine.ticker import TickSettings
 from smoothtask.engine.world import World
@@ -45,6 +47,7 @@ from smoothtask.model.frame import Frame, Mode
 from smoothtask.model.owner import Owner, OwnerKind
 from smoothtask.model.scope import Scope, ScopeError
 from smoothtask.person.watch import PersonWatch
+from smoothtask.store.lessons import load_lessons, save_lessons
 from smoothtask.store.log import SnapshotLog
 from smoothtask.store.pins import load_pins, save_pins
 from smoothtask.store.retention import Retention
@@ -115,7 +118,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         ),
         world=World(read_identity, rules.classify, sched.start_ticks),
         hands=hands,
-        people=_people(settings, paths, pins, log),
+        people=_people(settings, paths, pins, log, said),
         rehearsal=DryRun(effects(settings)),
         record=_recorder(log),
         parameters=parameters_of(settings),
@@ -135,16 +138,19 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         events=events,
         psi_fds=tuple(triggers.filenos.values()),
         start_ticks=sched.start_ticks,
-        beat=lambda: _beat(engine, rules, said),
+        beat=lambda: _beat(engine, rules, hybrid, said),
     )
-    reload = partial(read_anew, engine, rules, paths)
+    hybrid = HybridMode(engine, paths.models)
+    hybrid.follow(settings)
+    opened.closers.append(hybrid.close)
+    reload = partial(read_anew, engine, rules, paths, hybrid.follow)
     commands = Commands(engine, reload, can_apply=not reason, rules=lambda: rules.loaded.rules, since=time.time())
     loop = Loop(engine, commands, wakers, _tick_settings(settings))
     person = _person(settings, paths, loop)
     engine.look_at_person = person.look
     opened.closers.append(person.close)
     ours = frozenset({os.getpid(), *(() if probe is None or probe.pid is None else (probe.pid,))})
-    rules.own_pids = lambda: ours | person.pids
+    rules.own_pids = lambda: ours | person.pids | hybrid.pids
     # Last in, first out: what was changed is put back before the ledger is closed.
     opened.closers.append(hands.undo_all)
     loop.on_stop = opened.close
@@ -290,30 +296,41 @@ def _no_latency(_now_s: float) -> None:
     return None
 
 
-def _people(settings: Settings, paths: Paths, pins: tuple[Pin, ...], log: SnapshotLog | None) -> People:
+def _people(
+    settings: Settings, paths: Paths, pins: tuple[Pin, ...], log: SnapshotLog | None, said: list[str]
+) -> People:
     if log is None:
         labels = Labels(lambda *_: None, lambda *_: None, lambda _: None, lambda _: False)
     else:
         labels = Labels(
-            group=lambda f, g, target, uid: log.add_label(f, uid, group=g, target=target),
+            group=lambda f, g, target, uid, source: log.add_label(f, uid, group=g, target=target, source=source.value),
             moment=lambda f, verdict, uid: log.add_label(f, uid, verdict=verdict),
             remove=log.remove_label,
             put_back=log.put_back_label,
         )
+    may_raise, owner_uid = settings.control.allow_users_above_normal, os.geteuid()
+    lessons, problems = load_lessons(paths.lessons)
+    said += problems
+    parameters = parameters_of(settings)
     return People(
         pins,
         lambda kept: save_pins(paths.pins, tuple(kept)),
         labels,
-        may_raise=settings.control.allow_users_above_normal,
-        owner_uid=os.geteuid(),
+        may_raise=may_raise,
+        owner_uid=owner_uid,
+        lessons=Lessons(
+            lessons, lambda kept: save_lessons(paths.lessons, kept), None if may_raise else frozenset({0, owner_uid})
+        ),
+        limits=parameters.person,
     )
 
 
-def _beat(engine: Engine, rules: Rules, said: list[str]) -> None:
-    """Once a tick: watchdog, rule files, messages of the log."""
+def _beat(engine: Engine, rules: Rules, hybrid: HybridMode, said: list[str]) -> None:
+    """Once a tick: watchdog, messages of the log, models, rule files."""
     tell_systemd(message(watchdog=True))
     while said:
         engine.say("system", said.pop(0))
+    hybrid.beat()
     follow_files(engine, rules, time.monotonic())
 
 

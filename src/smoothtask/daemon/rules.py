@@ -88,8 +88,8 @@ class RulesReading:
         return Rules(self.files, loaded, self.seen, time.monotonic())
 
 
-def read_anew(engine: Engine, rules: Rules, paths: Paths) -> Reply:
-    """The configuration and all rules again, or nothing of them."""
+def read_anew(engine: Engine, rules: Rules, paths: Paths, follow: Callable[[Settings], None]) -> Reply:
+    """The configuration and all rules again, or nothing of them; *follow* is told of the settings."""
     try:
         settings = load_settings(paths.config_file, required=paths.config_required)
         rules.read_again()
@@ -100,6 +100,8 @@ def read_anew(engine: Engine, rules: Rules, paths: Paths) -> Reply:
             engine.say("error", str(problem))
         return Reply(False, f"nothing is changed: {len(error.problems)} problems, first: {error.problems[0]}")
     engine.parameters = parameters_of(settings)
+    engine.people.limits = engine.parameters.person
+    follow(settings)
     engine.behaviour_limits = BehaviourLimits(**settings.behaviour.model_dump())
     engine.world.reclassify()
     return Reply(True, f"configuration and {len(rules.loaded.rules.rules)} rules are read again")

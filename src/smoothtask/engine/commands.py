@@ -12,11 +12,14 @@ from smoothtask.model.command import (
     Command,
     Detail,
     Explain,
+    Forget,
     LabelGroup,
     LabelMoment,
+    ListLessons,
     ListRules,
     Pause,
     PinApp,
+    Question,
     Redo,
     Rehearse,
     Reload,
@@ -46,7 +49,7 @@ class Commands:
 
     def changes_decisions(self, command: Command) -> bool:
         """Whether the next tick should come at once."""
-        return isinstance(command, PinApp | Unpin | SetOverride | Undo | Redo | Pause | Rehearse | Reload)
+        return not isinstance(command, LabelMoment | Question)
 
     def handle(self, command: Command, caller: Caller) -> Reply:
         """Carry out *command* for *caller*."""
@@ -65,6 +68,10 @@ class Commands:
                 return self._unpin(command, caller)
             case ListRules():
                 return self._list_rules(caller)
+            case ListLessons():
+                return self._lessons(caller)
+            case Forget():
+                return self.engine.people.forget(command, caller)
             case _:
                 pass
         frame = self.engine.frame
@@ -95,9 +102,9 @@ class Commands:
             return refused(f"not changed: {found.decision.text}")
         match command:
             case PinApp():
-                return people.pin(command, group, caller, self.engine.clock.wall_s())
+                return people.pin(command, frame, found, caller)
             case SetOverride():
-                return people.override(command, group, caller, self.engine.clock.mono_ns() / 1e9)
+                return people.override(command, frame, found, caller, self.engine.clock.mono_ns() / 1e9)
             case LabelGroup():
                 return people.label_group(command, frame, found, caller)
 
@@ -108,6 +115,22 @@ class Commands:
             if isinstance(found, GroupFrame):
                 app = found.group.classification.app
         return self.engine.people.unpin(command, app, caller)
+
+    def _lessons(self, caller: Caller) -> Reply:
+        lessons = self.engine.people.lessons_for(caller)
+        rows = [
+            {
+                "app": x.app,
+                "uid": x.uid,
+                "attended": x.situation.attended.value,
+                "contended": x.situation.contended,
+                "class": x.target.name,
+                "source": x.source.value,
+                "made_at": x.made_at,
+            }
+            for x in lessons
+        ]
+        return Reply(True, f"{len(rows)} lessons", {"lessons": rows})
 
     def _pause(self, command: Pause, caller: Caller) -> Reply:
         if not self._is_owner(caller):
@@ -184,6 +207,8 @@ class Commands:
             "decided_by": decision.decided_by.value,
             "restraint": decision.restraint,
             "protected": decision.protected,
+            "rules": None if decision.rules is None else decision.rules.name,
+            "ranking": None if self.engine.hybrid is None else self.engine.hybrid.explanation(group.id),
             "since_s": round(decision.since_s, 1),
             "reasons": reasons,
             "limits": asdict(decision.limits) if decision.limits else None,

@@ -12,6 +12,7 @@ from smoothtask.classifier.behaviour import BehaviourLimits, observe, process_co
 from smoothtask.collector.sampler import Sample, Sampler
 from smoothtask.engine.frames import class_events, group_frames, process_frames
 from smoothtask.engine.groups import GroupBuilder
+from smoothtask.engine.hybrid import Hybrid
 from smoothtask.engine.people import People
 from smoothtask.engine.scoping import Scoping
 from smoothtask.engine.trail import Trail
@@ -36,6 +37,7 @@ from smoothtask.policy.attention import AttentionState, SoundState, attend, pers
 from smoothtask.policy.contention import ContentionState, assess
 from smoothtask.policy.decide import PolicyState, decide
 from smoothtask.policy.parameters import PolicyParameters
+from smoothtask.policy.ranking import Opinions
 from smoothtask.policy.scores import rate
 from smoothtask.policy.whatif import Situation, what_if
 
@@ -100,6 +102,7 @@ class Engine:
     """News of other programs that set priorities; before anything is done, so that nothing of theirs is touched."""
     read_pressures: Callable[[Sequence[AppGroup], float], Mapping[str, GroupPressure]] = lambda _groups, _now_s: {}
     """PSI of groups that have a cgroup of their own; see `collector.pressures`."""
+    hybrid: Hybrid | None = None
     mode: Mode = Mode.RULES_ONLY
     mode_reason: str = ""
     sources: dict[str, str] = field(default_factory=dict)
@@ -128,6 +131,8 @@ class Engine:
     _sound: SoundState = field(default_factory=SoundState)
     _person: PersonMetrics = NOBODY_KNOWN
     _person_sources: tuple[Source, ...] = ()
+    _opinions: Opinions | None = None
+    """Of the model, at the last tick."""
     trail: Trail = field(default_factory=Trail)
     """Class changes of each group."""
     _pressures: Mapping[str, GroupPressure] = field(default_factory=dict)
@@ -157,6 +162,8 @@ class Engine:
         living = frozenset(g.id for g in groups)
         self.people.forget_groups(living, now_s)
         self.trail.forget(living)
+        if self.hybrid is not None:
+            self._opinions = self.hybrid.opinions(groups, sample.system, person, contention)
         decisions = self._decide(groups, contention, now_s)
         self._acted = self._act(decisions, groups, sample.tasks, row_groups, complete=True)
         self._pressures = self.read_pressures(groups, now_s) if watched else {}
@@ -221,7 +228,16 @@ class Engine:
         now_s = self.clock.mono_ns() / SECOND_NS
         return what_if(
             group,
-            Situation(groups, frame.contention, self.people.orders, now_s, self.parameters, self._closed, self._person),
+            Situation(
+                groups,
+                frame.contention,
+                self.people.orders,
+                now_s,
+                self.parameters,
+                self._closed,
+                self._person,
+                self._opinions,
+            ),
         )
 
     def in_force(self, group: str) -> tuple[InForce, ...]:
@@ -280,8 +296,9 @@ class Engine:
     def _decide(self, groups: tuple[AppGroup, ...], contention: Contention, now_s: float) -> tuple[Decision, ...]:
         before = {g: s.target for g, s in self._policy.standings.items()}
         decisions, self._policy = decide(
-            groups, contention, self.people.orders, self._policy, now_s, self.parameters, self._closed, self._person
-        )
+            groups, contention, self.people.orders, self._policy, now_s, self.parameters, self._closed, self._person,
+            self._opinions,
+        )  # fmt: skip
         labels = {g.id: g.label for g in groups}
         self.trail.follow(decisions, before, self.clock.wall_s())
         changes = class_events(decisions, before, labels, self.clock.wall_s())
@@ -329,7 +346,7 @@ class Engine:
             seq=self._seq,
             time=self.clock.wall_s(),
             mono_s=sample.tasks.mono_ns / SECOND_NS,
-            mode=self.mode,
+            mode=Mode.HYBRID if self.mode is Mode.RULES_ONLY and self._opinions is not None else self.mode,
             mode_reason=self.mode_reason,
             system=sample.system,
             contention=contention,

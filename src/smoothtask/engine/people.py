@@ -2,31 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
+from smoothtask.engine.lessons import Labels, Lessons, Word, lesson_of
 from smoothtask.model.amounts import limits_text, problem_with
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.command import Caller, LabelGroup, LabelMoment, PinApp, Reply, SetOverride, Unpin
+from smoothtask.model.command import Caller, Forget, LabelGroup, LabelMoment, PinApp, Reply, SetOverride, Unpin
 from smoothtask.model.decision import Override, Pin
 from smoothtask.model.frame import Frame, GroupFrame
 from smoothtask.model.group import AppGroup
+from smoothtask.model.lesson import Lesson, Source
 from smoothtask.model.rights import Rights
 from smoothtask.policy.decide import Orders
+from smoothtask.policy.parameters import PersonLimits
 
 UNDO_DEPTH = 50
 OVERRIDE_LIMIT_S = 7 * 86400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """How labels reach the store; each returns the id of the row."""
-
-    group: Callable[[Frame, GroupFrame, PriorityClass, int], int | None]
-    moment: Callable[[Frame, Literal["laggy", "fine"], int], int | None]
-    remove: Callable[[int], object | None]
-    """What was removed; `None` when it could not be."""
-    put_back: Callable[[Any], bool]
-    """Undoes a removal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +39,8 @@ class People:
     """Whether an ordinary user may go above NORMAL (`control.allow_users_above_normal`)."""
     owner_uid: int = 0
     """Who runs the engine: root, or the person who watches without privileges."""
+    lessons: Lessons = field(default_factory=Lessons)
+    limits: PersonLimits = field(default_factory=PersonLimits)
     overrides: dict[str, Override] = field(default_factory=dict)
     labelled: dict[str, int] = field(default_factory=dict)
     """Group → its newest label's row."""
@@ -63,7 +55,7 @@ class People:
     @property
     def orders(self) -> Orders:
         """For `policy.decide`."""
-        return Orders(self.pins, self.overrides)
+        return Orders(self.pins, self.overrides, self.lessons.learnt)
 
     def undo_depth(self, uid: int) -> int:
         """How many actions of *uid* can be taken back."""
@@ -85,19 +77,24 @@ class People:
         """Why *caller* may not give *group* that class; `None` when it may."""
         return self.rights.refusal(caller.uid, group, target)
 
-    def pin(self, command: PinApp, group: AppGroup, caller: Caller, now: float) -> Reply:
-        """Pin the application of *group*: for everybody when root asks, else for the caller's processes."""
+    def pin(self, command: PinApp, frame: Frame, found: GroupFrame, caller: Caller) -> Reply:
+        """Pin the application of *found*: for everybody when root asks, else for the caller's processes."""
+        group = found.group
         problem = problem_with(command.limits)
         if problem is not None:
             return Reply(False, problem)
         app = group.classification.app
         before = [p for p in self.pins if (p.app, p.uid) == (app, caller.uid)]
-        pin = Pin(app, command.target, caller.uid, now, command.limits)
-        self._do(
+        pin = Pin(app, command.target, caller.uid, frame.time, command.limits)
+        self._put_pins([pin])
+        word = self._word(frame, found, command.target, caller, Source.PIN)
+        self._remember(
             caller,
-            f"pin of {app} to {command.target.name}",
-            lambda: self._put_pins([pin]),
-            lambda: self._put_pins(before, without=(app, caller.uid)),
+            _Deed(
+                f"pin of {app} to {command.target.name}",
+                _both(lambda: self._put_pins([pin]), word.say_again),
+                _both(word.take_back, lambda: self._put_pins(before, without=(app, caller.uid))),
+            ),
         )
         limited = f", {limits_text(command.limits)}" if command.limits else ""
         return Reply(True, f"{group.label} is pinned to {command.target.name} as {app}{limited}; undo takes it back")
@@ -115,8 +112,9 @@ class People:
         )
         return Reply(True, f"{app} is no longer pinned; undo pins it again")
 
-    def override(self, command: SetOverride, group: AppGroup, caller: Caller, now_s: float) -> Reply:
+    def override(self, command: SetOverride, frame: Frame, found: GroupFrame, caller: Caller, now_s: float) -> Reply:
         """Set or clear the override of one running group."""
+        group = found.group
         before = self.overrides.get(group.id)
         if command.target is None:
             if before is None:
@@ -131,29 +129,72 @@ class People:
             after = Override(group.id, command.target, caller.uid, expires)
             until = "until it exits" if seconds is None else f"for {seconds:g} s"
             said = f"{group.label} is {command.target.name} {until}; undo takes it back"
-        self._do(
-            caller,
-            f"override of {group.label}",
-            lambda: self._put_override(group.id, after),
-            lambda: self._put_override(group.id, before),
-        )
+        self._put_override(group.id, after)
+        do: Callable[[], None] = lambda: self._put_override(group.id, after)  # noqa: E731
+        take_back: Callable[[], None] = lambda: self._put_override(group.id, before)  # noqa: E731
+        if after is not None:
+            word = self._word(frame, found, after.target, caller, Source.OVERRIDE)
+            do, take_back = _both(do, word.say_again), _both(word.take_back, take_back)
+        self._remember(caller, _Deed(f"override of {group.label}", do, take_back))
         return Reply(True, said)
 
-    def label_group(self, command: LabelGroup, frame: Frame, group: GroupFrame, caller: Caller) -> Reply:
-        """Record what class the group should have been."""
-        row = self.labels.group(frame, group, command.target, caller.uid)
-        if row is None:
-            return Reply(False, "labels need recording, which is off or stopped (see `smoothtask doctor`)")
-        self.labelled[group.group.id] = row
-        self._labelled(caller, f"label of {group.group.label}", row, group.group.id)
-        return Reply(True, f"labelled: {group.group.label} should be {command.target.name}; undo takes it back")
+    def label_group(self, command: LabelGroup, frame: Frame, found: GroupFrame, caller: Caller) -> Reply:
+        """Learn, and record, what class the group should have been."""
+        group = found.group
+        word = self._word(frame, found, command.target, caller, Source.LABEL)
+        self._mark(group.id, word)
+
+        def take_back() -> None:
+            word.take_back()
+            if word.row is not None and self.labelled.get(group.id) == word.row:
+                del self.labelled[group.id]
+
+        self._remember(
+            caller,
+            _Deed(f"label of {group.label}", _both(word.say_again, lambda: self._mark(group.id, word)), take_back),
+        )
+        unrecorded = "" if word.row is not None else " (not recorded: `smoothtask doctor` tells why)"
+        return Reply(
+            True,
+            f"labelled: {group.label} should be {command.target.name}{unrecorded}{self._unsaved()}; undo takes it back",
+        )
+
+    def forget(self, command: Forget, caller: Caller) -> Reply:
+        """Forget the caller's lessons of an application; for root everybody's."""
+        gone = self.lessons_for(caller, command.app)
+        if not gone:
+            return Reply(False, f"nothing is learnt of {command.app}; `smoothtask learned list` shows what is")
+        self._do(
+            caller,
+            f"forgetting {command.app}",
+            lambda: self.lessons.without(gone),
+            lambda: self.lessons.with_again(gone),
+        )
+        return Reply(True, f"forgotten: {len(gone)} lessons of {command.app}{self._unsaved()}; undo brings them back")
+
+    def lessons_for(self, caller: Caller, app: str | None = None) -> tuple[Lesson, ...]:
+        """What *caller* may see: their own; root and who runs the engine, everybody's."""
+        everybody = self.rights.is_owner(caller.uid)
+        return self.lessons.of(None if everybody else frozenset({caller.uid}), app)
 
     def label_moment(self, command: LabelMoment, frame: Frame, caller: Caller) -> Reply:
         """Record how the machine felt."""
         row = self.labels.moment(frame, command.verdict, caller.uid)
         if row is None:
-            return Reply(False, "labels need recording, which is off or stopped (see `smoothtask doctor`)")
-        self._labelled(caller, f"label “{command.verdict}”", row)
+            return Reply(False, "labels of moments need recording, which is off or stopped (see `smoothtask doctor`)")
+        removed: list[object] = []
+
+        def take_back() -> None:
+            gone = self.labels.remove(row)
+            if gone is None:
+                raise OSError("the snapshot log cannot be written")
+            removed[:] = [gone]
+
+        def do() -> None:
+            if not self.labels.put_back(removed[0]):
+                raise OSError("the snapshot log cannot be written, or has forgotten that moment")
+
+        self._remember(caller, _Deed(f"label “{command.verdict}”", do, take_back))
         return Reply(True, f"labelled: this was {command.verdict}; undo takes it back")
 
     def remember(self, caller: Caller, what: str, do: Callable[[], object], take_back: Callable[[], object]) -> None:
@@ -198,25 +239,18 @@ class People:
         del stack[:-UNDO_DEPTH]
         self._redo.pop(caller.uid, None)  # what was undone before is another story now
 
-    def _labelled(self, caller: Caller, what: str, row: int, group: str | None = None) -> None:
-        """Remember a label that is in the log."""
-        removed: list[object] = []
+    def _word(self, frame: Frame, found: GroupFrame, target: PriorityClass, caller: Caller, source: Source) -> Word:
+        """Say it: what was ordered or labelled is a lesson, too."""
+        word = Word(self.labels, self.lessons, lesson_of(frame, found, target, caller.uid, source, self.limits))
+        word.say(frame, found)
+        return word
 
-        def take_back() -> None:
-            gone = self.labels.remove(row)
-            if gone is None:
-                raise OSError("the snapshot log cannot be written")
-            removed[:] = [gone]
-            if group is not None and self.labelled.get(group) == row:
-                del self.labelled[group]
+    def _mark(self, group: str, word: Word) -> None:
+        if word.row is not None:
+            self.labelled[group] = word.row
 
-        def do() -> None:
-            if not self.labels.put_back(removed[0]):
-                raise OSError("the snapshot log cannot be written, or has forgotten that moment")
-            if group is not None:
-                self.labelled[group] = row
-
-        self._remember(caller, _Deed(what, do, take_back))
+    def _unsaved(self) -> str:
+        return f" ({self.lessons.problem})" if self.lessons.problem else ""
 
     def _put_pins(self, pins: Sequence[Pin], without: tuple[str, int] | None = None) -> None:
         replaced = {(p.app, p.uid) for p in pins} | ({without} if without else set())
@@ -231,3 +265,13 @@ class People:
             self.overrides.pop(group, None)
         else:
             self.overrides[group] = override
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    """One after the other; what the first raises keeps the second from happening."""
+
+    def both() -> None:
+        first()
+        second()
+
+    return both

@@ -120,9 +120,37 @@ class Reload:
     op: Literal["reload"] = "reload"
 
 
-Question = Explain | Detail | ListRules
+@dataclass(frozen=True, slots=True)
+class ListLessons:
+    """What the caller has taught; for root, what everybody has."""
+
+    op: Literal["lessons"] = "lessons"
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Forget what the caller (for root: everybody) has taught of *app*, an app key."""
+
+    app: str
+    op: Literal["forget"] = "forget"
+
+
+Question = Explain | Detail | ListRules | ListLessons
 """Commands that only ask."""
-Command = PinApp | Unpin | SetOverride | LabelGroup | LabelMoment | Undo | Redo | Pause | Rehearse | Reload | Question
+Command = (
+    PinApp
+    | Unpin
+    | SetOverride
+    | LabelGroup
+    | LabelMoment
+    | Undo
+    | Redo
+    | Pause
+    | Rehearse
+    | Reload
+    | Forget
+    | Question
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class Stage(StrEnum):
     RULE = "rule"
     BEHAVIOUR = "behaviour"
     RANKER = "ranker"
+    LEARNT = "learnt"
     DEFAULT = "default"
     GUARDRAIL = "guardrail"
     HYSTERESIS = "hysteresis"
@@ -49,6 +50,10 @@ class Decision:
     since_s: float = 0.0
     """Seconds in this class."""
     limits: Limits = NO_LIMITS
+    rules: PriorityClass | None = None
+    """What the rules alone would have while somebody waits; `None` for what is protected."""
+    score: float | None = None
+    """A model's, when there is one."""
 
     @property
     def text(self) -> str:

@@ -14,6 +14,8 @@ class Mode(StrEnum):
     """What becomes of decisions."""
 
     RULES_ONLY = "rules-only"
+    HYBRID = "hybrid"
+    """A model orders what the rules leave open."""
     DRY_RUN = "dry-run"
     """Decide and log; apply nothing (`--observe`, or no privilege to apply)."""
     PAUSED = "paused"

@@ -1,7 +1,7 @@
-"""Groups → decisions (pure): protection, override, pin, rules, guardrails, hysteresis, in this order."""
+"""Groups → decisions (pure): protection, orders, rules, model, lessons, guardrails, hysteresis: in this order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from smoothtask.model.classes import PriorityClass
@@ -11,7 +11,10 @@ from smoothtask.model.person import NOBODY_KNOWN, PersonMetrics
 from smoothtask.policy.guardrails import clamp, is_protected
 from smoothtask.policy.limits import NOTHING, limits_of
 from smoothtask.policy.parameters import Hysteresis, PolicyParameters
-from smoothtask.policy.rules import RULES, Facts
+from smoothtask.policy.personal import NOTHING_LEARNT, Learnt
+from smoothtask.policy.ranking import Opinions
+from smoothtask.policy.rules import Facts
+from smoothtask.policy.wishes import Ruled, Wish, moved, ruled
 
 NOTHING_CLOSED: Mapping[str, str] = MappingProxyType({})
 
@@ -39,15 +42,8 @@ class Orders:
 
     pins: Sequence[Pin] = ()
     overrides: Mapping[str, Override] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    target: PriorityClass
-    reasons: tuple[Reason, ...]
-    at_once: bool
-    restraint: bool = False
-    protected: bool = False
+    learnt: Learnt = NOTHING_LEARNT
+    """What they have said before."""
 
 
 def decide(
@@ -59,10 +55,11 @@ def decide(
     parameters: PolicyParameters,
     closed: Mapping[str, str] = NOTHING_CLOSED,
     person: PersonMetrics = NOBODY_KNOWN,
+    opinions: Opinions | None = None,
 ) -> tuple[tuple[Decision, ...], PolicyState]:
     """One decision a group, and the state for the next tick. Parents come before their parts in *groups*.
 
-    *closed*: groups that this daemon may not touch, and why.
+    *closed*: groups that this daemon may not touch, and why; *opinions*: those of a model, in hybrid mode.
     """
     decisions: dict[str, Decision] = {}
     standings: dict[str, Standing] = {}
@@ -79,7 +76,8 @@ def decide(
             parameters.person,
             applications.get(group.parent or ""),
         )
-        wish = _guarded(group, _wish(facts, orders, now_s, parameters, closed.get(group.id)))
+        rules = ruled(facts)
+        wish = _guarded(group, _wish(facts, rules, orders, now_s, parameters, closed.get(group.id), opinions))
         before = state.standings.get(group.id)
         standing, held = _settle(before, wish, now_s, parameters.hysteresis)
         standings[group.id] = standing
@@ -97,6 +95,8 @@ def decide(
             restraint=wish.restraint,
             since_s=now_s - standing.since_s,
             limits=limits,
+            rules=None if wish.protected else rules.waiting.target,
+            score=None if opinions is None else opinions.scores.get(group.id),
         )
     return tuple(decisions.values()), PolicyState(standings)
 
@@ -108,18 +108,26 @@ def _applications_with_waiters(groups: Sequence[AppGroup]) -> frozenset[str]:
     )
 
 
-def _wish(facts: Facts, orders: Orders, now_s: float, parameters: PolicyParameters, closed: str | None) -> _Wish:
+def _wish(
+    facts: Facts,
+    rules: Ruled,
+    orders: Orders,
+    now_s: float,
+    parameters: PolicyParameters,
+    closed: str | None,
+    opinions: Opinions | None,
+) -> Wish:
     group = facts.group
     if closed is not None:
-        return _Wish(PriorityClass.NORMAL, (Reason(Stage.PROTECTION, "scope", closed),), at_once=True, protected=True)
+        return Wish(PriorityClass.NORMAL, (Reason(Stage.PROTECTION, "scope", closed),), at_once=True, protected=True)
     protection = is_protected(group, parameters.protected_apps)
     if protection is not None:
         reason = Reason(Stage.PROTECTION, "protected", protection, _source(group))
-        return _Wish(PriorityClass.NORMAL, (reason,), at_once=True, protected=True)
-    return _ordered(group, orders, now_s) or _ruled(facts)
+        return Wish(PriorityClass.NORMAL, (reason,), at_once=True, protected=True)
+    return _ordered(group, orders, now_s) or moved(facts, rules, orders.learnt, opinions)
 
 
-def _ordered(group: AppGroup, orders: Orders, now_s: float) -> _Wish | None:
+def _ordered(group: AppGroup, orders: Orders, now_s: float) -> Wish | None:
     """What a person ordered for *group* or, for a part without an order of its own, nothing."""
     override = orders.overrides.get(group.id)
     if override is not None:
@@ -127,12 +135,12 @@ def _ordered(group: AppGroup, orders: Orders, now_s: float) -> _Wish | None:
         if left_s is None or left_s > 0:
             until = "until it exits" if left_s is None else f"for another {left_s:.0f} s"
             reason = Reason(Stage.OVERRIDE, "override", f"overridden to {override.target.name} {until}")
-            return _Wish(override.target, (reason,), at_once=True)
+            return Wish(override.target, (reason,), at_once=True)
     pin = find_pin(group, orders.pins)
     if pin is not None:
         by = "by the administrator" if pin.uid == 0 else f"by uid {pin.uid}"
         reason = Reason(Stage.PIN, "pin", f"{pin.app} is pinned to {pin.target.name} {by}")
-        return _Wish(pin.target, (reason,), at_once=True)
+        return Wish(pin.target, (reason,), at_once=True)
     return None
 
 
@@ -142,27 +150,7 @@ def find_pin(group: AppGroup, pins: Sequence[Pin]) -> Pin | None:
     return max(mine, key=lambda p: (p.uid == group.uid, p.made_at), default=None)
 
 
-def _ruled(facts: Facts) -> _Wish:
-    passed: list[Reason] = []
-    for rule in RULES:
-        answer = rule.ask(facts)
-        if answer is None:
-            continue
-        if rule.only_under_contention and not facts.contention.active:
-            text = f"would be {answer.target.name} while somebody waits: {answer.text}"
-            passed.append(Reason(rule.stage, rule.name, text, answer.source))
-            continue
-        reasons = [Reason(rule.stage, rule.name, answer.text, answer.source)]
-        if rule.only_under_contention:
-            why = ", ".join(facts.contention.reasons) or "contention"
-            reasons.append(Reason(rule.stage, "contention", f"while somebody waits: {why}"))
-        return _Wish(answer.target, tuple(reasons), rule.at_once, restraint=rule.only_under_contention)
-    quiet = "nothing asks for anything else" if not passed else "nobody waits"
-    default = Reason(Stage.DEFAULT, "default", quiet)
-    return _Wish(PriorityClass.NORMAL, (default, *passed), at_once=False)
-
-
-def _guarded(group: AppGroup, wish: _Wish) -> _Wish:
+def _guarded(group: AppGroup, wish: Wish) -> Wish:
     if wish.protected:
         return wish
     target, rail = clamp(group, wish.target)
@@ -170,12 +158,12 @@ def _guarded(group: AppGroup, wish: _Wish) -> _Wish:
         return wish
     text = f"not {wish.target.name} but {target.name}: {rail.text}"
     reasons = (*wish.reasons, Reason(Stage.GUARDRAIL, rail.name, text))
-    return _Wish(target, reasons, wish.at_once, wish.restraint)
+    return replace(wish, target=target, reasons=reasons)
 
 
 def _settle(
     before: Standing | None,
-    wish: _Wish,
+    wish: Wish,
     now_s: float,
     limits: Hysteresis,
 ) -> tuple[Standing, Reason | None]:
@@ -194,7 +182,7 @@ def _settle(
     return standing, _held(standing, wish, limits)
 
 
-def _held(standing: Standing, wish: _Wish, limits: Hysteresis) -> Reason:
+def _held(standing: Standing, wish: Wish, limits: Hysteresis) -> Reason:
     text = (
         f"held at {standing.target.name}: {wish.target.name} must be wanted for {limits.snapshots} snapshots "
         f"(now {standing.candidate_ticks}) and {limits.min_class_s:g} s"

@@ -3,11 +3,14 @@
 Rule 1: a rule sees `Facts` and answers with a class and a sentence, or passes.
 Rule 2: a *standing* answer holds whether somebody waits or not; a restraint (`only_under_contention`)
         only while somebody does.
-Rule 3: lower first, raise second: no rule raises anything because it hogs.
+Rule 3: what a rule is certain of is moved by nobody but the person who has said otherwise in the same situation
+        (`Yields.TO_LESSONS`); what it only thinks likely, by a model too (`Yields.TO_MODEL`).
+Rule 4: lower first, raise second: no rule raises anything because it hogs.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Stage
@@ -47,6 +50,14 @@ class Answer:
     source: str | None = None
 
 
+class Yields(IntEnum):
+    """Whose word may move what a rule says; each includes those before it."""
+
+    TO_NOBODY = 0
+    TO_LESSONS = 1
+    TO_MODEL = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One semantic rule."""
@@ -57,6 +68,7 @@ class Rule:
     at_once: bool
     """Followed without hysteresis: the rule itself has waited long enough, or is certain."""
     only_under_contention: bool = False
+    yields: Yields = Yields.TO_LESSONS
 
 
 def _grace(f: Facts) -> Answer | None:
@@ -164,7 +176,7 @@ def _follows_application(f: Facts) -> Answer | None:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("grace", Stage.RULE, _grace, at_once=True),
+    Rule("grace", Stage.RULE, _grace, at_once=True, yields=Yields.TO_NOBODY),
     Rule("call", Stage.RULE, _call, at_once=True),
     Rule("game", Stage.RULE, _game, at_once=True),
     Rule("focus", Stage.RULE, _focus, at_once=True),
@@ -172,13 +184,20 @@ RULES: tuple[Rule, ...] = (
     Rule("audible", Stage.RULE, _audible, at_once=True),
     Rule("typed", Stage.RULE, _typed, at_once=True),
     Rule("not-while-somebody-works", Stage.RULE, _not_while_somebody_works, at_once=True),
-    Rule("noisy-neighbour", Stage.BEHAVIOUR, _noisy_neighbour, at_once=True, only_under_contention=True),
-    Rule("hog", Stage.BEHAVIOUR, _hog, at_once=True, only_under_contention=True),
+    Rule(
+        "noisy-neighbour",
+        Stage.BEHAVIOUR,
+        _noisy_neighbour,
+        at_once=True,
+        only_under_contention=True,
+        yields=Yields.TO_MODEL,
+    ),
+    Rule("hog", Stage.BEHAVIOUR, _hog, at_once=True, only_under_contention=True, yields=Yields.TO_MODEL),
     Rule("certain-type", Stage.RULE, _certain_type, at_once=True),
-    Rule("visible", Stage.RULE, _visible, at_once=True),
-    Rule("minimised", Stage.BEHAVIOUR, _minimised, at_once=False, only_under_contention=True),
-    Rule("likely-type", Stage.RULE, _likely_type, at_once=False, only_under_contention=True),
-    Rule("follows-application", Stage.DEFAULT, _follows_application, at_once=True),
+    Rule("visible", Stage.RULE, _visible, at_once=True, yields=Yields.TO_MODEL),
+    Rule("minimised", Stage.BEHAVIOUR, _minimised, at_once=False, only_under_contention=True, yields=Yields.TO_MODEL),
+    Rule("likely-type", Stage.RULE, _likely_type, at_once=False, only_under_contention=True, yields=Yields.TO_MODEL),
+    Rule("follows-application", Stage.DEFAULT, _follows_application, at_once=True, yields=Yields.TO_MODEL),
 )
 
 

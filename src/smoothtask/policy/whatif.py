@@ -10,6 +10,7 @@ from smoothtask.model.group import AppGroup
 from smoothtask.model.person import PersonMetrics
 from smoothtask.policy.decide import Orders, PolicyState, decide
 from smoothtask.policy.parameters import Hysteresis, PolicyParameters
+from smoothtask.policy.ranking import Opinions
 
 SOMEBODY_WAITS = Contention(active=True, since_s=0.0, reasons=("as supposed",))
 NOBODY_WAITS = Contention(active=False, since_s=0.0, reasons=())
@@ -26,23 +27,25 @@ class Situation:
     parameters: PolicyParameters
     closed: Mapping[str, str]
     person: PersonMetrics
+    opinions: Opinions | None = None
 
-    def decision(self, group: str) -> Decision | None:
-        """What it would come to for *group* here, once hysteresis has let it."""
+    def decisions(self) -> dict[str, Decision]:
+        """What it would come to for each group here, once hysteresis has let it."""
         at_once = replace(self.parameters, hysteresis=Hysteresis(snapshots=1, min_class_s=0.0))
         state = PolicyState()
         for _ in range(2):  # a part follows the class that its application has by then
             decisions, state = decide(
-                self.groups, self.contention, self.orders, state, self.now_s, at_once, self.closed, self.person
-            )
-        return next((d for d in decisions if d.group == group), None)
+                self.groups, self.contention, self.orders, state, self.now_s, at_once, self.closed, self.person,
+                self.opinions,
+            )  # fmt: skip
+        return {d.group: d for d in decisions}
 
 
 def what_if(group: AppGroup, now: Situation) -> tuple[Supposition, ...]:
     """What would be wanted for *group*: without orders, with and without contention and focus, under each pin."""
     family = {group.id, group.parent}
     here = replace(now, groups=tuple(g for g in now.groups if g.id in family or g.parent in family))
-    asked = ((what, other.decision(group.id)) for what, other in _others(group, here))
+    asked = ((what, other.decisions().get(group.id)) for what, other in _others(group, here))
     return tuple(Supposition(what, d.target, _said(d)) for what, d in asked if d is not None)
 
 
@@ -52,12 +55,15 @@ def _said(decision: Decision) -> str:
 
 
 def _others(group: AppGroup, now: Situation) -> Iterator[tuple[str, Situation]]:
-    without = Orders(
-        tuple(p for p in now.orders.pins if p.app != group.classification.app),
-        {g: o for g, o in now.orders.overrides.items() if g != group.id},
+    without = replace(
+        now.orders,
+        pins=tuple(p for p in now.orders.pins if p.app != group.classification.app),
+        overrides={g: o for g, o in now.orders.overrides.items() if g != group.id},
     )
     if (without.pins, without.overrides) != (tuple(now.orders.pins), dict(now.orders.overrides)):
-        yield "without pin and override, by the rules alone", replace(now, orders=without)
+        yield "without pin and override", replace(now, orders=without)
+    if now.opinions is not None or now.orders.learnt.of(group):
+        yield "by the rules alone", replace(now, orders=Orders(), opinions=None)
     if now.contention.active:
         yield "if nobody waited", replace(now, contention=NOBODY_WAITS)
     else:
