@@ -5,7 +5,8 @@
 x11, sway  the focus moves between two terminals of a desktop of our own; the time runs from the start of the program
            that moves it until the nice of the terminal that got it has changed. Neither is what lost the focus
            remembered (person.focus_memory_s: 0) nor a class held (hysteresis), so that each move changes a class.
-idle       CPU of the sessions' children beside a desktop in which nothing happens, and their memory.
+idle       CPU of all watchers together, the daemon's part and its sessions' children, beside desktops (X11, sway) and
+           sound servers (PipeWire, PulseAudio) with which nothing happens, and the children's memory.
 """
 
 import argparse
@@ -23,8 +24,12 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from harness import cpu_s, daemon, finish, log, verdict
+from person.audio.servers import PipeWire, session, start_pulseaudio
 from person.desktops import sway
 from person.windows.xservers import desktop
+from smoothtask.model.person import SourceHealth
+from smoothtask.person.glance import Poll
+from smoothtask.person.watch import PersonWatch
 
 CONFIG = """
 person: {focus_memory_s: 0, typed_s: 0, sound: false}
@@ -33,11 +38,6 @@ store: {record: false}
 """
 PAUSE_S = 1.2
 """Between two moves: somebody who changes windows without end is not hurried after."""
-
-
-def watchers(process: psutil.Process) -> list[psutil.Process]:
-    """The sessions' children."""
-    return [c for c in process.children() if "smoothtask.person.child" in c.cmdline()]
 
 
 def moves(pids: list[int], move: Callable[[int], object], count: int) -> list[float]:
@@ -100,23 +100,47 @@ def on_sway(count: int, config: Path) -> list[bool]:
         return report("sway", moves(pids, move, count))
 
 
-def idle(_count: int, config: Path) -> list[bool]:
-    """Half a minute of nothing, on X11 and sway at once."""
-    with tempfile.TemporaryDirectory(prefix="st-bench-") as home, desktop(Path(home)) as screen, sway(2):
+def idle(_count: int, _config: Path) -> list[bool]:
+    """Half a minute of nothing, looked at once a second, as with a dashboard open."""
+    with (
+        tempfile.TemporaryDirectory(prefix="st-bench-") as home,
+        desktop(Path(home)) as screen,
+        sway(2),
+        session() as sound,
+        session() as more_sound,
+    ):
         screen.openbox()
         screen.xterm()
-        with daemon("--config", str(config)) as process:
-            time.sleep(10)
-            children = watchers(process)
-            before_s = cpu_s(children)
-            time.sleep(30)
-            share = 100 * (cpu_s(children) - before_s) / 30
+        PipeWire(sound)
+        start_pulseaudio(more_sound)
+        poll = Poll()
+        watch = PersonWatch.start(poll, lambda: None, windows=True, sound=True, inputs=True, only_uid=None)
+        try:
+            turn(watch, poll, 12)
+            children = [psutil.Process(pid) for pid in watch.pids]
+            before_s, began_s = cpu_s(children), time.process_time()
+            turn(watch, poll, 30)
+            own, theirs = 100 * (time.process_time() - began_s) / 30, 100 * (cpu_s(children) - before_s) / 30
             rss = max(child.memory_info().rss for child in children) / (1 << 20)
-    log(f"{len(children)} children: {share:.3f} % of a core together, {rss:.1f} MiB the larger")
+            view = watch.look(time.monotonic())
+        finally:
+            watch.close()
+    working = [s.name for v in view.sessions for s in v.sources if s.health is SourceHealth.WORKING]
+    log(f"{len(children)} children, which watch {', '.join(sorted(working))}")
+    log(f"the daemon's part {own:.3f} %, the children {theirs:.3f} % of a core, {rss:.1f} MiB the larger")
     return [
-        verdict("watchers, idle", share, 0.2, " % of a core"),
+        verdict("watchers, idle", own + theirs, 0.2, " % of a core"),
         verdict("memory of a session's child", rss, 30, " MiB"),
     ]
+
+
+def turn(watch: PersonWatch, poll: Poll, seconds: float) -> None:
+    """As the daemon's loop does."""
+    end_s = time.monotonic() + seconds
+    while (now_s := time.monotonic()) < end_s:
+        watch.look(now_s)
+        while (left_s := now_s + 1.0 - time.monotonic()) > 0:
+            poll.turn(left_s)
 
 
 KINDS = {"x11": on_x11, "sway": on_sway, "idle": idle}

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from smoothtask.model.person import Direction, Sound, Source, SourceHealth, Stream, Window
 from smoothtask.person.hearing import parse_line
 from smoothtask.person.lines import LIMIT_BYTES, line_of
-from smoothtask.person.watcher import IdleReport, LostError, Report, SoundReport, SourceReport, WindowsReport
+from smoothtask.person.watcher import (
+    GoneReport,
+    IdleReport,
+    LostError,
+    Report,
+    SoundReport,
+    SourceReport,
+    WindowsReport,
+)
 
 WINDOW = {
     "key": "x11:0x1",
@@ -58,6 +66,12 @@ reports = st.one_of(
     st.builds(SoundReport, names, st.builds(Sound, names, st.lists(streams, max_size=4).map(tuple))),
     st.builds(IdleReport, names, st.floats(0, 1e6), st.floats(0, 100)),
     st.builds(SourceReport, st.builds(Source, names, st.sampled_from(SourceHealth), names, names)),
+    st.builds(GoneReport, names),
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=600),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=8,
 )
 
 
@@ -110,6 +124,28 @@ def test_nonsense_is_refused(line: bytes) -> None:
 def test_any_bytes_are_heard_or_refused(line: bytes) -> None:
     with contextlib.suppress(LostError):
         parse_line(line, 1.0)
+
+
+@given(reports, st.data())
+def test_a_line_with_other_bytes_in_it_is_heard_or_refused(report: Report, data: st.DataObject) -> None:
+    line = bytearray(line_of(report).rstrip(b"\n"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        line[data.draw(st.integers(0, len(line) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(LostError):
+        parse_line(bytes(line), 1.0)
+
+
+@given(reports, st.data())
+def test_a_line_with_another_value_in_it_is_what_it_may_be_or_refused(report: Report, data: st.DataObject) -> None:
+    said = json.loads(line_of(report))
+    inner = next((item for value in said.values() if isinstance(value, list) for item in value), said)
+    inner[data.draw(st.sampled_from([*inner, "more"]))] = data.draw(values)
+    with contextlib.suppress(LostError):
+        heard = parse_line(json.dumps(said).encode(), 1.0)
+        assert parse_line(line_of(heard).rstrip(b"\n"), 1.0) == heard, "it can be said again"
+        if isinstance(heard, WindowsReport):
+            assert all(w.pid is None or 1 <= w.pid <= 1 << 22 for w in heard.windows)
+            assert all(0 <= w.confidence <= 1 and len(w.title) <= 120 for w in heard.windows)
 
 
 def test_text_is_made_safe_again() -> None:

@@ -12,22 +12,25 @@ LOOK_S: Final = 2.0
 """A session's child needs half a second to start."""
 
 
-class _Poll:
-    """See `children.Readers`."""
+class Poll:
+    """A loop by itself; see `children.Readers`."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
         self._callbacks: dict[int, Callable[[], None]] = {}
 
     def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call *callback* whenever *fd* can be read."""
         self._poll.register(fd, select.POLLIN)
         self._callbacks[fd] = callback
 
     def remove_reader(self, fd: int) -> None:
+        """No longer."""
         if self._callbacks.pop(fd, None) is not None:
             self._poll.unregister(fd)
 
     def turn(self, seconds: float) -> None:
+        """Wait for something, or for *seconds*."""
         for fd, _ in self._poll.poll(seconds * 1000):
             if fd in self._callbacks:
                 self._callbacks[fd]()
@@ -35,7 +38,7 @@ class _Poll:
 
 def glance(only_uid: int | None, seconds: float = LOOK_S) -> tuple[Source, ...]:
     """Every source that was heard of within *seconds*, sorted by name."""
-    poll = _Poll()
+    poll = Poll()
     watch = PersonWatch.start(poll, lambda: None, windows=True, sound=True, inputs=True, only_uid=only_uid)
     end_s = time.monotonic() + seconds
     try:
