@@ -19,7 +19,7 @@ from Xlib import X, display
 from person.windows.xservers import Desktop, Heard, desktop
 from smoothtask.model.person import SourceHealth
 from smoothtask.person.watcher import LostError
-from smoothtask.person.windows import x11, x11_servers, x11_wire
+from smoothtask.person.windows import x11, x11_questions, x11_servers, x11_wire
 from smoothtask.person.windows.limits import CLAIMED, MAX_WINDOWS
 from smoothtask.person.windows.x11_idle import parse_counter
 
@@ -165,7 +165,7 @@ def test_without_x_resource_a_pid_is_a_claim(tmp_path: Path, watch: Watch) -> No
 def test_pids_of_another_namespace_are_no_pids(managed: Desktop, monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
     managed.xterm()
     pid = os.getpid()
-    monkeypatch.setattr(x11.os, "getpid", lambda: pid + 1)  # the server's word on us does not agree
+    monkeypatch.setattr(x11_questions.os, "getpid", lambda: pid + 1)  # the server's word on us does not agree
     heard = watch(managed)
     heard.until(lambda: heard.windows)
     assert all(w.confidence < 0.6 for w in heard.windows)
@@ -399,7 +399,7 @@ def test_any_bytes_may_be_a_list_of_counters(raw: bytes, count: int) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_may_be_a_class(data: bytes) -> None:
-    name = x11.app_id(data)
+    name = x11_questions.app_id(data)
     assert len(name) <= 64
     assert "\x1b" not in name
 

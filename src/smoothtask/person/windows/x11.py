@@ -4,50 +4,37 @@ A window's pid comes from the server (X-Resource 1.2), which has it from the ker
 (_NET_WM_PID) counts for little, and only where the server cannot tell. Everything comes by events.
 """
 
-import os
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from Xlib import X
-from Xlib.ext import res
 from Xlib.protocol import request
 
 from smoothtask.model.person import Source, SourceHealth, Window
-from smoothtask.model.text import sanitise
 from smoothtask.person.watcher import IdleReport, Sink, SourceReport, WindowsReport
-from smoothtask.person.windows.limits import CLAIMED, MAX_PID, MAX_WINDOWS, NAME_LIMIT, TITLE_LIMIT
+from smoothtask.person.windows.limits import MAX_WINDOWS, NAME_LIMIT
 from smoothtask.person.windows.x11_idle import IdleCounter, open_idle
+from smoothtask.person.windows.x11_questions import (
+    STATE_NAMES,
+    TITLE_NAMES,
+    Questions,
+    State,
+    app_id,
+    cards,
+    text_of,
+    title_of,
+)
 from smoothtask.person.windows.x11_wire import TIMEOUT_S, Connection, Event, said
 
 TITLE_PAUSE_S: Final = 1.0
 """Titles that change all the time are read once in this time."""
 _ROUNDS: Final = 16
 """Of events in one call of `ready`: a flood must not hold up the other watchers."""
-_TITLE_LONGS: Final = 64
 _DEPTH: Final = 16
-_ALL_DESKTOPS: Final = 0xFFFFFFFF
-_ICONIC: Final = 3
 _VIEWABLE: Final = 2
-
-_ROOT_NAMES = (
-    "_NET_CLIENT_LIST",
-    "_NET_CLIENT_LIST_STACKING",
-    "_NET_ACTIVE_WINDOW",
-    "_NET_CURRENT_DESKTOP",
-    "_NET_SUPPORTING_WM_CHECK",
-)
-_STATE_NAMES = ("_NET_WM_STATE", "WM_STATE", "_NET_WM_DESKTOP")
-_TITLE_NAMES = ("_NET_WM_NAME", "WM_NAME")
-_OTHER_NAMES = (
-    "_NET_WM_STATE_HIDDEN",
-    "_NET_WM_STATE_FULLSCREEN",
-    "_NET_WM_PID",
-    "WM_CLASS",
-    "WM_CLIENT_MACHINE",
-)
 
 
 @dataclass(slots=True)
@@ -58,15 +45,7 @@ class _Known:
     confidence: float
     app_id: str
     title: str
-    state: "_State"
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    hidden: bool = False
-    iconic: bool = False
-    fullscreen: bool = False
-    desktop: int | None = None
+    state: State
 
 
 @dataclass(slots=True)
@@ -101,9 +80,7 @@ class X11Watcher:
         self._idle_name = f"input: x11 :{connection.number}"
         self._x = connection
         self._sink = sink
-        self._atoms = connection.atoms(_ROOT_NAMES + _STATE_NAMES + _TITLE_NAMES + _OTHER_NAMES)
-        self._names = {number: name for name, number in self._atoms.items()}
-        self._res_opcode = self._trusted_res()
+        self._q = Questions(connection)
         self._xwayland = _is_xwayland(connection.server_pid)
         self._idle = None if self._xwayland else open_idle(connection)
         self._manager: int | None = None
@@ -162,7 +139,7 @@ class X11Watcher:
             kind = event[0] & 0x7F
             if kind == X.PropertyNotify:
                 window, atom = struct.unpack_from("=II", event, 4)
-                self._sort_property(todo, window, self._names.get(atom), now_s)
+                self._sort_property(todo, window, self._q.names.get(atom), now_s)
             elif kind == X.DestroyNotify and struct.unpack_from("=I", event, 8)[0] == self._manager:
                 todo.manager = True
             elif kind in {X.MapNotify, X.UnmapNotify, X.ReparentNotify, X.DestroyNotify}:
@@ -179,9 +156,9 @@ class X11Watcher:
             todo.list |= name == "_NET_CLIENT_LIST"
             todo.focus |= name == "_NET_ACTIVE_WINDOW"
             todo.desktop |= name == "_NET_CURRENT_DESKTOP"
-        elif name in _STATE_NAMES:
+        elif name in STATE_NAMES:
             todo.states.add(window)
-        elif name in _TITLE_NAMES:
+        elif name in TITLE_NAMES:
             self._stale_titles.add(window)
             if self._titles_at_s is None:
                 self._titles_at_s = now_s + TITLE_PAUSE_S
@@ -193,7 +170,7 @@ class X11Watcher:
         if todo.manager or todo.list:
             self._list()
         if todo.desktop:
-            current = self._cards_now(self._x.root, "_NET_CURRENT_DESKTOP")
+            current = self._q.cards_now(self._x.root, "_NET_CURRENT_DESKTOP")
             self._desktop = current[0] if current else None
         self._refresh(todo.states & self._known.keys())
         if todo.manager or todo.list or todo.focus:
@@ -201,14 +178,14 @@ class X11Watcher:
 
     def _find_manager(self) -> None:
         """Whoever manages windows names a window of its own, which goes when it goes (EWMH)."""
-        named = self._cards_now(self._x.root, "_NET_SUPPORTING_WM_CHECK")
+        named = self._q.cards_now(self._x.root, "_NET_SUPPORTING_WM_CHECK")
         self._manager = None
         if named:
-            self._select(named[0], X.StructureNotifyMask)
-            if self._cards_now(named[0], "_NET_SUPPORTING_WM_CHECK") == named[:1]:
+            self._q.select(named[0], X.StructureNotifyMask)
+            if self._q.cards_now(named[0], "_NET_SUPPORTING_WM_CHECK") == named[:1]:
                 self._manager = named[0]
         tree = 0 if self._manager else X.SubstructureNotifyMask
-        self._select(self._x.root, X.PropertyChangeMask | tree)
+        self._q.select(self._x.root, X.PropertyChangeMask | tree)
         self._known.clear()  # what is wanted of each window is another now
 
     def _list(self) -> None:
@@ -229,20 +206,20 @@ class X11Watcher:
         if self._manager is None:
             return None
         for name in ("_NET_CLIENT_LIST", "_NET_CLIENT_LIST_STACKING"):
-            asked = self._property(self._x.root, name, MAX_WINDOWS)
+            asked = self._q.property(self._x.root, name, MAX_WINDOWS)
             self._x.settle()
             if said(asked) is not None and said(asked)["property_type"]:
-                return _cards(asked)
+                return cards(asked)
         return None
 
     def _unmanaged(self) -> dict[int, int]:
         """The windows on the screen where no EWMH manager runs; one in a frame is known by its WM_STATE (ICCCM)."""
-        tree = self._ask(request.QueryTree, window=self._x.root)
+        tree = self._q.ask(request.QueryTree, window=self._x.root)
         self._x.settle()
         asked = {}
         for top in said(tree)["children"][:MAX_WINDOWS] if said(tree) else ():
-            attributes = self._ask(request.GetWindowAttributes, window=top)
-            asked[top] = attributes, self._ask(request.QueryTree, window=top), self._property(top, "WM_STATE", 1)
+            attributes = self._q.ask(request.GetWindowAttributes, window=top)
+            asked[top] = attributes, self._q.ask(request.QueryTree, window=top), self._q.property(top, "WM_STATE", 1)
         self._x.settle()
         tops = {}
         framed = []
@@ -250,12 +227,14 @@ class X11Watcher:
             seen = said(attributes)
             if seen is None or seen["map_state"] != _VIEWABLE:
                 continue
-            if not seen["override_redirect"] or _cards(state):
+            if not seen["override_redirect"] or cards(state):
                 tops[top] = top
-            if said(inside) and not _cards(state):
-                framed += [(top, child, self._property(child, "WM_STATE", 1)) for child in said(inside)["children"][:8]]
+            if said(inside) and not cards(state):
+                framed += [
+                    (top, child, self._q.property(child, "WM_STATE", 1)) for child in said(inside)["children"][:8]
+                ]
         self._x.settle()
-        tops.update((top, child) for top, child, state in framed if _cards(state))
+        tops.update((top, child) for top, child, state in framed if cards(state))
         return tops
 
     def _meet(self, windows: Sequence[int]) -> None:
@@ -265,43 +244,43 @@ class X11Watcher:
             mask |= X.FocusChangeMask | X.EnterWindowMask
         asked = {}
         for window in windows:
-            self._select(window, mask)
-            owner = self._ask_owner(window)
-            asked[window] = owner, self._property(window, "WM_CLASS", NAME_LIMIT), self._ask_title(window)
-        states = self._ask_states(windows)
+            self._q.select(window, mask)
+            owner = self._q.ask_owner(window)
+            asked[window] = owner, self._q.property(window, "WM_CLASS", NAME_LIMIT), self._q.ask_title(window)
+        states = self._q.ask_states(windows)
         self._x.settle()
         for window, (owner, app, title) in asked.items():
             if said(app) is None:
                 continue  # it has vanished since
-            pid, confidence = self._owner(owner)
-            state = self._state(states[window])
-            self._known[window] = _Known(pid, confidence, app_id(_text(app)), _title(title), state)
+            pid, confidence = self._q.owner(owner)
+            state = self._q.state(states[window])
+            self._known[window] = _Known(pid, confidence, app_id(text_of(app)), title_of(title), state)
 
     def _refresh(self, windows: Iterable[int]) -> None:
-        asked = self._ask_states(windows)
+        asked = self._q.ask_states(windows)
         if not asked:
             return
         self._x.settle()
         for window, answers in asked.items():
-            self._known[window].state = self._state(answers)
+            self._known[window].state = self._q.state(answers)
 
     def _read_titles(self) -> None:
         self._titles_at_s = None
-        asked = {window: self._ask_title(window) for window in self._stale_titles & self._known.keys()}
+        asked = {window: self._q.ask_title(window) for window in self._stale_titles & self._known.keys()}
         self._stale_titles.clear()
         self._x.settle()
         for window, answers in asked.items():
-            self._known[window].title = _title(answers)
+            self._known[window].title = title_of(answers)
         self._report()
 
     # Who has the focus.
 
     def _focus(self) -> int | None:
         if self._manager is not None:
-            active = self._cards_now(self._x.root, "_NET_ACTIVE_WINDOW")
+            active = self._q.cards_now(self._x.root, "_NET_ACTIVE_WINDOW")
             return active[0] if active and active[0] in self._known else None
-        asked = self._ask(request.GetInputFocus)
-        pointer = self._ask(request.QueryPointer, window=self._x.root)
+        asked = self._q.ask(request.GetInputFocus)
+        pointer = self._q.ask(request.QueryPointer, window=self._x.root)
         self._x.settle()
         window = said(asked)["focus"] if said(asked) else 0
         if window == X.PointerRoot:
@@ -316,91 +295,15 @@ class X11Watcher:
                 return window
             if window in {0, self._x.root}:
                 return None
-            tree = self._ask(request.QueryTree, window=window)
+            tree = self._q.ask(request.QueryTree, window=window)
             self._x.settle()
             window = said(tree)["parent"] if said(tree) else 0
         return None
 
-    # Whose a window is.
-
-    def _trusted_res(self) -> int | None:
-        """The opcode of X-Resource, if the pid that it tells of us is ours: else its pids are another namespace's."""
-        extension = self._x.extension("X-Resource")
-        if extension is None:
-            return None
-        opcode = extension[0]
-        version = self._ask(res.QueryVersion, opcode=opcode, client_major=1, client_minor=2)
-        self._x.settle()
-        if said(version) is None or (said(version)["server_major"], said(version)["server_minor"]) < (1, 2):
-            return None
-        ours = self._ask_res(opcode, self._x.base)
-        self._x.settle()
-        return opcode if _res_pid(ours) == os.getpid() else None
-
-    def _ask_res(self, opcode: int, resource: int) -> Any:
-        specs = [{"client": resource, "mask": res.LocalClientPIDMask}]
-        return self._ask(res.QueryClientIds, opcode=opcode, specs=specs)
-
-    def _ask_owner(self, window: int) -> tuple[Any, ...]:
-        if self._res_opcode is not None:
-            return (self._ask_res(self._res_opcode, window),)
-        return self._property(window, "_NET_WM_PID", 1), self._property(window, "WM_CLIENT_MACHINE", _TITLE_LONGS)
-
-    def _owner(self, answers: tuple[Any, ...]) -> tuple[int | None, float]:
-        """Pid and confidence."""
-        if self._res_opcode is not None:
-            pid = _res_pid(answers[0])
-            return (pid, 1.0) if pid else (None, 0.0)
-        claim, machine = answers
-        claimed = _cards(claim)
-        if not claimed or not 1 <= claimed[0] <= MAX_PID or _text(machine) != os.uname().nodename.encode():
-            return None, 0.0
-        return claimed[0], CLAIMED
-
-    # Questions, which `settle` sends, and what was said.
-
-    def _ask(self, kind: Any, **fields: Any) -> Any:
-        return kind(display=self._x, defer=True, **fields)
-
-    def _property(self, window: int, name: str, longs: int) -> Any:
-        """At most *longs* × 4 bytes of it."""
-        return self._ask(
-            request.GetProperty,
-            delete=0,
-            window=window,
-            property=self._atoms[name],
-            type=X.AnyPropertyType,
-            long_offset=0,
-            long_length=longs,
-        )
-
-    def _cards_now(self, window: int, name: str) -> list[int]:
-        asked = self._property(window, name, 1)
-        self._x.settle()
-        return _cards(asked)
-
-    def _select(self, window: int, mask: int) -> None:
-        request.ChangeWindowAttributes(display=self._x, window=window, event_mask=mask)
-
-    def _ask_title(self, window: int) -> tuple[Any, ...]:
-        return tuple(self._property(window, name, _TITLE_LONGS) for name in _TITLE_NAMES)
-
-    def _ask_states(self, windows: Iterable[int]) -> dict[int, tuple[Any, ...]]:
-        return {w: tuple(self._property(w, name, 32) for name in _STATE_NAMES) for w in windows}
-
-    def _state(self, answers: tuple[Any, ...]) -> _State:
-        states, icccm, desktop = (_cards(answer) for answer in answers)
-        return _State(
-            hidden=self._atoms["_NET_WM_STATE_HIDDEN"] in states,
-            iconic=icccm[:1] == [_ICONIC],
-            fullscreen=self._atoms["_NET_WM_STATE_FULLSCREEN"] in states,
-            desktop=desktop[0] if desktop and desktop[0] != _ALL_DESKTOPS else None,
-        )
-
     # Reports.
 
     def _tell_sources(self) -> None:
-        if self._res_opcode is not None:
+        if self._q.res_opcode is not None:
             text, remedy = "windows, focus and pids by the X server", ""
         else:
             text = "windows and focus; pids are claims, which change nothing: the X server cannot vouch for them"
@@ -442,37 +345,6 @@ class X11Watcher:
             workspace=None if state.desktop is None else str(state.desktop),
             title=known.title,
         )
-
-
-def app_id(wm_class: bytes) -> str:
-    """The class of WM_CLASS (`instance\\0class\\0`), else the instance."""
-    instance, _, rest = wm_class.partition(b"\0")
-    name = rest.partition(b"\0")[0] or instance
-    return sanitise(name.decode("latin-1"), NAME_LIMIT)
-
-
-def _title(answers: tuple[Any, ...]) -> str:
-    modern, old = (_text(answer) for answer in answers)
-    return sanitise(modern or old.decode("latin-1"), TITLE_LIMIT)
-
-
-def _cards(answered: Any) -> list[int]:
-    """A property of 32-bit numbers; empty when it is missing, or something else."""
-    value = (said(answered) or {}).get("value")
-    return list(value[1]) if value and value[0] == 32 else []
-
-
-def _text(answered: Any) -> bytes:
-    value = (said(answered) or {}).get("value")
-    return bytes(value[1]) if value and value[0] == 8 else b""
-
-
-def _res_pid(answered: Any) -> int | None:
-    for owner in (said(answered) or {}).get("ids", ()):
-        for pid in owner["value"]:
-            if 1 <= pid <= MAX_PID:
-                return int(pid)
-    return None
 
 
 def _is_xwayland(server_pid: int) -> bool:
