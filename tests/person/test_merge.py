@@ -1,7 +1,7 @@
 """Several sources, made one."""
 
 from smoothtask.model.person import SessionView, Window
-from smoothtask.person.merge import person_of, windows_of
+from smoothtask.person.merge import FOCUSED_AT_MOST, person_of, windows_of
 
 X, WAYLAND = "windows: x11 :0", "windows: sway"
 
@@ -18,6 +18,12 @@ def test_an_x_window_is_in_focus_where_the_compositor_is_not_sure_of_another() -
 def test_the_compositor_knows_better_who_has_the_focus() -> None:
     said = {X: (window("x", True),), WAYLAND: (window("w", True),)}
     assert [w.key for w in windows_of(said) if w.focused] == ["w"]
+
+
+def test_no_desktop_has_the_focus_everywhere() -> None:
+    said = {f"windows: {name}": tuple(window(f"{name}{n}", True) for n in range(50)) for name in ("a", "b")}
+    assert sum(w.focused for w in windows_of(said)) == FOCUSED_AT_MOST
+    assert len(windows_of(said)) == 100
 
 
 def test_real_input_goes_before_hints_and_terminals() -> None:

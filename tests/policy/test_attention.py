@@ -63,6 +63,14 @@ def test_a_session_behind_the_screen_has_no_focus_but_its_sound_is_heard() -> No
     assert groups["editor"].playing
 
 
+def test_who_is_not_at_the_screen_is_in_no_call() -> None:
+    both = (stream(20), stream(20, direction=Direction.CAPTURE))
+    assert seen(view(streams=both))[0]["editor"].in_call
+    groups, _ = seen(view(streams=both, active=False))
+    assert groups["editor"].playing
+    assert not groups["editor"].in_call
+
+
 def test_windows_add_up() -> None:
     """One visible window is enough; all hidden is minimised."""
     hidden = window(10, key="a", visible=False, minimised=True)

@@ -246,7 +246,7 @@ class Children:
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"},
-                process_group=0,  # a Ctrl-C in the terminal is not for it
+                start_new_session=True,  # no terminal: a Ctrl-C is not for it, and it types into none (TIOCSTI)
             )
         except OSError as error:
             self._later(session, now_s, error.strerror or str(error))

@@ -6,6 +6,8 @@ from dataclasses import replace
 from smoothtask.model.person import PersonView, SessionView, Source, Window
 
 SURE = 0.6
+FOCUSED_AT_MOST = 4
+"""In one session: a person at each of some seats, and no desktop that raises all that its user runs."""
 
 
 def windows_of(said: Mapping[str, tuple[Window, ...]]) -> tuple[Window, ...]:
@@ -18,9 +20,15 @@ def windows_of(said: Mapping[str, tuple[Window, ...]]) -> tuple[Window, ...]:
     compositors = [name for name in said if not name.startswith("windows: x11")]
     focused = any(w.focused and w.confidence >= SURE for name in compositors for w in said[name])
     found = []
+    left = FOCUSED_AT_MOST
     for name, windows in said.items():
         behind = focused and name not in compositors
-        found += [replace(w, focused=False) if behind and w.focused else w for w in windows]
+        for window in windows:
+            if window.focused and (behind or left == 0):
+                found.append(replace(window, focused=False))
+            else:
+                left -= window.focused
+                found.append(window)
     return tuple(found)
 
 

@@ -50,6 +50,8 @@ def attend(
             for group in _groups(window, session.uid, find, limits):
                 seen[group] = _with_window(seen.get(group, NO_ATTENTION), window)
         for stream in session.sound.streams if session.sound is not None else ():
+            if stream.direction is Direction.CAPTURE and not session.active:
+                continue  # who is not at the screen is in no call
             key = (session.uid, session.session, stream.key)
             streams[key] = stream.xruns
             for group in _groups(stream, session.uid, find, limits):

@@ -195,6 +195,16 @@ def test_niris_windows_and_focus(folder: Path) -> None:
         heard.watcher.close()
 
 
+def test_an_x_window_of_niris_is_the_bridges_and_not_sure(tmp_path: Path) -> None:
+    (tmp_path / "41").mkdir()
+    (tmp_path / "41/comm").write_text("xwayland-satell\n")
+    assert niri.is_bridge(41, tmp_path)
+    assert not niri.is_bridge(42, tmp_path)
+    scene = niri.Scene(bridges={41: True, 42: False})
+    scene.take({"WindowsChanged": {"windows": WINDOWS}})
+    assert [w.confidence for w in scene.view()] == [0.5, 1.0]
+
+
 @pytest.mark.parametrize(
     "said", [{"Err": "no"}, {"WindowsChanged": {"windows": 7}}, {"WindowsChanged": {"windows": [{"id": "x"}]}}]
 )

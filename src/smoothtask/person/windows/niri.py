@@ -14,11 +14,13 @@ from smoothtask.model.person import Source, SourceHealth, Window
 from smoothtask.model.text import sanitise
 from smoothtask.person.watcher import LostError, Sink, SourceReport, WindowsReport
 from smoothtask.person.windows.ipc import connect, objects, parse_object, received
-from smoothtask.person.windows.limits import MAX_PID, MAX_WINDOWS, NAME_LIMIT, TITLE_LIMIT
+from smoothtask.person.windows.limits import CLAIMED, MAX_PID, MAX_WINDOWS, NAME_LIMIT, TITLE_LIMIT
 
 NAME: Final = "windows: niri"
 TIMEOUT_S: Final = 2.0
 _LIMIT_BYTES: Final = 1 << 20
+_BRIDGE: Final = b"xwayland-satell"
+"""xwayland-satellite, by the fifteen letters that the kernel keeps: through it all X clients come."""
 
 
 def open_niri(path: Path, sink: Sink, timeout_s: float = TIMEOUT_S) -> "NiriWatcher":
@@ -41,6 +43,8 @@ class Scene:
     focused: int | None = None
     greeted: bool = False
     """The first list of windows has come."""
+    bridges: dict[int, bool] = field(default_factory=dict)
+    """Pid → whether it stands for others, of which Xwayland's own watcher knows more."""
 
     def take(self, event: dict[str, Any]) -> None:
         """One event; those of no concern are passed over. Raises LostError."""
@@ -90,17 +94,33 @@ class Scene:
     def _window(self, number: int, said: dict[str, Any]) -> Window:
         pid, workspace = said.get("pid"), said.get("workspace_id")
         known = type(pid) is int and 1 <= pid <= MAX_PID
+        sure = CLAIMED if known and self._is_bridge(pid) else 1.0
         _, visible = self.shown.get(workspace, ("", False)) if type(workspace) is int else ("", False)
         return Window(
             key=f"niri:{number}",
             pid=pid if known else None,
-            confidence=1.0 if known else 0.0,
+            confidence=sure if known else 0.0,
             app_id=sanitise(str(said.get("app_id") or ""), NAME_LIMIT),
             focused=number == self.focused,
             visible=visible,
             workspace=str(workspace)[:NAME_LIMIT] if type(workspace) is int else None,
             title=sanitise(str(said.get("title") or ""), TITLE_LIMIT),
         )
+
+    def _is_bridge(self, pid: Any) -> bool:
+        if pid not in self.bridges:
+            if len(self.bridges) > MAX_WINDOWS:
+                self.bridges.clear()
+            self.bridges[pid] = is_bridge(pid)
+        return self.bridges[pid]
+
+
+def is_bridge(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether a process is xwayland-satellite."""
+    try:
+        return (proc / str(pid) / "comm").read_bytes().strip() == _BRIDGE
+    except OSError:  # it has ended
+        return False
 
 
 class NiriWatcher:
