@@ -652,10 +652,19 @@ async def test_hostile_names_on_every_screen(size):
 
 
 def test_the_dashboard_imports_nothing_heavy():
-    """plotext comes with the plots; the store and the model runtime never."""
+    """An attached one with a frame on its screen: plotext comes with the plots; arrays, store and models never."""
     import subprocess
     import sys
 
-    code = "import smoothtask_tui.app, sys; print(*sys.modules)"
+    code = """
+import sys
+import smoothtask.cli.verbs, smoothtask_tui.app
+from smoothtask.control import client, protocol
+from smoothtask_tui.demo import frame_at
+line = protocol.encode_frame(frame_at(3))
+assert protocol.decode_answer(line).frame is not None
+print(*sys.modules)
+"""
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"plotext", "sqlmodel", "onnxruntime", "catboost"} & set(loaded)
+    heavy = {"plotext", "numpy", "yaml", "psutil", "sqlite3", "sqlmodel", "sqlalchemy", "onnxruntime", "catboost"}
+    assert not heavy & set(loaded)

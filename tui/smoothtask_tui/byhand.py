@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from smoothtask.kernel.byhand import renice, renice_back, send_signal
 from smoothtask.model.command import Command, Explain, Reply
-from smoothtask.model.tasks import ProcKey
+from smoothtask.model.process import ProcKey
 from smoothtask_tui.menus import Nice, Send
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.classes import NICE_CEILING, NICE_FLOOR
-from smoothtask.model.tasks import ProcKey
+from smoothtask.model.process import ProcKey
 
 
 def send_signal(key: ProcKey, number: signal.Signals) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.identity import Identity
 from smoothtask.model.owner import Owner, OwnerKind
-from smoothtask.model.tasks import ProcKey
+from smoothtask.model.process import ProcKey
 from smoothtask.model.text import sanitise
 
 ROOT_ONLY: Final = {

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from smoothtask.model.tasks import ProcKey
+from smoothtask.model.process import ProcKey
 
 
 @dataclass(frozen=True, slots=True)

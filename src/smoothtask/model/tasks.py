@@ -1,10 +1,11 @@
 """Threads and processes as numpy tables: one row each, counters as the kernel keeps them."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from smoothtask.model.process import ProcKey as ProcKey  # noqa: PLC0414 - of a row of these tables
 
 USER_HZ = 100
 """Ticks a second of every clock in /proc (sysconf(_SC_CLK_TCK); 100 on every Linux ABI that Debian ships)."""
@@ -13,14 +14,6 @@ KTHREAD = 1
 """Bit of `flags`: a kernel thread."""
 FOREIGN_PID_NAMESPACE = 2
 """Bit of `flags`: the process lives in another pid namespace than we do."""
-
-
-class ProcKey(NamedTuple):
-    """A process for as long as it lives: a pid alone is nobody."""
-
-    pid: int
-    start_ticks: int
-    """Field 22 of /proc/PID/stat: clock ticks between boot and start (proc(5))."""
 
 
 # All counters are cumulative, as the kernel counts. `*_ns` are nanoseconds.

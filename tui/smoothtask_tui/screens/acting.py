@@ -8,7 +8,7 @@ from textual.screen import Screen
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import Pause, Rehearse, SetOverride, Unpin
 from smoothtask.model.frame import GroupFrame, Mark, Mode, ProcessFrame
-from smoothtask.model.tasks import ProcKey
+from smoothtask.model.process import ProcKey
 from smoothtask_tui import menus, rows
 from smoothtask_tui.byhand import ByHand
 from smoothtask_tui.detaillines import reasons_text
