@@ -22,12 +22,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness import finish, log, verdict
-from smoothtask.policy.parameters import PolicyParameters
+from smoothtask.engine.hybrid import Seen, expected
+from smoothtask.policy.decide import Orders, PolicyState, decide
+from smoothtask.policy.parameters import Hysteresis, PolicyParameters
+from smoothtask.ranker.checks import load as load_model
+from smoothtask.ranker.reading import read_bundle
+from smoothtask.store.frames import read_frames
 from smoothtask_trainer import evaluate, learn
 from smoothtask_trainer.evaluate import Agreement, Margin, agreement, margin
-from smoothtask_trainer.export import PARITY, onnx_of, run_onnx
+from smoothtask_trainer.export import PARITY, Told, export, onnx_of, run_onnx
 from smoothtask_trainer.learn import Shape
 from smoothtask_trainer.prepare import prepare
+from smoothtask_trainer.replay import Look, Rows, closed_in
 from smoothtask_trainer.splits import Part
 from smoothtask_trainer.table import Data, load
 
@@ -69,6 +75,51 @@ def held_out(folder: Path, recordings: list[Path], loss: str) -> tuple[Agreement
         ours.append(mine)
         rules.append(theirs)
     return joined(ours), joined(rules)
+
+
+def decided(folder: Path, recordings: list[Path], loss: str) -> tuple[Agreement, Agreement]:
+    """The same for what hybrid mode wants: rules that are certain stand, others are moved by one class at most."""
+    ours, rules = [], []
+    for tested in recordings:
+        data = table(folder, [r for r in recordings if r != tested], [tested])
+        train, validate, _ = (data.of(part) for part in Part)
+        model = learn.fit(train, validate, Shape(loss, threads=THREADS), lambda _text: None)
+        seen = data.where(data.part != Part.TEST.value)
+        cuts = evaluate.calibrated(learn.score(model, seen.matrix), seen.target, learn.balanced(seen))
+        out = folder / f"model-{loss}-{tested.stem}"
+        export(model, out, train.matrix, validate.matrix, Told(cuts, {}, {}, 0.0))
+        look = Seen(load_model(read_bundle(out), expected(), "json")).look
+        ours.append(wanted(tested, look))
+        rules.append(wanted(tested, None))
+    return joined(ours), joined(rules)
+
+
+def wanted(recording: Path, look: Look | None) -> Agreement:
+    """`agreement` of the classes that are wanted, without anybody's orders, with a model's word or without."""
+    right, total, at = list[float](), list[float](), list[int]()
+    rows, state, parameters = Rows(), PolicyState(), PolicyParameters(hysteresis=Hysteresis(1, 0.0))
+    for one in read_frames(recording):
+        frame, groups = one.frame, rows.aged(one)
+        opinions = None if look is None else look(groups, frame.system, frame.person, frame.contention)
+        decisions, state = decide(
+            groups,
+            frame.contention,
+            Orders(),
+            state,
+            frame.mono_s,
+            parameters,
+            closed_in(frame),
+            frame.person,
+            opinions,
+        )
+        classes = {d.group: d.wanted for d in decisions}
+        meant = [(x.target, classes[x.group]) for x in one.said if x.target is not None and x.group in classes]
+        pairs = [(a, b) for target, a in meant for other, b in meant if target > other]
+        if pairs:
+            right.append(sum(1.0 if a > b else 0.5 * (a == b) for a, b in pairs))
+            total.append(len(pairs))
+            at.append(int(frame.time // evaluate.BLOCK_S))
+    return Agreement(np.array(right), np.array(total), np.array(at, np.int64))
 
 
 def strangers(folder: Path, recordings: list[Path], loss: str) -> tuple[Agreement, Agreement]:
@@ -131,7 +182,7 @@ def joined(parts: list[Agreement]) -> Agreement:
     return Agreement(
         np.concatenate([p.right for p in parts]),
         np.concatenate([p.total for p in parts]),
-        np.concatenate([p.blocks + 1_000_000 * n for n, p in enumerate(parts)]),
+        np.concatenate([p.blocks + 1_000_000_000 * n for n, p in enumerate(parts)]),
     )
 
 
@@ -172,6 +223,7 @@ def main() -> None:
             log(f"{loss}: agreement with labels of recordings that were not trained on")
             better = said("all", *held_out(folder, recordings, loss))
             results.append(verdict("rules' agreement less the model's, upper end", -100 * better.low, 0.0, " points"))
+            said("classes in hybrid mode", *decided(folder, recordings, loss))
             said("programs that were not trained on either", *strangers(folder, recordings, loss))
         data = table(folder, recordings, [])
         many = repeated(data, ROWS)

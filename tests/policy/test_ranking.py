@@ -4,8 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenery import BACKGROUND, CONTENDED, IDLE, INTERACTIVE, NORMAL, QUIET, group, known
 from smoothtask.model.classes import PriorityClass
-from smoothtask.policy.personal import class_at
+from smoothtask.model.lesson import Attended, Lesson, Situation, Source
+from smoothtask.policy.decide import Orders, PolicyState, decide
+from smoothtask.policy.parameters import Hysteresis, PolicyParameters
+from smoothtask.policy.personal import class_at, indexed
 from smoothtask.policy.ranking import Opinions, coordinate, cuts_at
 
 CUTS = (-1.9, -0.1, 0.5, 1.0)
@@ -43,3 +47,20 @@ def test_a_group_that_was_not_scored_has_no_place():
 def test_percentiles_of_the_reference_make_cuts():
     percentiles = tuple(float(n * n) for n in range(101))
     assert cuts_at(percentiles, (5.0, 30.0, 80.5, 100.0)) == (25.0, 900.0, (80**2 + 81**2) / 2, 10000.0)
+
+
+@pytest.mark.parametrize(("now", "wanted"), [(CONTENDED, NORMAL), (QUIET, INTERACTIVE)])
+def test_a_model_may_end_a_grace_while_somebody_waits_and_lessons_may_not(now, wanted):
+    """It sees how young a build is; a lesson about builds does not."""
+    shell = group("proc:1-1", known("bash", target=INTERACTIVE, certain=True))
+    build = group("proc:1-1/build", known("make", target=BACKGROUND, certain=True, after_s=5.0), started_s=4.0)
+    parameters = PolicyParameters(hysteresis=Hysteresis(1, 0.0))
+    lower = Opinions("m", CUTS, {shell.id: 0.7, build.id: -5.0})
+    alone = Situation(Attended.UNATTENDED, contended=True)
+    taught = indexed([Lesson("make", 1000, alone, IDLE, Source.LABEL, 100.0 * n) for n in range(8)], None)
+    for orders, opinions, expected in (
+        (Orders(), lower, wanted), (Orders(learnt=taught), lower, wanted), (Orders(learnt=taught), None, INTERACTIVE),
+    ):  # fmt: skip
+        _, state = decide([shell, build], now, orders, PolicyState(), 1.0, parameters, opinions=opinions)
+        decisions, _ = decide([shell, build], now, orders, state, 2.0, parameters, opinions=opinions)
+        assert decisions[1].target is expected

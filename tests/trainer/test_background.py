@@ -13,6 +13,7 @@ from smoothtask.cli import main
 from smoothtask.cli.exits import FAILED, OK, TOO_LITTLE
 from smoothtask.config import bundle
 from smoothtask.model.classes import PriorityClass
+from smoothtask.ranker.shelf import Shelf
 from smoothtask_trainer import background
 from smoothtask_trainer.background import BusyError, Reporter, only_one, read
 from trainer.recordings import busy, calm, recorded
@@ -94,8 +95,12 @@ def test_a_model_is_trained_behind_and_put_to_use(
     assert now.state == "done", (tmp_path / "state/training" / background.LOG).read_text()
     assert now.pid == pid
     assert main(["train", "--progress", *places]) == OK
-    assert "a new model is in use" in capsys.readouterr().out
-    assert (tmp_path / "state" / "models" / bundle.CURRENT / bundle.MANIFEST).is_file()
+    assert "a new model is installed" in capsys.readouterr().out
+    shelf = Shelf(tmp_path / "state" / "models")
+    assert shelf.read_current() is not None
+    assert not shelf.loading()
+    (made,) = [p for p in (tmp_path / "state" / "training").iterdir() if p.is_dir()]
+    assert (made / bundle.MANIFEST).read_bytes() == (shelf.folder / bundle.CURRENT / bundle.MANIFEST).read_bytes()
 
 
 def test_too_little_has_a_status_of_its_own_and_uses_nothing(

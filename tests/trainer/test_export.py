@@ -10,7 +10,7 @@ import pytest
 from smoothtask.config import bundle
 from smoothtask.config.bundle import Manifest, Trees
 from smoothtask.policy import features
-from smoothtask_trainer.export import PARITY, ExportError, Told, export, install, run_onnx, run_trees
+from smoothtask_trainer.export import PARITY, ExportError, Told, export, run_onnx, run_trees
 from trainer.bundles import rows, tiny_bundle
 
 TOLD = Told((-1.0, 0.0, 1.0, 2.0), {}, {}, 0.0)
@@ -68,11 +68,3 @@ def test_a_bundle_replaces_nothing(made: Path) -> None:
     with pytest.raises(ExportError, match="is there already"):
         tiny_bundle(made)
     assert (made / bundle.MANIFEST).read_bytes() == before
-
-
-def test_the_one_in_use_changes_as_one_and_few_are_kept(tmp_path: Path) -> None:
-    for n in range(5):
-        tiny_bundle(tmp_path / f"2026-01-0{n}", trees=1)
-        install(tmp_path, tmp_path / f"2026-01-0{n}")
-    assert (tmp_path / bundle.CURRENT).readlink() == Path("2026-01-04")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["2026-01-02", "2026-01-03", "2026-01-04", bundle.CURRENT]

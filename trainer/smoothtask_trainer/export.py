@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 Scores = npt.NDArray[np.float64]
 PARITY = 1e-5
 """Largest difference between CatBoost's prediction and that of the ONNX file."""
-KEPT = 3
-"""Bundles in a folder of them; older ones are removed."""
 PERCENTILES = np.linspace(0, 100, 101)
 
 
@@ -87,19 +85,6 @@ def new_folder(out: Path) -> Iterator[Path]:
         _sync(out.parent)
     finally:
         shutil.rmtree(making, ignore_errors=True)
-
-
-def install(models: Path, made: Path) -> str:
-    """Make the bundle *made*, in the folder *models*, the one in use; only the newest few are kept. Raises OSError."""
-    models.mkdir(mode=0o700, parents=True, exist_ok=True)
-    link = models / f".{bundle.CURRENT}-{os.getpid()}"
-    link.symlink_to(made.name)
-    link.replace(models / bundle.CURRENT)
-    _sync(models)
-    bundles = sorted(p for p in models.iterdir() if not p.is_symlink() and (p / bundle.MANIFEST).is_file())
-    for old in [p for p in bundles if p.name != made.name][: -(KEPT - 1)]:
-        shutil.rmtree(old)
-    return made.name
 
 
 def _fill(model: "CatBoost", folder: Path, trained: Matrix, reference: Matrix, told: Told) -> Manifest:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Options = argparse.Namespace
 Tell = Callable[[str], None]
+KEPT = 3
+"""Trainings; older ones are removed, and what is in use is a copy."""
 
 
 def prepare_only(options: Options) -> int:
@@ -106,7 +108,7 @@ def _train_behind(options: Options, paths: "Paths") -> int:
     try:
         with _sentences("train"):
             status = _train(options, paths, reporter.tell)
-        said = {OK: "a new model is in use", DOUBTFUL: "the new model is no better: it is kept, but not used"}.get(
+        said = {OK: "a new model is installed", DOUBTFUL: "the new model is no better: it is kept, but not used"}.get(
             status, "there is too little recorded to learn from"
         )
     except CannotError as error:
@@ -122,6 +124,7 @@ def _train(options: Options, paths: "Paths", tell: Tell) -> int:
 
 
 def _ranker(options: Options, paths: "Paths", tell: Tell) -> int:
+    from smoothtask.cli.model import put_to_use
     from smoothtask_trainer import ranker
 
     data, about = _table_of(options, tell)
@@ -132,7 +135,7 @@ def _ranker(options: Options, paths: "Paths", tell: Tell) -> int:
         print(f"smoothtask: train: {error}", file=sys.stderr)
         return TOO_LITTLE
     tell("")
-    used = None if options.out or trained.doubts else _install(paths, out)
+    used = None if options.out or trained.doubts else put_to_use(paths, out)[0]
     _say(options, trained, out, used)
     return DOUBTFUL if trained.doubts else OK
 
@@ -189,14 +192,12 @@ def _new_folder(options: Options, paths: "Paths") -> Path:
     """Where the model goes; the oldest of our own make room."""
     if options.out:
         return Path(options.out)
-    return paths.models / f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    import shutil
 
-
-def _install(paths: "Paths", made: Path) -> str:
-    """Put the bundle *made* to use; its name."""
-    from smoothtask_trainer.export import install
-
-    return install(paths.models, made)
+    old = sorted(p for p in paths.training.iterdir() if p.is_dir() and not p.is_symlink())
+    for folder in old[: -(KEPT - 1)]:
+        shutil.rmtree(folder)
+    return paths.training / f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
 
 def _say(options: Options, trained: "Trained", out: Path, used: str | None) -> None:
@@ -214,7 +215,10 @@ def _say(options: Options, trained: "Trained", out: Path, used: str | None) -> N
         print(f"It is not used: {doubt}.")
     print(f"{out} holds it; `smoothtask train report --model {out} --out DIR` makes a page of it.")
     if used is not None:
-        print("It is the model in use from now on, where `mode: hybrid` is set.")
+        print(f"{used} is installed: a daemon in hybrid mode uses it from its next look on")
+        print(
+            "`smoothtask model rollback` goes back to the one before, `smoothtask model preview` shows what it changes"
+        )
 
 
 def _table(metrics: Any) -> list[str]:

@@ -15,6 +15,7 @@ from smoothtask.model.command import Forget, ListLessons
 from smoothtask.model.text import sanitise
 
 if TYPE_CHECKING:
+    from smoothtask.config.paths import Paths
     from smoothtask.ranker.checks import Contents, Kind
     from smoothtask.ranker.shelf import Shelf
 
@@ -83,27 +84,36 @@ def _flat(metrics: dict[str, Any], head: str = "") -> list[tuple[str, str]]:
 
 
 def _install(options: Options) -> int:
-    from smoothtask.ranker.checks import ModelRefusedError
-    from smoothtask.ranker.reading import read_bundle
-
-    shelf = _shelf(options)
-    try:
-        contents = read_bundle(Path(options.directory).absolute(), trusted=frozenset())
-        cpu_ms = _tried_out(contents, ("json", "onnx"))
-        paths_of(options).prepare()
-        name = shelf.install(contents)
-    except ModelRefusedError as error:
-        raise CannotError(f"not installed: {error}") from error
-    except PermissionError:
-        raise
-    except OSError as error:
-        raise CannotError(f"not installed: {error.filename or shelf.folder}: {error.strerror or error}") from error
+    name, cpu_ms = put_to_use(paths_of(options), Path(options.directory).absolute())
     if options.json:
         _print_json({"installed": name, "cpu_ms": cpu_ms})
     else:
         print(f"{name} is installed: a daemon in hybrid mode uses it from its next look on")
         print("`smoothtask model rollback` goes back to the one before")
     return OK
+
+
+def put_to_use(paths: "Paths", folder: Path) -> tuple[str, dict[str, float]]:
+    """Try the bundle *folder* out, copy it, and make it the one in use: its name, and how quick each evaluator is.
+
+    Raises CannotError, PermissionError.
+    """
+    from smoothtask.ranker.checks import ModelRefusedError
+    from smoothtask.ranker.reading import read_bundle
+    from smoothtask.ranker.shelf import Shelf
+
+    shelf = Shelf(paths.models)
+    try:
+        contents = read_bundle(folder, trusted=frozenset())
+        cpu_ms = _tried_out(contents, ("json", "onnx"))
+        paths.prepare()
+        return shelf.install(contents), cpu_ms
+    except ModelRefusedError as error:
+        raise CannotError(f"not installed: {error}") from error
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise CannotError(f"not installed: {error.filename or shelf.folder}: {error.strerror or error}") from error
 
 
 def _rollback(options: Options) -> int:

@@ -51,11 +51,14 @@ class Answer:
 
 
 class Yields(IntEnum):
-    """Whose word may move what a rule says; each includes those before it."""
+    """Whose word may move what a rule says."""
 
     TO_NOBODY = 0
     TO_LESSONS = 1
     TO_MODEL = 2
+    """And to lessons."""
+    TO_MODEL_ALONE = 3
+    """It depends on what lessons know nothing of, such as age; a model sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,7 @@ def _follows_application(f: Facts) -> Answer | None:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("grace", Stage.RULE, _grace, at_once=True, yields=Yields.TO_NOBODY),
+    Rule("grace", Stage.RULE, _grace, at_once=True, yields=Yields.TO_MODEL_ALONE),
     Rule("call", Stage.RULE, _call, at_once=True),
     Rule("game", Stage.RULE, _game, at_once=True),
     Rule("focus", Stage.RULE, _focus, at_once=True),

@@ -100,14 +100,14 @@ def _would_be(target: PriorityClass, text: str) -> str:
 def _moved(facts: Facts, base: Wish, learnt: Learnt, opinions: Opinions | None) -> _Moved | None:
     group, target, place = facts.group, base.target, float(base.target)
     reasons: list[Reason] = []
-    if opinions is not None and base.yields is Yields.TO_MODEL:
+    if opinions is not None and base.yields in {Yields.TO_MODEL, Yields.TO_MODEL_ALONE}:
         ranked = opinions.coordinate(group.id, base.target)
         if ranked is not None:
             place, target = ranked, class_at(ranked)
             if target is not base.target:
                 reasons = [_ranked(group.id, target, base.target, opinions)]
     by_person = False
-    if learnt.by_app and base.yields is not Yields.TO_NOBODY:
+    if learnt.by_app and base.yields in {Yields.TO_LESSONS, Yields.TO_MODEL}:
         situation = situation_of(group, facts.parent, facts.limits, contended=facts.contention.active)
         pulled = pull(learnt, group, situation, place, certain=base.yields is Yields.TO_LESSONS)
         if pulled is not None and pulled.target is not target:
