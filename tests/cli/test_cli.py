@@ -59,7 +59,7 @@ def engine(place: Path) -> Iterator[FakeHost]:
     host = FakeHost()
     host.publish(frame(1, groups=3))
     server = ControlServer(host, place / "control.sock")
-    thread = threading.Thread(target=host.run)
+    thread = threading.Thread(target=host.run, daemon=True)
     thread.start()
     yield host
     host.stop()

@@ -57,7 +57,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, place: Path) -> list[tuple[EngineClie
     seen = []
 
     def run_dashboard(engine: EngineClient, **_: Any) -> int:
-        worker = threading.Thread(target=engine.run, args=(lambda _: None, lambda _: None))
+        worker = threading.Thread(target=engine.run, args=(lambda _: None, lambda _: None), daemon=True)
         worker.start()
         seen.append((engine, request(place / "run/control.sock", Undo())))
         engine.close()
@@ -81,7 +81,7 @@ def test_top_hosts_the_engine_and_its_socket(place: Path, daemon: Any, shown: li
 def test_top_attaches_to_a_daemon(place: Path, daemon: Any, shown: list[tuple[Any, Reply]]) -> None:
     (place / "run").mkdir()
     server = ControlServer(daemon.host, place / "run/control.sock")
-    thread = threading.Thread(target=daemon.host.run)
+    thread = threading.Thread(target=daemon.host.run, daemon=True)
     thread.start()
     try:
         assert main(["top"]) == 0

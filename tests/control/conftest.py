@@ -86,7 +86,7 @@ def connect(host: FakeHost, server: ControlServer) -> Iterator[Callable[[], Raw]
 @pytest.fixture
 def running(host: FakeHost, server: ControlServer) -> Iterator[FakeHost]:
     """The loop turns in a thread."""
-    thread = threading.Thread(target=host.run)
+    thread = threading.Thread(target=host.run, daemon=True)
     thread.start()
     yield host
     host.stop()

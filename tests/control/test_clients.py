@@ -36,7 +36,7 @@ class Follower:
         self.engine = engine
         self.frames: list[Frame] = []
         self.states: list[str] = []
-        self.thread = threading.Thread(target=engine.run, args=(self.frames.append, self.states.append))
+        self.thread = threading.Thread(target=engine.run, args=(self.frames.append, self.states.append), daemon=True)
         self.thread.start()
 
     def end(self) -> None:
@@ -105,7 +105,7 @@ def impostor(path: Path) -> Iterator[Callable[[bytes], None]]:
                 pass
 
     def start(data: bytes) -> None:
-        threads.append(threading.Thread(target=serve, args=(data,)))
+        threads.append(threading.Thread(target=serve, args=(data,), daemon=True))
         threads[-1].start()
 
     yield start
@@ -168,7 +168,7 @@ def test_a_remote_engine_finds_the_daemon_again(path: Path) -> None:
             host = FakeHost()
             host.publish(frame(seq))
             server = ControlServer(host, path)
-            thread = threading.Thread(target=host.run)
+            thread = threading.Thread(target=host.run, daemon=True)
             thread.start()
             eventually(lambda seq=seq: follower.frames and follower.frames[-1].seq == seq)
             host.stop()
@@ -187,7 +187,7 @@ def test_a_hundred_at_once(running: FakeHost, path: Path) -> None:
     def ask() -> None:
         said.append(RemoteEngine(path).ask(Undo()).message)
 
-    threads = [threading.Thread(target=ask) for _ in range(100)]
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(100)]
     for thread in threads:
         thread.start()
     for thread in threads:

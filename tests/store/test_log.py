@@ -189,7 +189,7 @@ def test_readers_in_another_thread_never_see_half_a_snapshot(place: Place) -> No
                 else []
             )
 
-    thread = threading.Thread(target=read)
+    thread = threading.Thread(target=read, daemon=True)
     thread.start()
     for seq in range(1, 300):
         log.offer(frame(seq, contention=BUSY, processes=(process(),)))

@@ -50,7 +50,7 @@ class Peer:
         for name in names:
             self.own(name)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def own(self, name: str) -> None:

@@ -206,7 +206,7 @@ def test_who_is_no_compositor_is_lost(said: bytes) -> None:
                 client.sendall(said)
                 time.sleep(0.01)
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         with contextlib.suppress(LostError):
             open_wayland(path, Heard(), timeout_s=0.1).close()

@@ -430,7 +430,7 @@ class Impostor:
         self.number = 1000 + os.getpid() % 50_000
         self._socket.bind(f"\0/tmp/.X11-unix/X{self.number}")
         self._socket.listen()
-        self._thread = threading.Thread(target=self._serve, args=(answer,))
+        self._thread = threading.Thread(target=self._serve, args=(answer,), daemon=True)
         self._thread.start()
 
     def _serve(self, answer: bytes) -> None:
