@@ -29,6 +29,24 @@ context.modules = [
 """What Debian's pipewire-pulse package is: the package alone lacks here, its module does not."""
 
 
+def _other_pipewire() -> dict[str, str]:
+    """Another PipeWire than the installed one, unpacked with `dpkg -x` into the folder $SMOOTHTASK_PIPEWIRE."""
+    prefix = os.environ.get("SMOOTHTASK_PIPEWIRE")
+    if prefix is None:
+        return {}
+    libraries = next(Path(prefix, "usr/lib").glob("*-linux-gnu"))
+    return {
+        "PATH": f"{prefix}/usr/bin:{os.environ['PATH']}",
+        "LD_LIBRARY_PATH": str(libraries),
+        "SPA_PLUGIN_DIR": f"{libraries}/spa-0.2",
+        "PIPEWIRE_MODULE_DIR": f"{libraries}/pipewire-0.3",
+        "PIPEWIRE_CONFIG_DIR": f"{prefix}/usr/share/pipewire",
+        "WIREPLUMBER_MODULE_DIR": str(next(libraries.glob("wireplumber-*"))),
+        "WIREPLUMBER_CONFIG_DIR": f"{prefix}/usr/share/wireplumber",
+        "WIREPLUMBER_DATA_DIR": f"{prefix}/usr/share/wireplumber",
+    }
+
+
 class Session:
     """A runtime directory, and the processes started in it."""
 
@@ -57,6 +75,7 @@ class Session:
             "DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.home}/bus",
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
+            **_other_pipewire(),
         }
 
     def sound(self, seconds: int = 60) -> str:

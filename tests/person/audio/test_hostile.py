@@ -26,8 +26,8 @@ from smoothtask.person.lines import line_of
 from smoothtask.person.watcher import LostError, SoundReport
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*-stopped.gz"))
-SESSION = Path(__file__).parent / "recorded" / "0.3.65-session.bin.gz"
-"""All that a server said to a watcher: streams of pw-cat and paplay came, ran and went."""
+SESSIONS = sorted((Path(__file__).parent / "recorded").glob("*-session.bin.gz"))
+"""All that servers of two versions said to a watcher: streams of pw-cat and paplay came, ran and went."""
 HEADER = struct.Struct("=IIII")
 
 
@@ -158,9 +158,9 @@ def heard_of(said: list[bytes]) -> Heard:
 
 
 @functools.cache
-def recorded_session() -> list[bytes]:
+def recorded_session(file: Path) -> list[bytes]:
     """Its messages, with their headers."""
-    data, at, found = gzip.decompress(SESSION.read_bytes()), 0, []
+    data, at, found = gzip.decompress(file.read_bytes()), 0, []
     while at < len(data):
         end = at + HEADER.size + (HEADER.unpack_from(data, at)[1] & 0xFFFFFF)
         found.append(data[at:end])
@@ -168,11 +168,15 @@ def recorded_session() -> list[bytes]:
     return found
 
 
-def test_a_recorded_session_is_heard() -> None:
-    heard = heard_of(recorded_session())
+@pytest.mark.parametrize("file", SESSIONS, ids=lambda f: f.name)
+def test_a_recorded_session_is_heard(file: Path) -> None:
+    heard = heard_of(recorded_session(file))
     streams = {s.app: s for r in heard.reports if isinstance(r, SoundReport) for s in r.sound.streams}
     assert streams["pw-cat"].confidence == 1.0
     assert streams["paplay"].confidence == 0.5, "no such process holds the socket here"
+    assert {r.sound.server for r in heard.reports if isinstance(r, SoundReport)} == {
+        f"pipewire {file.name.partition('-')[0]}"
+    }
     assert heard.source is not None
     assert heard.source.health is SourceHealth.WORKING
 
@@ -181,7 +185,7 @@ def test_a_recorded_session_is_heard() -> None:
 @settings(max_examples=60, deadline=None)
 def test_a_recorded_session_may_be_changed_anywhere(data: st.DataObject) -> None:
     """Bytes, and messages that are missing, come twice, or too early."""
-    said = [bytearray(message) for message in recorded_session()]
+    said = [bytearray(message) for message in recorded_session(data.draw(st.sampled_from(SESSIONS)))]
     for _ in range(data.draw(st.integers(0, 20))):
         message = said[data.draw(st.integers(0, len(said) - 1))]
         message[data.draw(st.integers(HEADER.size, max(HEADER.size, len(message) - 1)))] = data.draw(

@@ -37,7 +37,7 @@ _FLUSH_S: Final = 0.05
 
 
 def open_pipewire(path: Path, sink: Sink) -> "PipeWireWatcher":
-    """Connect to a socket (see `find_pipewire`). Raises OSError (PermissionError: another user's) or LostError.
+    """Connect to a socket. Raises OSError (PermissionError: another user's) or LostError.
 
     Returns at once; the first reports come when the server has said what it has.
     """
@@ -47,11 +47,6 @@ def open_pipewire(path: Path, sink: Sink) -> "PipeWireWatcher":
     except BaseException:
         connection.close()
         raise
-
-
-def find_pipewire(runtime: Path) -> Path | None:
-    """The socket to use in a user's runtime directory: from 0.3.84 on there is one for those that see everything."""
-    return next((p for name in ("pipewire-0-manager", "pipewire-0") if (p := runtime / name).is_socket()), None)
 
 
 class PipeWireWatcher:
