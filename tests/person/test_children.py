@@ -4,6 +4,7 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -304,3 +305,19 @@ def test_one_that_does_not_end_holds_nobody_up(loop: Loop, made: Callable[..., C
     assert "has not ended yet" in children.views()[0].sources[0].text
     real_kill()
     loop.until(children, lambda: children.pids)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+def test_an_x_server_of_roots_is_whose_programs_use_it(made: Callable[..., Children]) -> None:
+    """As Xorg on many machines: the socket is root's, the desktop is not."""
+    children = made(lambda: frozenset({Endpoint(Kind.X11, "/tmp/.X11-unix/X4242", 0)}))
+    children.look(time.monotonic())
+    assert children.views() == (), "and while nobody uses it, nobody's"
+    become = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    with subprocess.Popen([*become, "sleep", "1000"], env={"DISPLAY": ":4242", "PATH": os.environ["PATH"]}) as user:
+        try:
+            children.look(time.monotonic() + module.NOBODY_S + 1)
+            assert [view.uid for view in children.views()] == [NOBODY]
+        finally:
+            user.kill()

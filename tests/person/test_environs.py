@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,15 @@ def test_a_real_process_is_asked() -> None:
             assert ":4242" not in displays(read_environs(12345))
         finally:
             sleeper.kill()
+
+
+def test_what_root_runs_by_sudo_is_no_desktop_of_roots(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs processes of root's")
+    for pid, environ in ((1, b"DISPLAY=:1\0"), (2, b"DISPLAY=:2\0SUDO_UID=1000\0"), (3, b"XSUDO_UID=1\0DISPLAY=:3\0")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "environ").write_bytes(environ)
+    assert displays(read_environs(0, tmp_path)) == {":1", ":3"}
 
 
 def test_cookies_are_looked_for_where_the_display_says(tmp_path: Path) -> None:

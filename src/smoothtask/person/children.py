@@ -31,7 +31,8 @@ from smoothtask.person.watcher import (
 )
 
 LOOK_S: Final = 5.0
-ENVIRONS_S: Final = 60.0
+ENVIRONS_S, NOBODY_S = 60.0, 15.0
+"""How often processes are asked whose screen a server of root's is; and while it is nobody's."""
 SESSIONS_AT_MOST: Final = 16
 SOURCES_AT_MOST: Final = 16
 FIRST_ORDINARY_UID: Final = 1000
@@ -199,9 +200,10 @@ class Children:
     def _users(self, now_s: float) -> frozenset[int]:
         """Whose desktop runs here."""
         found = self.endpoints()
-        wanted = {e.uid for e in found if self._is_wanted(e)}
-        if self.windows and (foreign := frozenset(e.display for e in found if e.kind is Kind.X11 and e.uid == 0)):
-            wanted |= self._users_of(foreign, now_s)
+        rooted = frozenset(e for e in found if e.kind is Kind.X11 and e.uid == 0)
+        wanted = {e.uid for e in found - rooted if self._is_wanted(e)}
+        if self.windows and rooted:
+            wanted |= self._users_of(frozenset(e.display for e in rooted), now_s)
         if self.only_uid is not None:
             wanted &= {self.only_uid}
         return frozenset(sorted(filter(_is_a_persons, wanted))[:SESSIONS_AT_MOST])
@@ -212,7 +214,7 @@ class Children:
     def _users_of(self, screens: frozenset[str], now_s: float) -> frozenset[int]:
         """Who has programs on X servers that run as root: those whose processes say so."""
         known, looked_s, users = self._guests
-        if known != screens or now_s - looked_s > ENVIRONS_S:
+        if known != screens or now_s - looked_s > (ENVIRONS_S if users else NOBODY_S):
             owners = {s.st_uid for e in os.scandir("/proc") if e.name.isdigit() and (s := _stat(e.path)) is not None}
             users = frozenset(u for u in owners if _is_a_persons(u) and displays(read_environs(u)) & screens)
             self._guests = (screens, now_s, users)

@@ -8,6 +8,8 @@ from typing import Final
 
 PROC: Final = Path("/proc")
 WANTED: Final = ("DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
+BORROWED: Final = (b"SUDO_UID=", b"PKEXEC_UID=")
+"""What stands in the environment of root's programs that run in somebody else's session."""
 _LIMIT_BYTES: Final = 1 << 16
 _PROCESSES: Final = 512
 _LOCAL = re.compile(r"(?:unix)?(:\d{1,5})(?:\.\d{1,2})?", re.ASCII)
@@ -38,9 +40,12 @@ def read_environs(uid: int, proc: Path = PROC) -> tuple[Variables, ...]:
             if (proc / str(pid)).stat().st_uid != uid:
                 continue
             with (proc / str(pid) / "environ").open("rb") as file:
-                variables = parse_environ(file.read(_LIMIT_BYTES))
+                environ = file.read(_LIMIT_BYTES)
         except OSError:  # it ended, or may not be looked into
             continue
+        if uid == 0 and any(entry.startswith(BORROWED) for entry in environ.split(b"\0")):
+            continue
+        variables = parse_environ(environ)
         if variables:
             found.setdefault(tuple(sorted(variables.items())), variables)
     return tuple(found.values())
