@@ -11,7 +11,7 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Stage
 from smoothtask.model.frame import GroupPressure, Mark
 from smoothtask.model.text import sanitise
-from smoothtask_tui.columns import column_at, heading, layout, row_line
+from smoothtask_tui.columns import column_at, heading, layout, row_line, short_effect
 from smoothtask_tui.query import parse_query
 from smoothtask_tui.rows import SortKey, View, all_toggled, build, sorted_by, stepped, toggled
 from tui.fakes import frame, group
@@ -172,6 +172,18 @@ def test_columns_go_one_by_one_as_the_terminal_shrinks():
     assert counts == sorted(counts)
     assert [c.title for c, _ in layout(60)][:3] == ["APPLICATION", "CLASS", "BY"]
     assert [c.title for c, _ in layout(160)][-2:] == ["IN EFFECT", "TREND"]
+    for width in range(79, 250):  # of 80 cells one is the scroll bar's
+        titles = {c.title for c, _ in layout(width)}
+        assert {"CLASS", "BY"} <= titles
+        assert {"EFFECT", "IN EFFECT"} & titles
+
+
+def test_what_is_in_effect_in_few_cells():
+    """Nice or weight first; in brackets what would only be done."""
+    all_of_it = "nice +19, ionice idle · 6 threads"
+    mechanisms = ("-", all_of_it, "would be nice -4", "CPUWeight 25 · nice +5", "CPUWeight 25", "FIFO", "ionice idle")
+    said = [short_effect(m) for m in mechanisms]
+    assert said == ["-", "ni +19", "(ni -4)", "ni +5", "w 25", "FIFO", "ionic…"]
 
 
 def test_a_column_is_found_by_its_cell():

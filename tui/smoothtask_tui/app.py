@@ -450,7 +450,7 @@ class Dashboard(App[int]):
     async def action_suspend(self) -> None:
         """Stop as ctrl+z does in a shell; an engine in this process undoes its changes before, and goes on after."""
         frame = self.scene.newest
-        acting = self.client.ends_with_us and frame is not None and frame.mode is Mode.RULES_ONLY
+        acting = self.client.ends_with_us and frame is not None and frame.mode in {Mode.RULES_ONLY, Mode.HYBRID}
         if acting:
             reply = await asyncio.to_thread(self.client.ask, Pause(True))
             if not reply.ok:

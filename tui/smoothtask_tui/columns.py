@@ -1,5 +1,6 @@
 """Rows → lines: which columns fit, and what stands in them (pure)."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -120,6 +121,22 @@ def _mechanism(row: Row, width: int) -> Span:
     return Span(fmt.fit(row.mechanism, width), "faint" if quiet else "text")
 
 
+def short_effect(mechanism: str) -> str:
+    """The first thing that counts of *mechanism*, in at most 8 cells; in brackets what only would be done.
+
+    >>> short_effect("nice +19, ionice idle · 6 threads"), short_effect("would be CPUWeight 25"), short_effect("-")
+    ('ni +19', '(w 25)', '-')
+    """
+    plain = mechanism.removeprefix("would be ")
+    nice, weight = re.search(r"nice ([+-]?\d+)", plain), re.search(r"CPUWeight (\d+)", plain)
+    found = f"ni {nice[1]}" if nice else f"w {weight[1]}" if weight else fmt.shorten(plain, 6)
+    return found if plain == mechanism else f"({found})"
+
+
+def _effect(row: Row, width: int) -> Span:
+    return Span(fmt.fit(short_effect(row.mechanism), width), "faint" if row.mechanism == "-" else "text")
+
+
 def _type(row: Row, width: int) -> Span:
     return Span(fmt.fit("" if row.process is not None else row.type, width), "dim")
 
@@ -131,6 +148,9 @@ def _trend(row: Row, width: int) -> Span:
 
 NAME = Column("APPLICATION", 16, _name, sort=SortKey.NAME)
 MECHANISM = Column("IN EFFECT", 24, _mechanism)
+EFFECT = Column("EFFECT", 8, _effect)
+"""The same in few cells, in place of the trend where there is no room for both: every row says what is done."""
+TREND = Column("TREND", 8, _trend)
 NAME_COMFORT = 22
 """Cells of names at which the mechanism gets what is left over."""
 
@@ -150,7 +170,8 @@ _COLUMNS: tuple[tuple[int, Column], ...] = (
     (8, Column("PROC/THR", 8, _processes, right=True, sort=SortKey.PROCESSES)),
     (10, Column("FOR", 5, _time, right=True, sort=SortKey.TIME)),
     (11, MECHANISM),
-    (7, Column("TREND", 8, _trend)),
+    (7, TREND),
+    (ASKED_FOR, EFFECT),
     (ASKED_FOR, Column("TYPE", 12, _type)),
 )
 TITLES = tuple(c.title for _, c in _COLUMNS)
@@ -182,6 +203,8 @@ def layout(width: int, titles: Sequence[str] = ()) -> Layout:
             free -= column.width + 1
         else:
             break
+    if not titles and MECHANISM not in chosen and TREND in chosen:
+        chosen[chosen.index(TREND)] = EFFECT
     free = max(0, free + 1)  # no blank after the last column
     for_name = min(free, NAME_COMFORT - NAME.width) if MECHANISM in chosen else free
     for_mechanism = free - for_name
