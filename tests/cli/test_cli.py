@@ -241,6 +241,28 @@ def test_a_broken_rule_is_found(place: Path) -> None:
     assert run("rules", "list").returncode == 78
 
 
+def test_a_rule_made_from_a_process_is_shown_and_only_then_saved(place: Path) -> None:
+    """Of a script the script is what counts; lint refuses with the line; what is protected stays so."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "x"])
+    try:
+        line = ("rules", "make", str(child.pid), "--class", "idle", "--dry-run")
+        shown = json.loads(run(*line, "--json").stdout)
+        assert shown["rule"]["class"] == "IDLE"
+        assert shown["rule"]["certain"] is True
+        assert not shown["saved"]
+        assert not Path(shown["file"]).exists() or "IDLE" not in Path(shown["file"]).read_text()
+        assert any(text.startswith("+") and "class: IDLE" in text for text in shown["diff"])
+        broken = run(*line, "--type", "no-such-type", "--match", "name")
+        assert broken.returncode == 1
+        assert f"{shown['file']}:" in broken.stdout
+        assert "undefined type no-such-type" in broken.stdout
+        assert run(*line, "--match", "wine").returncode == 1
+    finally:
+        child.kill()
+        child.wait()
+    assert "is protected" in run("rules", "make", "1", "--class", "idle").stdout
+
+
 def test_the_gnome_extension_is_a_users_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ N = TypeVar("N", int, float)
 
 CLASSES = ("LATENCY_CRITICAL", "INTERACTIVE", "NORMAL", "BACKGROUND", "IDLE")
 """`model.classes.PriorityClass`, by name; a test compares them."""
+MATCHES = ("exe", "name", "unit", "flatpak", "snap", "wine", "cmdline")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _TARGET = "a pid, a name such as firefox, or a group id"
 
@@ -195,15 +196,23 @@ def _add_rules(
     json: argparse.ArgumentParser,
 ) -> None:
     rules = verbs.add_parser("rules", help="check, ask or list the rules", allow_abbrev=False)
-    what = rules.add_subparsers(dest="what", metavar="lint|which|list", required=True)
+    what = rules.add_subparsers(dest="what", metavar="lint|which|list|make", required=True)
     for name, text in (
         ("lint", "every broken, undefined, shadowed or unsafe rule"),
         ("which", "which rule wins for a process, and why"),
         ("list", "every rule in force"),
+        ("make", "always treat an application so: a rule in your own layer, checked before it is saved"),
     ):
         verb = what.add_parser(name, help=text, description=text, parents=[places, json], allow_abbrev=False)
-        if name == "which":
+        if name in {"which", "make"}:
             verb.add_argument("target", metavar="PID|NAME")
+        if name == "make":
+            verb.add_argument("--class", dest="class_name", metavar="CLASS", type=class_name, required=True)
+            verb.add_argument("--match", choices=MATCHES, help="by what to know it again (default: the most certain)")
+            verb.add_argument(
+                "--type", help="what kind of application it is (default: the one it has, or a fitting one)"
+            )
+            verb.add_argument("--dry-run", action="store_true", help="only show what the file would become")
 
 
 def _add_train(

@@ -1,22 +1,27 @@
-"""`smoothtask rules`: what is wrong with them, which one wins for a process, and all of them."""
+"""`smoothtask rules`: what is wrong with them, which one wins for a process, all of them, and a new one."""
 
 import argparse
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from smoothtask.classifier.apart import RulesUnreadable
 from smoothtask.classifier.layers import RuleFiles, load
 from smoothtask.classifier.lint import Severity, lint, why
+from smoothtask.classifier.making import MakingError, clues_of, conditions, draft, id_for
 from smoothtask.classifier.match import Rule, RuleSet
+from smoothtask.classifier.saving import OwnRules, check, propose, refuses, save
 from smoothtask.collector.identity import read_identity
 from smoothtask.kernel.sched import start_ticks
+from smoothtask.model.classes import PriorityClass
 from smoothtask.model.identity import Identity
 
 ANCESTORS = 16
 
 
 def run(options: argparse.Namespace, files: RuleFiles) -> tuple[bool, list[str], Any]:
-    """Carry out `rules lint|which|list`: whether it went well, its lines, and the same as JSON values.
+    """Carry out `rules lint|which|list|make`: whether it went well, its lines, and the same as JSON values.
 
     Raises ConfigError for rules that cannot be used.
     """
@@ -28,6 +33,8 @@ def run(options: argparse.Namespace, files: RuleFiles) -> tuple[bool, list[str],
         ]
         fine = not any(f.severity is Severity.ERROR for f in findings)
         return fine, [str(f) for f in findings] or ["nothing is wrong"], data
+    if options.what == "make":
+        return _make(options, files)
     rules = load(files).rules
     if options.what == "list":
         return True, [_line(r) for r in rules.rules], [_data(r) for r in rules.rules]
@@ -54,6 +61,42 @@ def _which(rules: RuleSet, target: str) -> tuple[bool, list[str], Any]:
             }
         )
     return bool(data), lines or [f"no process is called {target}"], data
+
+
+def _make(options: argparse.Namespace, files: RuleFiles) -> tuple[bool, list[str], Any]:
+    """A rule about the process that is meant: its file's difference, and unless it is a dry run, the save."""
+    identity = next(_processes(options.target), None)
+    if identity is None:
+        return False, [f"no process is called {options.target}"], None
+    own = OwnRules.of(files, os.geteuid(), Path.home())
+    said = load(files).rules.classify(identity, tuple(_ancestors(identity)))
+    if said.protected:
+        return False, [f"{said.label} is protected: {said.evidence}"], None
+    offers = [c for c in conditions(clues_of(identity)) if options.match in {None, c.match[-1][0]}]
+    if not offers:
+        return False, [f"{said.label} is not known by its {options.match or 'name'}"], None
+    try:
+        id_ = id_for(said, frozenset(own.ids()))
+        rule = draft(said, offers[0], PriorityClass[options.class_name], options.type or "", id_)
+        proposal = propose(own, rule)
+        findings = check(own, proposal)
+        fine = not refuses(findings)
+        if fine and not options.dry_run:
+            save(proposal)
+    except (MakingError, RulesUnreadable) as error:
+        return False, [str(error)], None
+    saved = fine and not options.dry_run
+    why_not = ": a dry run" if fine else ""
+    done = f"saved in {proposal.path}: a daemon follows within 10 s" if saved else f"not saved{why_not}"
+    said_of_it = [str(f) for f in findings]
+    data = {
+        "file": str(proposal.path),
+        "rule": rule.value,
+        "diff": proposal.diff,
+        "saved": saved,
+        "findings": said_of_it,
+    }
+    return fine, [*proposal.diff, *said_of_it, done], data
 
 
 def _processes(target: str) -> Iterator[Identity]:

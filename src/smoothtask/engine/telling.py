@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from smoothtask.classifier.lint import INTERPRETERS
+from smoothtask.classifier.making import clues_of
 from smoothtask.classifier.match import Rule, RuleSet
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.frames import process_frame
 from smoothtask.model.detail import Clues, GroupDetail, ThreadFrame
 from smoothtask.model.frame import GroupFrame, ProcessFrame
-from smoothtask.model.identity import Identity
 from smoothtask.model.text import sanitise
 
 PROCESSES = 200
@@ -26,6 +25,7 @@ def detail_of(engine: Engine, found: GroupFrame, *, is_whole: bool, threads: boo
     group = found.group
     rows, processes = processes_of(engine, group.id)
     changes = engine.in_force(group.id)
+    root = engine.world.get(group.root_pid)
     told = tuple(_without_command(p) for p in processes) if not is_whole else tuple(processes)
     read_s, listed, more = _threads(engine, rows) if threads and is_whole else (0.0, (), 0)
     return GroupDetail(
@@ -40,7 +40,7 @@ def detail_of(engine: Engine, found: GroupFrame, *, is_whole: bool, threads: boo
         more_processes=max(0, len(told) - PROCESSES),
         threads=listed,
         more_threads=more,
-        clues=_clues(engine, group.root_pid) if is_whole else Clues(),
+        clues=clues_of(root.identity) if is_whole and root is not None else Clues(),
     )
 
 
@@ -83,24 +83,6 @@ def _threads(engine: Engine, pids: Sequence[int]) -> tuple[float, tuple[ThreadFr
         for r in longest
     )  # fmt: skip
     return sample.tasks.mono_ns / 1e9, listed, len(rows) - len(listed)
-
-
-def _clues(engine: Engine, pid: int) -> Clues:
-    placed = engine.world.get(pid)
-    if placed is None:
-        return Clues()
-    i = placed.identity
-    return Clues(
-        exe=i.exe or "", name=i.basename, unit=i.unit or "", flatpak=i.flatpak or "", snap=i.snap or "",
-        wine=i.wine_exe or "", script=_script(i),
-    )  # fmt: skip
-
-
-def _script(i: Identity) -> str:
-    """What an interpreter was given to run: its first argument that is no option."""
-    if not any(i.basename == name or i.basename.startswith(f"{name}.") for name in INTERPRETERS):
-        return ""
-    return next((a for a in i.cmdline[1:] if not a.startswith("-")), "")
 
 
 def rules_for(engine: Engine, rules: RuleSet, uid: int, *, everybodys: bool, since: float) -> dict[str, Any]:
