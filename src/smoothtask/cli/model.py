@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from smoothtask.ranker.shelf import Shelf
 
 Options = argparse.Namespace
+TOLD = ("test.ndcg_at_5", "test.labels.pairs", "test.labels.agreement", "test.labels.rules_agreement",
+        "test.teacher.exact", "test.teacher.within_one")  # fmt: skip
+"""Of the metrics in the manifest; `--json` and `smoothtask train report` have all."""
 
 
 def _status(options: Options) -> int:
@@ -68,7 +71,7 @@ def _status_lines(data: dict[str, Any]) -> list[str]:
         when = datetime.fromtimestamp(data["trained_at"]).astimezone().isoformat(" ", "minutes")
         speed = ", ".join(f"{kind} {ms:.2f} ms" for kind, ms in data["cpu_ms"].items())
         lines += [f"trained    {when}", f"scores     200 groups: {speed} of CPU"]
-        lines += [f"           {name}: {value}" for name, value in _flat(data["metrics"])]
+        lines += [f"           {name}: {value}" for name, value in _flat(data["metrics"]) if name in TOLD]
     lines.append(f"kept       {', '.join(data['kept']) or 'none'}")
     return [sanitise(line, 400) for line in lines]
 
@@ -80,7 +83,7 @@ def _flat(metrics: dict[str, Any], head: str = "") -> list[tuple[str, str]]:
             rows += _flat(value, f"{head}{name}.")
         elif isinstance(value, int | float | str):
             rows.append((f"{head}{name}", f"{value:.4g}" if isinstance(value, float) else str(value)))
-    return rows[:40]
+    return rows
 
 
 def _install(options: Options) -> int:

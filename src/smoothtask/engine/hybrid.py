@@ -67,7 +67,8 @@ class Seen:
         def why(group: str) -> tuple[str, ...]:
             key = (group, bisect_right(cuts, by_group[group]))
             if key not in self._reasons:
-                self._reasons[key] = tuple(FEATURES[n].text for n, _ in _most(self.model, self._rows[group], NAMED))
+                row = self._rows[group]
+                self._reasons[key] = tuple(_worded(n, float(row[n])) for n, _ in _most(self.model, row, NAMED))
             return self._reasons[key]
 
         return Opinions(self.model.id, cuts, by_group, why)
@@ -140,6 +141,14 @@ def _most(model: Model, row: Any, number: int) -> list[tuple[int, float]]:
     _, added = model.trees.contributions(row)
     order = np.argsort(-np.abs(added), kind="stable")[:number]
     return [(int(n), float(added[n])) for n in order if added[n] != 0]
+
+
+def _worded(number: int, value: float) -> str:
+    """A feature in a reason: whether it holds, or what it is about."""
+    f = FEATURES[number]
+    if f.encoding not in {Encoding.FLAG, Encoding.ONE_HOT}:
+        return f.text
+    return f"unknown whether {f.text}" if isnan(value) else f.text if value else f"not that {f.text}"
 
 
 def _told(number: int, value: float, by: float) -> dict[str, Any]:

@@ -169,14 +169,15 @@ def _settle(
 ) -> tuple[Standing, Reason | None]:
     """Follow a wish at once, or hold the class until the wish has lasted."""
     if before is None:
-        first = wish.target if wish.at_once else PriorityClass.NORMAL
+        first = wish.target if wish.at_once or wish.lowers_at_once else PriorityClass.NORMAL
         standing = Standing(first, now_s, wish.target, 1)
         return standing, None if first == wish.target else _held(standing, wish, limits)
     if wish.target == before.target:
         return Standing(before.target, before.since_s, wish.target, 0), None
     ticks = before.candidate_ticks + 1 if wish.target == before.candidate else 1
     lasted = ticks >= limits.snapshots and now_s - before.since_s >= limits.min_class_s
-    if wish.at_once or lasted:
+    lowers = wish.lowers_at_once and wish.target < PriorityClass.NORMAL <= before.target
+    if wish.at_once or lowers or lasted:
         return Standing(wish.target, now_s, wish.target, 0), None
     standing = Standing(before.target, before.since_s, wish.target, ticks)
     return standing, _held(standing, wish, limits)

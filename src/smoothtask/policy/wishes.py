@@ -16,6 +16,8 @@ class Wish:
     target: PriorityClass
     reasons: tuple[Reason, ...]
     at_once: bool
+    lowers_at_once: bool = False
+    """Followed at once where the group is not lowered yet; else it must last, like what is not certain."""
     restraint: bool = False
     protected: bool = False
     yields: Yields = Yields.TO_NOBODY
@@ -73,6 +75,7 @@ def moved(facts: Facts, rules: Ruled, learnt: Learnt, opinions: Opinions | None)
         to.target,
         (*to.reasons, *base.reasons),
         at_once=base.at_once and certain,
+        lowers_at_once=base.at_once and max(to.target, base.target) < PriorityClass.NORMAL,
         restraint=to.target < PriorityClass.NORMAL and (base.restraint or not certain),
     )
     if facts.contention.active:
