@@ -106,6 +106,7 @@ def examine(paths: Paths, root: Path = Path("/")) -> list[Finding]:
         *_other_owners(machine),
         *_scopes(paths),
         *_places(paths),
+        *_model(paths),
     ]
 
 
@@ -400,6 +401,35 @@ def _places(paths: Paths) -> Iterator[Finding]:
         yield Finding("space", State.ABSENT, detail, "recording stops", "make room, or set store.keep_mb lower")
     else:
         yield Finding("space", State.WORKS, detail)
+
+
+def _model(paths: Paths) -> Iterator[Finding]:
+    """The learned model; a configuration that cannot be read is a finding of its own."""
+    from smoothtask.cli.model import examined  # noqa: PLC0415 - numpy, for this alone
+    from smoothtask.ranker.shelf import Shelf  # noqa: PLC0415
+
+    try:
+        settings = load_settings(paths.config_file, required=paths.config_required)
+    except ConfigError:
+        return
+    evaluator = settings.ranker.evaluator
+    if settings.mode == "rules-only" or evaluator == "off":
+        yield Finding("model", State.NOTE, "off, as configured: rules decide alone")
+        return
+    found = examined(Shelf(paths.models), (evaluator,))
+    if found["refused"]:
+        yield Finding(
+            "model",
+            State.REFUSED,
+            f"{found['current'] or 'what is installed'}: {found['refused']}",
+            "rules decide alone",
+            "`smoothtask model install DIR` installs another, `smoothtask model rollback` the one before",
+        )
+    elif found["current"] is None:
+        yield Finding("model", State.NOTE, "none is installed: rules decide alone", "", "`smoothtask train` makes one")
+    else:
+        speed = f"{found['cpu_ms'][evaluator]:.2f} ms of CPU for 200 groups"
+        yield Finding("model", State.WORKS, f"{found['current']} by {evaluator}: {speed}")
 
 
 def _glob(root: Path, pattern: str) -> Iterator[Path]:

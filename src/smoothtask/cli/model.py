@@ -28,7 +28,7 @@ TOLD = ("test.ndcg_at_5", "test.labels.pairs", "test.labels.agreement", "test.la
 def _status(options: Options) -> int:
     """What is installed, whether it may be used, and what a daemon says of it."""
     shelf = _shelf(options)
-    data = {"folder": str(shelf.folder), "daemon": _daemon_says(options), **_examined(shelf, options)}
+    data = {"folder": str(shelf.folder), "daemon": _daemon_says(options), **examined(shelf, _kinds(options))}
     if options.json:
         _print_json(data)
     else:
@@ -36,7 +36,8 @@ def _status(options: Options) -> int:
     return FAILED if data["refused"] else OK
 
 
-def _examined(shelf: "Shelf", options: Options) -> dict[str, Any]:
+def examined(shelf: "Shelf", kinds: "tuple[Kind, ...]") -> dict[str, Any]:
+    """What is installed (`current`, None for nothing), and whether each of *kinds* may use it (`refused`: why not)."""
     from smoothtask.config.bundle import Manifest
     from smoothtask.ranker.checks import ModelRefusedError
 
@@ -50,7 +51,7 @@ def _examined(shelf: "Shelf", options: Options) -> dict[str, Any]:
         found["id"] = contents.model
         found["refused"] = shelf.refused(contents.model)
         if found["refused"] is None:
-            found["cpu_ms"] = _tried_out(contents, _kinds(options))
+            found["cpu_ms"] = _tried_out(contents, kinds)
             manifest = Manifest.model_validate_json(contents.manifest)
             found |= {"trained_at": manifest.trained_at, "metrics": manifest.metrics, "data": manifest.data}
     except FileNotFoundError:
