@@ -463,12 +463,41 @@ class Dashboard(App[int]):
     def action_history(self) -> None:
         """Show what was recorded."""
         # The reader's parts cost memory that most sessions never need.
-        from smoothtask_tui.recorded import find_log, read_parameters, told_log  # noqa: PLC0415
+        from smoothtask_tui.recorded import read_parameters  # noqa: PLC0415
         from smoothtask_tui.screens.history import HistoryScreen  # noqa: PLC0415
 
+        self.push_screen(HistoryScreen(self.snapshot_log(), read_parameters(self.paths)))
+
+    def snapshot_log(self) -> Path:
+        """Where the snapshot log of what is shown is."""
+        from smoothtask_tui.recorded import find_log, told_log  # noqa: PLC0415
+
         told = self.scene.newest.sources.get("log file", "") if self.scene.newest is not None else ""
-        log = self.log_path or told_log(told) or find_log(self.paths)
-        self.push_screen(HistoryScreen(log, read_parameters(self.paths)))
+        return self.log_path or told_log(told) or find_log(self.paths)
+
+    def action_train(self) -> None:
+        """Begin to train a model; while one is trained, say how far that is."""
+        from smoothtask_tui.training import RUNNING, begin, end_of, how_far  # noqa: PLC0415
+
+        now = how_far(self.paths)
+        if now is not None and now.state == RUNNING:
+            self._say(Reply(True, f"training: {now.text}"))
+            return
+        log = self.snapshot_log()
+        self._say(Reply(True, f"training begins, on {log}"))
+
+        def work() -> None:
+            begun = begin(self.paths, log)
+            if isinstance(begun, str):
+                self.call_from_thread(self._say, Reply(False, begun))
+                return
+            reply = end_of(self.paths, begun, lambda: worker.is_cancelled)
+            if reply is not None:
+                self.call_from_thread(self._say, reply)
+                if reply.ok:
+                    self.call_from_thread(self.notify, reply.message, markup=False)
+
+        worker = self.run_worker(work, name="train", thread=True, exit_on_error=False)
 
     def action_help(self) -> None:
         """Show the help."""

@@ -109,7 +109,8 @@ def _train_behind(options: Options, paths: "Paths") -> int:
         with _sentences("train"):
             status = _train(options, paths, reporter.tell)
         said = {OK: "a new model is installed", DOUBTFUL: "the new model is no better: it is kept, but not used"}.get(
-            status, "there is too little recorded to learn from"
+            status,
+            f"there is too little recorded to learn from: {paths.training / background.LOG} says what is missing",
         )
     except CannotError as error:
         said = str(error)

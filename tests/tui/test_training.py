@@ -1,0 +1,67 @@
+"""A model is trained from the dashboard, in a process of its own, and what became of it is said."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from smoothtask.config.paths import find_paths
+from smoothtask_tui.training import begin, end_of, how_far
+from trainer.recordings import busy, recorded
+from tui.driving import dashboard
+
+pytest.importorskip("catboost")
+
+
+def paths_in(folder: Path):
+    (folder / "c").write_text("mode: dry-run\n")
+    return find_paths(str(folder / "c"), str(folder / "run"), str(folder / "state"))
+
+
+async def test_while_one_is_trained_the_key_says_how_far_that_is(tmp_path):
+    paths = paths_in(tmp_path)
+    paths.training.mkdir(parents=True)
+    told = {"pid": os.getpid(), "state": "running", "text": "tree 30 of 300 at most"}
+    (paths.training / "progress.json").write_text(json.dumps(told))
+    async with dashboard(paths=paths, log_path=tmp_path / "a.db") as d:
+        await d.press("b")
+        assert "training: tree 30 of 300" in d.status
+
+
+async def test_a_key_begins_a_training_and_what_became_of_it_is_said(tmp_path, monkeypatch):
+    """Of a log with too little in it nothing can; `tests/trainer/test_background.py` trains to the end."""
+    monkeypatch.setattr("tui.driving.LIMIT_S", 300.0)  # at idle priority, beside whatever runs here
+    paths, log = paths_in(tmp_path), tmp_path / "a.db"
+    recorded(log, busy(5))
+    async with dashboard(paths=paths, log_path=log) as d:
+        await d.press("b")
+        await d.until(lambda: "too little recorded" in d.status)
+
+
+def test_what_cannot_begin_is_a_sentence(tmp_path):
+    paths = paths_in(tmp_path)
+    paths.state_dir.mkdir()
+    (paths.state_dir / "training").write_text("in the way")
+    assert "training" in str(begin(paths, tmp_path / "none.db"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"pid": "x"}', '{"pid": 1}', '{"pid": 1, "state": [], "text": {}}'])
+def test_a_progress_that_makes_no_sense_is_none_or_no_markup(tmp_path, text):
+    paths = paths_in(tmp_path)
+    paths.training.mkdir(parents=True)
+    (paths.training / "progress.json").write_text(text)
+    now = how_far(paths)
+    assert now is None or now.state == "[]"
+
+
+def test_nobody_waits_for_a_dashboard_that_ends(tmp_path):
+    paths = paths_in(tmp_path)
+    paths.training.mkdir(parents=True)
+    (paths.training / "progress.json").write_text(
+        json.dumps({"pid": os.getpid(), "state": "running", "text": "\x1b[31mx"})
+    )
+    now = how_far(paths)
+    assert now is not None
+    assert "\x1b" not in now.text
+    assert end_of(paths, now, lambda: True) is None

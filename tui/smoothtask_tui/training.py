@@ -1,0 +1,78 @@
+"""Training from the dashboard: `smoothtask train --now` begins it in a process that outlives the dashboard.
+
+How far it is stands in `training/progress.json`. Nothing of the trainer is loaded here.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from smoothtask.config.paths import Paths
+from smoothtask.model.command import Reply
+from smoothtask.model.text import sanitise
+
+STARTS_WITHIN_S, LOOK_EVERY_S = 60.0, 0.5
+SIZE_LIMIT = 1 << 16
+RUNNING, DONE = "running", "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The newest training."""
+
+    pid: int
+    state: str
+    """running, done or failed."""
+    text: str
+
+
+def how_far(paths: Paths) -> Training | None:
+    """What is known of the newest training; `None` when there was none, or its file makes no sense."""
+    try:
+        with (paths.training / "progress.json").open("rb") as file:
+            found = json.loads(file.read(SIZE_LIMIT))
+        now = Training(int(found["pid"]), str(found["state"]), sanitise(str(found["text"]), 300))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if now.state == RUNNING and not _lives(now.pid):
+        return Training(now.pid, "failed", f"it ended early: {paths.training / 'log'} may say why")
+    return now
+
+
+def begin(paths: Paths, log: Path) -> Training | str:
+    """Begin to train on *log*; the training, or why not. Takes some tenths of a second."""
+    words = ["train", "--now", "--json", "--from", str(log), "--state-dir", str(paths.state_dir)]
+    words += ["--runtime-dir", str(paths.runtime_dir)]
+    if paths.config_required:
+        words += ["--config", str(paths.config_file)]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "smoothtask", *words],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=STARTS_WITHIN_S, check=False,
+        )  # fmt: skip
+        if done.returncode == 0:
+            return Training(int(json.loads(done.stdout)["pid"]), RUNNING, "starting")
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
+        return f"training did not begin: {error}"
+    said = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+    return sanitise(said[-1].removeprefix("smoothtask: "), 300)
+
+
+def end_of(paths: Paths, begun: Training, is_over: Callable[[], bool]) -> Reply | None:
+    """What became of *begun*, waited for; `None` when nobody wants to know any more (*is_over*)."""
+    while not is_over():
+        now = how_far(paths)
+        if now is not None and now.pid == begun.pid and now.state != RUNNING:
+            return Reply(now.state == DONE, f"training: {now.text}")
+        if (now is None or now.pid != begun.pid) and not _lives(begun.pid):
+            return Reply(False, f"training ended early: {paths.training / 'log'} may say why")
+        time.sleep(LOOK_EVERY_S)
+    return None
+
+
+def _lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
