@@ -58,6 +58,15 @@ def test_guardrails_hold_in_suppositions_too() -> None:
     assert "starts other programs" in said["pinned to IDLE"].text
 
 
+def test_of_what_is_protected_nothing_is_supposed() -> None:
+    """One answer instead of seven that are the same."""
+    (said,) = what_if(g := group(c=known("sshd", protected=True)), replace(PLAIN, groups=(g,)))
+    assert (said.what, said.target) == ("whatever were otherwise", NORMAL)
+    assert "protected" in said.text
+    (said,) = what_if(g := group(), replace(PLAIN, groups=(g,), closed={g.id: "outside of the scope"}))
+    assert said.text == "outside of the scope"
+
+
 def test_a_part_is_asked_beside_its_application() -> None:
     """It follows what its application would be."""
     app, part = group("a", known("editor", target=INTERACTIVE, certain=True)), group("a/x")

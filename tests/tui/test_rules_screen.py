@@ -218,7 +218,7 @@ async def test_a_type_can_be_typed_and_lint_refuses_with_the_line(own: OwnRules)
         await d.press("t", *"zzz", "enter")
         await d.until(lambda: s.proposal is not None and "type: zzz" in s.proposal.after)
         await d.press("s")
-        await slowly(d, lambda: "not saved" in d.status)
+        await slowly(d, lambda: "not saved" in d.screen_text)
         assert f"{own.folder / NAME}:" in d.screen_text
         assert "undefined type zzz" in d.screen_text
         assert isinstance(d.app.screen, MakeRuleScreen)

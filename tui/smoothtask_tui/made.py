@@ -1,9 +1,7 @@
 """The rules that a person made in this session: saved with the person's own rights, taken back and saved again."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from smoothtask.classifier.apart import RulesUnreadable, lint_apart
 from smoothtask.classifier.layers import rule_files
@@ -22,7 +20,7 @@ def own_rules(paths: Paths) -> OwnRules:
         settings = load_settings(paths.config_file, required=paths.config_required)
     except (ConfigError, OSError):
         settings = Settings()
-    return OwnRules.of(rule_files(settings, paths), os.geteuid(), Path.home())
+    return OwnRules.mine(rule_files(settings, paths))
 
 
 @dataclass(slots=True)

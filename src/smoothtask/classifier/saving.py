@@ -4,6 +4,7 @@ Everything happens with the rights of whoever asks. Root's rules are the machine
 """
 
 import os
+import pwd
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,16 @@ class OwnRules:
     def of(cls, files: RuleFiles, uid: int, home: Path) -> "OwnRules":
         """Root's are everybody's."""
         return cls(files, files.user, "user") if uid == 0 else cls(files, Path(home, *PERSONAL), "personal")
+
+    @classmethod
+    def mine(cls, files: RuleFiles) -> "OwnRules":
+        """Of whoever runs this process. A daemon looks for homes where the user database says, whatever HOME is."""
+        uid = os.geteuid()
+        try:
+            home = Path(pwd.getpwuid(uid).pw_dir)
+        except KeyError:
+            home = Path.home()
+        return cls.of(files, uid, home)
 
     def ids(self) -> dict[str, Path]:
         """Id → file of each rule in the folder. Raises MakingError."""

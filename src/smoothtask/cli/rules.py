@@ -3,7 +3,6 @@
 import argparse
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from smoothtask.classifier.apart import RulesUnreadable
@@ -68,7 +67,7 @@ def _make(options: argparse.Namespace, files: RuleFiles) -> tuple[bool, list[str
     identity = next(_processes(options.target), None)
     if identity is None:
         return False, [f"no process is called {options.target}"], None
-    own = OwnRules.of(files, os.geteuid(), Path.home())
+    own = OwnRules.mine(files)
     said = load(files).rules.classify(identity, tuple(_ancestors(identity)))
     if said.protected:
         return False, [f"{said.label} is protected: {said.evidence}"], None

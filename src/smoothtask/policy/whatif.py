@@ -45,6 +45,9 @@ def what_if(group: AppGroup, now: Situation) -> tuple[Supposition, ...]:
     """What would be wanted for *group*: without orders, with and without contention and focus, under each pin."""
     family = {group.id, group.parent}
     here = replace(now, groups=tuple(g for g in now.groups if g.id in family or g.parent in family))
+    as_it_is = here.decisions().get(group.id)
+    if as_it_is is not None and as_it_is.protected:
+        return (Supposition("whatever were otherwise", as_it_is.target, as_it_is.text),)
     asked = ((what, other.decisions().get(group.id)) for what, other in _others(group, here))
     return tuple(Supposition(what, d.target, _said(d)) for what, d in asked if d is not None)
 

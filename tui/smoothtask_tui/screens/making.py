@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from smoothtask.classifier.lint import Finding
+from smoothtask.classifier.lint import Finding, Severity
 from smoothtask.classifier.making import Condition, Draft, conditions, draft, id_for, snippet
 from smoothtask.classifier.saving import Proposal, refuses
 from smoothtask.model.command import Detail, ListRules, Reply
@@ -50,6 +50,8 @@ class MakeRuleScreen(Screen[None]):
         self.problem = ""
         self.findings: list[Finding] = []
         self.checking = False
+        self.verdict = ""
+        """What came of the last attempt to save it."""
         self._ours: frozenset[str] = frozenset()
         self._warned: Proposal | None = None
         self.body = Scroller(id="report")
@@ -104,7 +106,7 @@ class MakeRuleScreen(Screen[None]):
 
     def _changed(self) -> None:
         """Work out the file's difference anew."""
-        self.findings, self.proposal, self.problem, self._warned = [], None, "", None
+        self.findings, self.proposal, self.problem, self._warned, self.verdict = [], None, "", None, ""
         self.run_worker(self._propose(), name="propose", exclusive=True, exit_on_error=False)
         self._draw()
 
@@ -153,24 +155,27 @@ class MakeRuleScreen(Screen[None]):
         self.run_worker(self._check_and_save(self.proposal), name="save rule", exit_on_error=False)
 
     async def _check_and_save(self, proposal: Proposal) -> None:
-        self.checking = True
-        self.status.say("checking all rules …")
+        self.checking, self.verdict = True, ""
+        self._draw()
         found = await asyncio.to_thread(self.made.check, proposal)
         self.checking = False
         if isinstance(found, str):
-            self.status.say(f"not saved: {found}", good=False)
+            self._refuse(found)
             return
         self.findings = found
         if refuses(found):
-            self.status.say(f"not saved: {found[0]}", good=False)
+            self.verdict = "not saved"
+            self._refuse(str(next(f for f in found if f.severity is Severity.ERROR)))
         elif found and self._warned != proposal:
-            self._warned = proposal
-            self.status.say(f"{len(found)} warnings: s again saves all the same", good=False)
+            self._warned, self.verdict = proposal, "s again saves"
+            self._refuse(f"{len(found)} warnings: s again saves all the same")
         else:
             self._told(await asyncio.to_thread(self.made.save, proposal))
-            return
+
+    def _refuse(self, why: str) -> None:
+        self.status.say(why, good=False)
         self._draw()
-        self.body.reveal(len(self.body.all_lines) - 1)
+        self.body.scroll_by(-len(self.body.all_lines))  # what lint says is in sight
 
     def _told(self, reply: Reply) -> None:
         if reply.ok:
@@ -195,16 +200,17 @@ class MakeRuleScreen(Screen[None]):
         if not self.is_running or not width:
             return
         name = fmt.shorten(self.group.group.label, max(8, width - 30))
-        headline = line((" always treat ", "accent!"), (f" {name} ", "strong"), ground="panel")
+        state = ("  checking all rules …", "warn") if self.checking else (f"  {self.verdict}", "bad")
+        headline = line((" always treat ", "accent!"), (f" {name} ", "strong"), state, ground="panel")
         self.query_one("#head", Drawn).show([headline])
         self.body.set_lines(self._lines(width))
         self.status.set_news(line((HINT, "dim")), line())
 
     def _lines(self, width: int) -> list[Line]:
-        lines = [title("match", width), *self._offer_lines(width), BLANK, self._class_line(), self._type_line(width)]
+        lines = []
         if self.findings:
-            lines += [BLANK, title("lint", width)]
-            lines += [each for f in self.findings for each in finding_lines(f, width)]
+            lines += [title("lint", width), *(each for f in self.findings for each in finding_lines(f, width)), BLANK]
+        lines += [title("match", width), *self._offer_lines(width), BLANK, self._class_line(), self._type_line(width)]
         rule = self.rule
         if self.problem:
             lines += [BLANK, *(line(("  " + text, "bad")) for text in fmt.wrap(self.problem, width - 2))]

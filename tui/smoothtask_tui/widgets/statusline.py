@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual import events
+from textual.timer import Timer
 
 from smoothtask_tui import fmt
 from smoothtask_tui.actions import ACT, ACTIONS, APP, LOOK, TEACH, Action
@@ -49,6 +50,7 @@ class StatusLine(Drawn):
         self.text = ""
         """What is being typed."""
         self._said: Line | None = None
+        self._saying: Timer | None = None
         self._news: Line = line()
         self._right: Line = line()
 
@@ -60,7 +62,9 @@ class StatusLine(Drawn):
     def say(self, text: str, *, good: bool = True) -> None:
         """Show an answer for a while."""
         self._said = line((" ✓ " if good else " ✗ ", "good" if good else "bad"), (text, "text" if good else "bad"))
-        self.set_timer(SAID_S, self._forget_said)
+        if self._saying is not None:
+            self._saying.stop()  # of what was said before: this is to stay its time
+        self._saying = self.set_timer(SAID_S, self._forget_said)
         self.redraw()
 
     def set_news(self, news: Line, right: Line) -> None:
