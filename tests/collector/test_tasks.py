@@ -5,11 +5,11 @@ import os
 import pytest
 
 from smoothtask.collector import tasks
-from smoothtask.collector.tasks import TasksUnavailable, open_tasks
+from smoothtask.collector.tasks import BpfUnavailable, open_tasks
 
 
 def refuse() -> None:
-    raise TasksUnavailable("this kernel has no BTF")
+    raise BpfUnavailable("this kernel has no BTF")
 
 
 def test_procfs_when_asked_for() -> None:
@@ -29,5 +29,5 @@ def test_what_bpf_refuses_procfs_does_and_the_reason_is_told(monkeypatch: pytest
 
 def test_bpf_alone_is_an_error_when_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "BpfTasks", refuse)
-    with pytest.raises(TasksUnavailable, match="no BTF"):
+    with pytest.raises(BpfUnavailable, match="no BTF"):
         open_tasks("bpf")

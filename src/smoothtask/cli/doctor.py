@@ -154,11 +154,12 @@ def _iterator(m: Machine) -> Finding:
     name, without = "BPF task iterator", "processes are read from /proc, which costs about twenty times as much"
     if not m.is_real:
         return Finding(name, State.NOTE, "not tried")
-    from smoothtask.kernel.tasks_bpf import BpfTasks, TasksUnavailable  # noqa: PLC0415 (loads libbpf)
+    from smoothtask.kernel.libbpf import BpfUnavailable  # noqa: PLC0415 (loads libbpf)
+    from smoothtask.kernel.tasks_bpf import BpfTasks  # noqa: PLC0415
 
     try:
         BpfTasks().close()
-    except (TasksUnavailable, OSError) as error:
+    except (BpfUnavailable, OSError) as error:
         state = State.REFUSED if m.uid else State.ABSENT
         return Finding(name, state, str(error), without, "run as root on Linux 5.8 or later with BTF and libbpf1")
     return Finding(name, State.WORKS, "loaded and closed again")

@@ -2,11 +2,12 @@
 
 from typing import Literal, Protocol
 
+from smoothtask.kernel.libbpf import BpfUnavailable
 from smoothtask.kernel.procfs import ProcfsTasks
-from smoothtask.kernel.tasks_bpf import BpfTasks, TasksUnavailable
+from smoothtask.kernel.tasks_bpf import BpfTasks
 from smoothtask.model.tasks import TaskTable
 
-__all__ = ["TaskSource", "TasksUnavailable", "open_tasks"]
+__all__ = ["BpfUnavailable", "TaskSource", "open_tasks"]
 
 
 class TaskSource(Protocol):
@@ -26,13 +27,13 @@ class TaskSource(Protocol):
 def open_tasks(prefer: Literal["auto", "bpf", "procfs"] = "auto", root: str = "/proc") -> tuple[TaskSource, str]:
     """The best source that works, and a sentence on which and why.
 
-    Raise TasksUnavailable only when *prefer* is `bpf` and it cannot be had.
+    Raise BpfUnavailable only when *prefer* is `bpf` and it cannot be had.
     """
     if prefer == "procfs":
         return ProcfsTasks(root), "procfs (as configured)"
     try:
         return BpfTasks(), "bpf"
-    except TasksUnavailable as error:
+    except BpfUnavailable as error:
         if prefer == "bpf":
             raise
         return ProcfsTasks(root), f"procfs ({error})"

@@ -308,6 +308,19 @@ class Ranker(Section):
         return value
 
 
+class Meters(Section):
+    """Deeper measures, counted only while somebody watches or waits."""
+
+    run_queue: bool = True
+    """Delays in the run queue as percentiles; without them there are means."""
+    block_io: bool = True
+    """Delays of disk requests as percentiles."""
+    network: bool = True
+    """Bytes sent and received, and connections."""
+    energy: bool = True
+    """The processor's power, shared out by CPU time."""
+
+
 class Control(Section):
     """The control socket."""
 
@@ -336,6 +349,7 @@ class Settings(Section):
     probe: Probe = Probe()
     tasks: Tasks = Tasks()
     ranker: Ranker = Ranker()
+    meters: Meters = Meters()
     control: Control = Control()
     protected_apps: tuple[AppName, ...] = Field(default=(), max_length=1000)
     """Applications that are never touched, besides those the rules protect: `firefox`, `exe:/usr/bin/foo`."""

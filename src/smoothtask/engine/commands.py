@@ -220,6 +220,7 @@ class Commands:
             "metrics": asdict(group.metrics),
             "attention": asdict(group.attention),
             "score": found.score,
+            "meters": asdict(found.meters),
             "processes": [asdict(p) for p in processes_of(self.engine, group.id)[1][:EXPLAINED_PROCESSES]],
         }
         return Reply(True, f"{group.label} is {decision.target.name}: {decision.text}", data)

@@ -13,6 +13,7 @@ from smoothtask.collector.sampler import Sample, Sampler
 from smoothtask.engine.frames import class_events, group_frames, process_frames
 from smoothtask.engine.groups import GroupBuilder
 from smoothtask.engine.hybrid import Hybrid
+from smoothtask.engine.metering import NOT_METERED, Metered, Metering
 from smoothtask.engine.people import People
 from smoothtask.engine.scoping import Scoping
 from smoothtask.engine.trail import Trail
@@ -23,6 +24,7 @@ from smoothtask.model.decision import Contention, Decision
 from smoothtask.model.detail import InForce, Supposition
 from smoothtask.model.frame import Event, Frame, GroupPressure, Mark, Mode, SelfCost
 from smoothtask.model.group import AppGroup
+from smoothtask.model.meters import NO_READINGS, Readings
 from smoothtask.model.person import (
     NO_ATTENTION,
     NOBODY_KNOWN,
@@ -73,6 +75,29 @@ class Hands(Protocol):
         ...
 
 
+class MeterSource(Protocol):
+    """The deeper meters (`collector.meters`) as the engine sees them."""
+
+    def read(self, now_s: float, watched: bool) -> Readings:
+        """What those that run counted since the tick before."""
+        ...
+
+    def follow(self, now_s: float, wanted: bool) -> None:
+        """Begin or stop to count."""
+        ...
+
+
+class NoMeters:
+    """None works, or none is wanted."""
+
+    def read(self, now_s: float, watched: bool) -> Readings:  # noqa: ARG002
+        """See `MeterSource`."""
+        return NO_READINGS
+
+    def follow(self, now_s: float, wanted: bool) -> None:
+        """See `MeterSource`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """Where time comes from: replaced in tests and replays."""
@@ -103,6 +128,7 @@ class Engine:
     read_pressures: Callable[[Sequence[AppGroup], float], Mapping[str, GroupPressure]] = lambda _groups, _now_s: {}
     """PSI of groups that have a cgroup of their own; see `collector.pressures`."""
     hybrid: Hybrid | None = None
+    meters: MeterSource = field(default_factory=NoMeters)
     mode: Mode = Mode.RULES_ONLY
     mode_reason: str = ""
     sources: dict[str, str] = field(default_factory=dict)
@@ -113,6 +139,7 @@ class Engine:
 
     frame: Frame | None = None
     sample: Sample | None = None
+    metered: Metered = NOT_METERED
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS))
     _builder: GroupBuilder = field(default_factory=GroupBuilder)
     _behaviour: Array | None = None
@@ -136,6 +163,7 @@ class Engine:
     trail: Trail = field(default_factory=Trail)
     """Class changes of each group."""
     _pressures: Mapping[str, GroupPressure] = field(default_factory=dict)
+    _metering: Metering = field(default_factory=Metering)
     _seq: int = 0
     _cost_cpu_ns: int = 0
     _cost_pct: float = 0.0
@@ -167,6 +195,15 @@ class Engine:
         decisions = self._decide(groups, contention, now_s)
         self._acted = self._act(decisions, groups, sample.tasks, row_groups, complete=True)
         self._pressures = self.read_pressures(groups, now_s) if watched else {}
+        self.metered = self._metering.turn(
+            self.meters.read(now_s, watched),
+            sample.tasks.processes,
+            sample.rates["cpu"],
+            row_groups,
+            sample.elapsed_s,
+            now_s,
+        )
+        self.meters.follow(now_s, watched or contention.active)
         self.sample = sample
         self.frame = self._frame(sample, groups, row_groups, contention, decisions, cpu_before, interval_s)
         self.record(self.frame)
@@ -350,8 +387,12 @@ class Engine:
             mode_reason=self.mode_reason,
             system=sample.system,
             contention=contention,
-            groups=group_frames(groups, decisions, self._acted, self.people.pins, marked, self._pressures),
-            processes=process_frames(sample.tasks.processes, sample.rates, row_groups, classes, self.world.by_pid),
+            groups=group_frames(
+                groups, decisions, self._acted, self.people.pins, marked, self._pressures, self.metered.of
+            ),
+            processes=process_frames(
+                sample.tasks.processes, sample.rates, row_groups, classes, self.world.by_pid, self.metered.rows
+            ),
             events=tuple(self._events),
             cost=self._cost(cpu_before, sample.elapsed_s, interval_s),
             sources=self.sources,
@@ -359,6 +400,7 @@ class Engine:
             person_sources=self._person_sources,
             scores=rate(sample.system, groups, self._person, self.parameters.bad, self.parameters.person),
             rights=self.people.rights,
+            meters=self.metered.machine,
             undo_depth=self.people.undo_depth(self.people.owner_uid),
         )
 

@@ -1,15 +1,17 @@
 """What a tick found and decided → the parts of a frame (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from smoothtask.engine.metering import NOT_MEASURED, ByRow
 from smoothtask.grouper import Placed
 from smoothtask.model.change import Acted
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Decision, Pin
 from smoothtask.model.frame import Event, GroupFrame, GroupPressure, Mark, ProcessFrame
 from smoothtask.model.group import AppGroup
+from smoothtask.model.meters import NO_METERS, Meters
 from smoothtask.model.tasks import Array
 from smoothtask.model.text import sanitise
 from smoothtask.policy.decide import find_pin
@@ -26,6 +28,7 @@ def group_frames(
     pins: Sequence[Pin],
     marked: Mapping[Mark, frozenset[str]],
     pressures: Mapping[str, GroupPressure],
+    meters_of: Callable[[str], Meters] = lambda _: NO_METERS,
 ) -> tuple[GroupFrame, ...]:
     """Groups beside their decisions. *marked*: ids by mark, but for pins and protection; *pressures*: by id."""
     frames = []
@@ -37,7 +40,8 @@ def group_frames(
             marks.add(Mark.PINNED)
         effect = acted.reasons.get(group.id, "")
         mechanism, score = acted.mechanisms.get(group.id, "-"), group_score(group)
-        frames.append(GroupFrame(group, decision, mechanism, frozenset(marks), effect, score, pressures.get(group.id)))
+        pressure, meters = pressures.get(group.id), meters_of(group.id)
+        frames.append(GroupFrame(group, decision, mechanism, frozenset(marks), effect, score, pressure, meters))
     return tuple(frames)
 
 
@@ -47,6 +51,7 @@ def process_frames(
     row_groups: Sequence[str],
     classes: Mapping[str, PriorityClass],
     placed: Mapping[int, Placed],
+    measured: ByRow = NOT_MEASURED,
 ) -> tuple[ProcessFrame, ...]:
     """The processes worth showing and recording, the busiest first: those that do something."""
     weight = rates["cpu"] + rates["wait"]
@@ -59,14 +64,21 @@ def process_frames(
             rows = np.concatenate((rows, np.array(others[: CANDIDATES - len(rows)], dtype=np.intp)))
     rows = rows[np.argsort(-weight[rows], kind="stable")][:CANDIDATES]
     return tuple(
-        process_frame(processes[i], rates[i], row_groups[i], placed[pid].identity.cmdline)
+        process_frame(processes[i], rates[i], row_groups[i], placed[pid].identity.cmdline, measured, i)
         for i in rows.tolist()
         if (pid := int(processes["pid"][i])) in placed
     )
 
 
-def process_frame(row: np.void, rate: np.void, group: str, cmdline: Sequence[str]) -> ProcessFrame:
-    """One row of the tables, ready to show."""
+def process_frame(
+    row: np.void,
+    rate: np.void,
+    group: str,
+    cmdline: Sequence[str],
+    measured: ByRow = NOT_MEASURED,
+    at: int = 0,
+) -> ProcessFrame:
+    """One row of the tables, ready to show; *at*: its place in *measured*."""
     name = sanitise(bytes(row["comm"]), 16)
     return ProcessFrame(
         pid=int(row["pid"]),
@@ -83,6 +95,10 @@ def process_frame(row: np.void, rate: np.void, group: str, cmdline: Sequence[str
         read_bps=round(float(rate["read_bps"])),
         write_bps=round(float(rate["write_bps"])),
         rss_bytes=int(row["rss_bytes"]),
+        sent_bps=None if measured.sent_bps is None else round(float(measured.sent_bps[at])),
+        received_bps=None if measured.received_bps is None else round(float(measured.received_bps[at])),
+        connections=None if measured.connections is None else int(measured.connections[at]),
+        watts=None if measured.watts is None else round(float(measured.watts[at]), 3),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,22 +50,19 @@ def processes_of(engine: Engine, group: str) -> tuple[list[int], list[ProcessFra
     sample, world = engine.sample, engine.world
     if sample is None:
         return [], []
-    table, rates = sample.tasks.processes, sample.rates
+    table, rates, measured = sample.tasks.processes, sample.rates, engine.metered.rows
     found = []
     for i, row_group in enumerate(world.row_groups(table)):
         if row_group == group or row_group.startswith(group + "/"):
             placed = world.get(int(table["pid"][i]))
             if placed is not None:
-                found.append(process_frame(table[i], rates[i], row_group, placed.identity.cmdline))
+                found.append(process_frame(table[i], rates[i], row_group, placed.identity.cmdline, measured, i))
     found.sort(key=lambda p: -(p.cpu + p.wait))
     return [p.pid for p in found], found
 
 
 def _without_command(p: ProcessFrame) -> ProcessFrame:
-    return ProcessFrame(
-        p.pid, p.start_ticks, p.ppid, p.uid, p.group, p.name, p.name, p.threads, p.nice, p.cpu, p.wait,
-        p.read_bps, p.write_bps, p.rss_bytes,
-    )  # fmt: skip
+    return replace(p, command=p.name)
 
 
 def _threads(engine: Engine, pids: Sequence[int]) -> tuple[float, tuple[ThreadFrame, ...], int]:

@@ -3,15 +3,13 @@
 Needs root (CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN), Linux >= 5.8 with BTF, and the first pid namespace.
 """
 
-import ctypes
 import os
-import platform
-from importlib.resources import files
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from smoothtask.kernel.libbpf import BpfObject, BpfUnavailable
 from smoothtask.model.tasks import PROCESS_DTYPE, THREAD_DTYPE, Array, TaskTable
 
 # `struct record` of bpf/tasks.bpf.c.
@@ -34,75 +32,29 @@ _SUMS: Final = (
 )
 _OF_THREADS: Final = frozenset({"run_ns", "nvcsw", "nivcsw"})
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
-FIRST_PID_NAMESPACE: Final = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
-OBJECT: Final = "bpf/tasks.bpf.o"
-_CHUNK_BYTES: Final = 1 << 20
-
-
-class TasksUnavailable(Exception):  # noqa: N818 (a state of the machine, not a mistake)
-    """This way to read tasks cannot be used here; the message says why."""
 
 
 class BpfTasks:
-    """The iterator, loaded and attached. Raises TasksUnavailable."""
+    """The iterator, loaded and attached. Raises BpfUnavailable."""
 
     name = "bpf"
 
     def __init__(self) -> None:
-        _check_machine()
-        self._bpf = _libbpf()
-        self._object = self._link = None
+        self._object = BpfObject("tasks")
         try:
-            self._object, self._link = self._load()
-        except TasksUnavailable:
-            self.close()
+            self._tasks = self._object.iterator("tasks")
+        except BpfUnavailable:
+            self._object.close()
             raise
-        self._buffer = bytearray(_CHUNK_BYTES)
 
     def read(self, mono_ns: int) -> TaskTable:
         """One pass, stamped *mono_ns* (CLOCK_MONOTONIC)."""
-        return table_of(self._records(), mono_ns)
+        return table_of(self._tasks.read(RECORD_DTYPE), mono_ns)
 
     def close(self) -> None:
         """Unload; idempotent."""
-        if self._link:
-            self._bpf.bpf_link__destroy(self._link)
-        if self._object:
-            self._bpf.bpf_object__close(self._object)
-        self._object = self._link = None
-
-    def _load(self) -> tuple[int, int]:
-        data = files("smoothtask.kernel").joinpath(OBJECT).read_bytes()
-        opened = self._bpf.bpf_object__open_mem(data, len(data), None)
-        if not opened:
-            raise TasksUnavailable(f"the BPF object cannot be opened: {os.strerror(ctypes.get_errno())}")
-        self._object = opened
-        if self._bpf.bpf_object__load(opened) != 0:
-            raise TasksUnavailable(f"the kernel refuses the BPF program: {_load_error(ctypes.get_errno())}")
-        program = self._bpf.bpf_object__next_program(opened, None)
-        link = self._bpf.bpf_program__attach_iter(program, None)
-        if not link:
-            raise TasksUnavailable(f"no BPF task iterator: {os.strerror(ctypes.get_errno())}")
-        return opened, link
-
-    def _records(self) -> Array:
-        fd = self._bpf.bpf_iter_create(self._bpf.bpf_link__fd(self._link))
-        if fd < 0:
-            raise OSError(ctypes.get_errno(), "bpf_iter_create")
-        used = 0
-        try:
-            while True:
-                if len(self._buffer) - used < _CHUNK_BYTES // 4:
-                    self._buffer.extend(bytes(_CHUNK_BYTES))
-                with memoryview(self._buffer) as view:
-                    got = os.readv(fd, [view[used:]])
-                if not got:
-                    break
-                used += got
-        finally:
-            os.close(fd)
-        # A view: it is gone before the buffer is used for the next pass.
-        return np.frombuffer(self._buffer, RECORD_DTYPE, used // RECORD_DTYPE.itemsize)
+        self._tasks.close()
+        self._object.close()
 
 
 def table_of(records: Array, mono_ns: int) -> TaskTable:
@@ -149,42 +101,3 @@ def _in_order(records: Array) -> Array:
         return records
     is_leader = keys >> 32 == keys & 0xFFFFFFFF
     return records[np.isin(keys >> 32, keys[is_leader] >> 32)]
-
-
-def _check_machine() -> None:
-    if os.geteuid() != 0:
-        raise TasksUnavailable("BPF needs root")
-    if not os.path.exists("/sys/kernel/btf/vmlinux"):
-        raise TasksUnavailable("this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)")
-    if os.readlink("/proc/self/ns/pid") != FIRST_PID_NAMESPACE:
-        raise TasksUnavailable("BPF counts pids of the first pid namespace, and this is another (a container)")
-    if platform.machine() not in {"x86_64", "aarch64"}:
-        raise TasksUnavailable(f"the BPF object was tried on x86_64 and aarch64 only, not on {platform.machine()}")
-
-
-def _load_error(code: int) -> str:
-    hint = {1: " (lockdown or a missing capability)", 22: " (a kernel before 5.8?)"}.get(code, "")
-    return f"{os.strerror(code)}{hint}"
-
-
-def _libbpf() -> ctypes.CDLL:
-    try:
-        library = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    except OSError as error:
-        raise TasksUnavailable("libbpf.so.1 is not installed (Debian: apt-get install libbpf1)") from error
-    pointer = ctypes.c_void_p
-    for name, arguments, result in (
-        ("bpf_object__open_mem", [ctypes.c_char_p, ctypes.c_size_t, pointer], pointer),
-        ("bpf_object__load", [pointer], ctypes.c_int),
-        ("bpf_object__next_program", [pointer, pointer], pointer),
-        ("bpf_program__attach_iter", [pointer, pointer], pointer),
-        ("bpf_link__fd", [pointer], ctypes.c_int),
-        ("bpf_link__destroy", [pointer], ctypes.c_int),
-        ("bpf_object__close", [pointer], None),
-        ("bpf_iter_create", [ctypes.c_int], ctypes.c_int),
-        ("libbpf_set_print", [pointer], pointer),
-    ):
-        function = getattr(library, name)
-        function.argtypes, function.restype = arguments, result
-    library.libbpf_set_print(None)  # its warnings would be written over the dashboard
-    return library

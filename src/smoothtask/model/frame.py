@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from smoothtask.model.decision import Contention, Decision
 from smoothtask.model.group import AppGroup
+from smoothtask.model.meters import NO_METERS, Meters
 from smoothtask.model.person import NOBODY_KNOWN, PersonMetrics, Source
 from smoothtask.model.rights import OWNERS_ONLY, Rights
 from smoothtask.model.system import SystemMetrics
@@ -68,6 +69,7 @@ class GroupFrame:
     """How well it is served, 0 … 1: the share of what it wants that it gets; `None`: it wants nothing."""
     pressure: GroupPressure | None = None
     """Only of what has a cgroup of its own, and while somebody looks."""
+    meters: Meters = NO_METERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,11 @@ class ProcessFrame:
     read_bps: float
     write_bps: float
     rss_bytes: int
+    sent_bps: float | None = None
+    """Of these four see `Meters`."""
+    received_bps: float | None = None
+    connections: int | None = None
+    watts: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +164,5 @@ class Frame:
     """Who may order what."""
     person_sources: tuple[Source, ...] = ()
     """Each source of knowledge about the person, and how it fares."""
+    meters: Meters = NO_METERS
+    """Of the whole machine."""

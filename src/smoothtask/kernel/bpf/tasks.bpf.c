@@ -4,28 +4,7 @@
 // CO-RE: only the fields used here are declared, and libbpf finds where the running kernel has them. What a
 // kernel lacks reads as zero. Layout of `record`: RECORD_DTYPE in ../tasks_bpf.py.
 
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef unsigned long long u64;
-typedef int s32;
-typedef long long s64;
-typedef u8 __u8;
-typedef u16 __u16;
-typedef u32 __u32;
-typedef u64 __u64;
-typedef s32 __s32;
-typedef s64 __s64;
-typedef u16 __be16;
-typedef u32 __be32;
-typedef u32 __wsum;
-
-enum { BPF_MAP_TYPE_UNUSED = 0 }; // bpf_helper_defs.h wants the enum to exist
-
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
-
-#define KERN __attribute__((preserve_access_index))
+#include "prelude.h"
 
 enum { PIDTYPE_PGID = 2, PIDTYPE_SID = 3 }; // include/linux/pid.h, since 4.19
 enum { PF_KTHREAD = 0x00200000 };           // include/linux/sched.h

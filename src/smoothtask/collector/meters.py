@@ -1,0 +1,211 @@
+"""The deeper meters: each where it works, attached only while somebody watches or waits."""
+
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import psutil
+
+from smoothtask.kernel.libbpf import BpfUnavailable
+from smoothtask.kernel.meters_bpf import BLOCK_IO, NETWORK, RUN_QUEUE, BpfMeter, BpfSockets, Kind
+from smoothtask.kernel.powercap import joules_between, read_energy
+from smoothtask.model.meters import Connections, Counted, Readings
+
+LINGER_S = 10.0
+"""A meter stays attached this long after the last wish: contention comes and goes."""
+CONNECTIONS_EVERY_S = 5.0
+FALLBACK_EVERY_S = 15.0
+"""The same from /proc, which costs a look at every open file of every process."""
+WHEN = "while somebody watches or waits"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which meters are wanted at all."""
+
+    run_queue: bool = True
+    block_io: bool = True
+    network: bool = True
+    energy: bool = True
+
+
+class Meter(Protocol):
+    """`BpfMeter` as it is used here."""
+
+    @property
+    def attached(self) -> bool: ...
+    def attach(self) -> None:
+        """Begin to count."""
+        ...
+
+    def detach(self) -> None:
+        """Stop."""
+        ...
+
+    def read(self) -> Counted:
+        """What was counted since the last read."""
+        ...
+
+    def close(self) -> None:
+        """Unload."""
+        ...
+
+
+class Sockets(Protocol):
+    """`BpfSockets` as it is used here."""
+
+    def read(self) -> Connections:
+        """All that have a peer."""
+        ...
+
+    def close(self) -> None:
+        """Unload."""
+        ...
+
+
+class _Kept:
+    """One meter: loaded when it is first wanted, given up when it fails."""
+
+    def __init__(self, name: str, open_meter: Callable[[], Meter], sources: MutableMapping[str, str]) -> None:
+        self._name, self._open, self._sources = name, open_meter, sources
+        self._meter: Meter | None = None
+        self._gave_up = False
+        sources[name] = f"bpf, {WHEN}"
+
+    @property
+    def attached(self) -> bool:
+        return self._meter is not None and self._meter.attached
+
+    @property
+    def is_wanting(self) -> bool:
+        """Whether it could be attached, but is not."""
+        return not self._gave_up and not self.attached
+
+    def attach(self) -> None:
+        try:
+            if self._meter is None:
+                self._meter = self._open()
+            self._meter.attach()
+        except (BpfUnavailable, OSError) as error:
+            self._give_up(error)
+
+    def detach(self) -> None:
+        if self._meter is not None:
+            self._meter.detach()
+
+    def read(self) -> Counted | None:
+        if self._meter is None or not self._meter.attached:
+            return None
+        try:
+            return self._meter.read()
+        except OSError as error:
+            self._give_up(error)
+            return None
+
+    def close(self) -> None:
+        if self._meter is not None:
+            self._meter.close()
+        self._meter = None
+
+    def _give_up(self, error: Exception) -> None:
+        self.close()
+        self._gave_up = True
+        self._sources[self._name] = f"absent ({error})"
+
+
+class Meters:
+    """All of them. *sources* is told how each works here; *root*: where /sys is."""
+
+    def __init__(
+        self,
+        choice: Choice,
+        sources: MutableMapping[str, str],
+        *,
+        open_meter: Callable[[Kind], Meter] = BpfMeter,
+        open_sockets: Callable[[], Sockets] = BpfSockets,
+        read_connections: Callable[[], Connections] | None = None,
+        root: Path = Path("/"),
+    ) -> None:
+        self._kept: dict[str, _Kept] = {}
+        for is_wanted, field, name, kind in (
+            (choice.run_queue, "run_queue", "run-queue delays", RUN_QUEUE),
+            (choice.block_io, "block_io", "disk delays", BLOCK_IO),
+            (choice.network, "traffic", "network bytes", NETWORK),
+        ):
+            if is_wanted:
+                self._kept[field] = _Kept(name, lambda kind=kind: open_meter(kind), sources)  # type: ignore[misc]
+            else:
+                sources[name] = "off (as configured)"
+        self._sources = sources
+        self._open_sockets, self._fallback = open_sockets, read_connections or connections_from_proc
+        self._sockets: Sockets | None = None
+        self._connections: Connections | None = None
+        self._connections_due_s = float("-inf") if choice.network else float("inf")
+        self._connections_every_s = CONNECTIONS_EVERY_S
+        sources["connections"] = "while somebody watches" if choice.network else "off (as configured)"
+        self._root, self._energy = root, read_energy(root) if choice.energy else ()
+        sources["energy"] = "RAPL" if self._energy else "absent (no RAPL)" if choice.energy else "off (as configured)"
+        self._wanted_at_s = float("-inf")
+
+    @property
+    def attached(self) -> bool:
+        """Whether anything counts now."""
+        return any(kept.attached for kept in self._kept.values())
+
+    def read(self, now_s: float, watched: bool) -> Readings:
+        """What each counted since the last time. *watched*: somebody looks, so connections are worth their cost."""
+        counted = {field: kept.read() for field, kept in self._kept.items()}
+        if watched and now_s >= self._connections_due_s:
+            self._connections = self._read_connections()
+            self._connections_due_s = now_s + self._connections_every_s
+        return Readings(**counted, connections=self._connections if watched else None, joules=self._read_joules())
+
+    def follow(self, now_s: float, wanted: bool) -> None:
+        """Attach what is *wanted*, one a tick: loading one costs 15 to 40 ms of CPU. Detach what is not any more."""
+        if wanted:
+            self._wanted_at_s = now_s
+            kept = next((k for k in self._kept.values() if k.is_wanting), None)
+            if kept is not None:
+                kept.attach()
+        elif now_s - self._wanted_at_s >= LINGER_S and self.attached:
+            for kept in self._kept.values():
+                kept.detach()
+
+    def close(self) -> None:
+        """Detach and unload everything; idempotent."""
+        for kept in self._kept.values():
+            kept.close()
+        if self._sockets is not None:
+            self._sockets.close()
+            self._sockets = None
+
+    def _read_connections(self) -> Connections | None:
+        if self._connections_every_s == CONNECTIONS_EVERY_S:
+            try:
+                if self._sockets is None:
+                    self._sockets = self._open_sockets()
+                    self._sources["connections"] = "bpf, while somebody watches"
+                return self._sockets.read()
+            except (BpfUnavailable, OSError) as error:
+                self._sources["connections"] = f"/proc, while somebody watches ({error})"
+                self._connections_every_s = FALLBACK_EVERY_S
+        try:
+            return self._fallback()
+        except (psutil.Error, OSError) as error:
+            self._sources["connections"] = f"absent ({error})"
+            self._connections_due_s = float("inf")
+            return None
+
+    def _read_joules(self) -> float | None:
+        if not self._energy:
+            return None
+        before, self._energy = self._energy, read_energy(self._root)
+        return joules_between(before, self._energy)
+
+
+def connections_from_proc() -> Connections:
+    """Sockets with a peer, of the processes that we may look into. Raises psutil.Error, OSError."""
+    found = [(c.pid, hash((c.laddr, c.raddr))) for c in psutil.net_connections("inet") if c.pid and c.raddr]
+    return Connections(np.array([p for p, _ in found], np.int64), np.array([i for _, i in found], np.int64))
