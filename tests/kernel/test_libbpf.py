@@ -37,6 +37,7 @@ def test_a_rebuild_gives_the_same_objects(tmp_path: Path) -> None:
 
 REFUSED = """
 import os
+from smoothtask.kernel.libbpf import BpfObject, BpfUnavailable
 before = len(os.listdir("/proc/self/fd"))
 try:
     BpfObject("tasks")

@@ -16,6 +16,7 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Reason, Stage
 from smoothtask.model.frame import Event, Frame, GroupFrame, Mark, Mode, ProcessFrame, Scores, SelfCost
 from smoothtask.model.group import AppGroup, Behaviour, Classification, GroupMetrics, ProcessType, RuleSource
+from smoothtask.model.meters import Delays, Meters
 from smoothtask.model.person import Attention, PersonMetrics
 from smoothtask.model.system import LatencyStats, Pressure, Psi, PsiLine, SystemMetrics
 from smoothtask.model.text import sanitise
@@ -205,7 +206,22 @@ def group_frame(g: sqlite3.Row, labelled: set[str]) -> GroupFrame:
     marks = {Mark(m) for m in json.loads(g["marks"])} - {Mark.LABELLED}
     if group.id in labelled:
         marks.add(Mark.LABELLED)
-    return GroupFrame(group, _decision(g), sanitise(g["mechanism"]), frozenset(marks), score=g["score"])
+    return GroupFrame(
+        group, _decision(g), sanitise(g["mechanism"]), frozenset(marks), score=g["score"], meters=_meters(g)
+    )
+
+
+def _meters(row: sqlite3.Row) -> Meters:
+    """Of a row of `snapshot`, or of one of `GROUPS`."""
+
+    def delays(what: str, counted: str) -> Delays | None:
+        p50, p99, samples = row[f"{what}_p50_ms"], row[f"{what}_p99_ms"], row[f"{what}_{counted}"]
+        return None if p50 is None else Delays(p50, p99, samples)
+
+    return Meters(
+        delays("run_queue", "waits"), delays("disk", "requests"),
+        row["sent_bytes_per_s"], row["received_bytes_per_s"], row["connections"], row["watts"],
+    )  # fmt: skip
 
 
 def _decision(g: sqlite3.Row) -> Decision:
@@ -225,6 +241,7 @@ def process_frame(p: sqlite3.Row) -> ProcessFrame:
         p["pid"], p["start_ticks"], p["ppid"], p["uid"], p["group_id"] or "", sanitise(p["name"]),
         sanitise(p["command"]), p["threads"], p["nice"], p["cpu_cores"], p["wait_threads"],
         p["read_bytes_per_s"], p["write_bytes_per_s"], p["rss_bytes"],
+        p["sent_bytes_per_s"], p["received_bytes_per_s"], p["connections"], p["watts"],
     )  # fmt: skip
 
 
@@ -257,6 +274,7 @@ def frame_of(
             row["responsiveness_score"], row["audio_stability_score"], bool(row["bad_responsiveness"]),
             tuple(sanitise(r) for r in json.loads(row["bad_reasons"])),
         ),
+        meters=_meters(row),
     )  # fmt: skip
 
 

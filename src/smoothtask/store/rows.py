@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Decision, Reason
 from smoothtask.model.frame import Frame, GroupFrame, Mark, ProcessFrame
 from smoothtask.model.group import AppGroup, Behaviour
+from smoothtask.model.meters import Meters
 from smoothtask.model.system import Psi, SystemMetrics
 from smoothtask.model.text import sanitise
 from smoothtask.store.anonymise import Privacy
@@ -82,7 +83,7 @@ class RowBuilder:
             profile = self._profile(rows, group)
             standing = _standing(profile, shown)
             known = self._standings.get(group.id)
-            if not complete and known == standing and _is_quiet(group):
+            if not complete and known == standing and _is_quiet(shown):
                 continue
             self._standings[group.id] = standing
             chain = self._chain(rows, decision, group, spoken_of)
@@ -187,6 +188,10 @@ class RowBuilder:
             p.read_bps,
             p.write_bps,
             p.rss_bytes,
+            p.sent_bps,
+            p.received_bps,
+            p.connections,
+            p.watts,
         )
 
     def _snapshot(self, frame: Frame, snapshot_id: int, cause: str, complete: bool, gone: list[int]) -> Row:
@@ -219,6 +224,7 @@ class RowBuilder:
             scores.audio_stability,
             scores.bad,
             as_json([self.privacy.sentence(r, spoken_of) for r in scores.reasons]),
+            *_meters(frame.meters),
             cost.cpu_pct,
             cost.tick_cpu_ms,
             cost.rss_bytes,
@@ -253,10 +259,11 @@ def _standing(profile: int, shown: GroupFrame) -> _Standing:
     )
 
 
-def _is_quiet(group: AppGroup) -> bool:
-    m = group.metrics
-    idle = m.cpu + m.wait < QUIET_DEMAND and m.read_bps + m.write_bps < QUIET_BPS
-    return idle and group.behaviour is Behaviour.QUIET
+def _is_quiet(shown: GroupFrame) -> bool:
+    m, deeper = shown.group.metrics, shown.meters
+    network_bps = (deeper.sent_bps or 0.0) + (deeper.received_bps or 0.0)
+    idle = m.cpu + m.wait < QUIET_DEMAND and m.read_bps + m.write_bps + network_bps < QUIET_BPS
+    return idle and shown.group.behaviour is Behaviour.QUIET
 
 
 def _is_named(group: AppGroup, reasons: Iterable[str]) -> bool:
@@ -291,7 +298,13 @@ def _app_group(shown: GroupFrame, snapshot_id: int, profile: int) -> Row:
         a.xrun_s,
         a.typed_s,
         shown.score,
+        *_meters(shown.meters),
     )
+
+
+def _meters(m: Meters) -> Row:
+    delays = ((d.p50_ms, d.p99_ms, d.samples) if d else (None,) * 3 for d in (m.run_queue, m.block_io))
+    return (*chain.from_iterable(delays), m.sent_bps, m.received_bps, m.connections, m.watts)
 
 
 def _decision(shown: GroupFrame, snapshot_id: int, profile: int, chain: int) -> Row:

@@ -128,6 +128,16 @@ CREATE TABLE snapshot (
   audio_stability_score FLOAT,
   bad_responsiveness BOOLEAN NOT NULL,
   bad_reasons VARCHAR NOT NULL,
+  run_queue_p50_ms FLOAT,
+  run_queue_p99_ms FLOAT,
+  run_queue_waits INTEGER,
+  disk_p50_ms FLOAT,
+  disk_p99_ms FLOAT,
+  disk_requests INTEGER,
+  sent_bytes_per_s FLOAT,
+  received_bytes_per_s FLOAT,
+  connections INTEGER,
+  watts FLOAT,
   self_cpu_pct FLOAT NOT NULL,
   self_tick_cpu_ms FLOAT NOT NULL,
   self_rss_bytes INTEGER NOT NULL,
@@ -140,7 +150,7 @@ CREATE INDEX ix_snapshot_session_id ON snapshot (session_id);
 
 CREATE INDEX ix_snapshot_time_s ON snapshot (time_s);
 
-INSERT INTO snapshot (id, session_id, seq, time_s, mono_s, cause, complete, groups_gone, groups_total, processes_total, threads_total, mode, mode_reason, cpu_mean_pct, cpu_max_pct, cpu_pct_by_core, load_1m, load_5m, load_15m, mem_total_bytes, mem_available_bytes, swap_total_bytes, swap_used_bytes, cpu_some_pct, io_some_pct, memory_some_pct, psi_cpu_some_avg10_pct, psi_cpu_some_avg60_pct, psi_cpu_full_avg10_pct, psi_cpu_full_avg60_pct, psi_io_some_avg10_pct, psi_io_some_avg60_pct, psi_io_full_avg10_pct, psi_io_full_avg60_pct, psi_memory_some_avg10_pct, psi_memory_some_avg60_pct, psi_memory_full_avg10_pct, psi_memory_full_avg60_pct, latency_p50_ms, latency_p95_ms, latency_p99_ms, latency_max_ms, latency_samples, latency_window_s, temperature_max_celsius, temperatures_celsius, contention_active, contention_since_s, contention_reasons, person_active, since_input_s, xruns, missing_cycles, dsp_load, responsiveness_score, audio_stability_score, bad_responsiveness, bad_reasons, self_cpu_pct, self_tick_cpu_ms, self_rss_bytes, interval_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO snapshot (id, session_id, seq, time_s, mono_s, cause, complete, groups_gone, groups_total, processes_total, threads_total, mode, mode_reason, cpu_mean_pct, cpu_max_pct, cpu_pct_by_core, load_1m, load_5m, load_15m, mem_total_bytes, mem_available_bytes, swap_total_bytes, swap_used_bytes, cpu_some_pct, io_some_pct, memory_some_pct, psi_cpu_some_avg10_pct, psi_cpu_some_avg60_pct, psi_cpu_full_avg10_pct, psi_cpu_full_avg60_pct, psi_io_some_avg10_pct, psi_io_some_avg60_pct, psi_io_full_avg10_pct, psi_io_full_avg60_pct, psi_memory_some_avg10_pct, psi_memory_some_avg60_pct, psi_memory_full_avg10_pct, psi_memory_full_avg60_pct, latency_p50_ms, latency_p95_ms, latency_p99_ms, latency_max_ms, latency_samples, latency_window_s, temperature_max_celsius, temperatures_celsius, contention_active, contention_since_s, contention_reasons, person_active, since_input_s, xruns, missing_cycles, dsp_load, responsiveness_score, audio_stability_score, bad_responsiveness, bad_reasons, run_queue_p50_ms, run_queue_p99_ms, run_queue_waits, disk_p50_ms, disk_p99_ms, disk_requests, sent_bytes_per_s, received_bytes_per_s, connections, watts, self_cpu_pct, self_tick_cpu_ms, self_rss_bytes, interval_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 CREATE TABLE app_group (
   snapshot_id INTEGER NOT NULL,
@@ -167,13 +177,23 @@ CREATE TABLE app_group (
   xrun_s FLOAT,
   typed_s FLOAT,
   score FLOAT,
+  run_queue_p50_ms FLOAT,
+  run_queue_p99_ms FLOAT,
+  run_queue_waits INTEGER,
+  disk_p50_ms FLOAT,
+  disk_p99_ms FLOAT,
+  disk_requests INTEGER,
+  sent_bytes_per_s FLOAT,
+  received_bytes_per_s FLOAT,
+  connections INTEGER,
+  watts FLOAT,
   PRIMARY KEY (snapshot_id, group_profile_id),
   FOREIGN KEY(snapshot_id) REFERENCES snapshot (id),
   FOREIGN KEY(group_profile_id) REFERENCES group_profile (id)
 )
  WITHOUT ROWID;
 
-INSERT INTO app_group (snapshot_id, group_profile_id, behaviour, behaviour_s, started_s, processes, threads, cpu_cores, wait_threads, voluntary_switches_per_s, involuntary_switches_per_s, read_bytes_per_s, write_bytes_per_s, rss_bytes, focused, unfocused_s, visible, minimised, fullscreen, playing, capturing, xrun_s, typed_s, score) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO app_group (snapshot_id, group_profile_id, behaviour, behaviour_s, started_s, processes, threads, cpu_cores, wait_threads, voluntary_switches_per_s, involuntary_switches_per_s, read_bytes_per_s, write_bytes_per_s, rss_bytes, focused, unfocused_s, visible, minimised, fullscreen, playing, capturing, xrun_s, typed_s, score, run_queue_p50_ms, run_queue_p99_ms, run_queue_waits, disk_p50_ms, disk_p99_ms, disk_requests, sent_bytes_per_s, received_bytes_per_s, connections, watts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 CREATE TABLE decision (
   snapshot_id INTEGER NOT NULL,
@@ -230,6 +250,10 @@ CREATE TABLE process (
   read_bytes_per_s FLOAT NOT NULL,
   write_bytes_per_s FLOAT NOT NULL,
   rss_bytes INTEGER NOT NULL,
+  sent_bytes_per_s FLOAT,
+  received_bytes_per_s FLOAT,
+  connections INTEGER,
+  watts FLOAT,
   PRIMARY KEY (snapshot_id, pid, start_ticks),
   FOREIGN KEY(snapshot_id) REFERENCES snapshot (id),
   FOREIGN KEY(group_profile_id) REFERENCES group_profile (id),
@@ -237,4 +261,4 @@ CREATE TABLE process (
 )
  WITHOUT ROWID;
 
-INSERT INTO process (snapshot_id, pid, start_ticks, group_profile_id, program_id, ppid, uid, threads, nice, cpu_cores, wait_threads, read_bytes_per_s, write_bytes_per_s, rss_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO process (snapshot_id, pid, start_ticks, group_profile_id, program_id, ppid, uid, threads, nice, cpu_cores, wait_threads, read_bytes_per_s, write_bytes_per_s, rss_bytes, sent_bytes_per_s, received_bytes_per_s, connections, watts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);

@@ -123,6 +123,22 @@ class SnapshotRow(Base, table=True):
     bad_reasons: str
     """JSON list of sentences."""
 
+    run_queue_p50_ms: float | None
+    """How long threads waited each time for a CPU, in the last 10 s; NULL: not counted, or nobody waited."""
+    run_queue_p99_ms: float | None
+    run_queue_waits: int | None
+    disk_p50_ms: float | None
+    """How long each request to a disk took, in the last 10 s."""
+    disk_p99_ms: float | None
+    disk_requests: int | None
+    sent_bytes_per_s: float | None
+    """Over IPv4 and IPv6, the loopback interface included."""
+    received_bytes_per_s: float | None
+    connections: int | None
+    """Sockets with a peer; counted while somebody watches."""
+    watts: float | None
+    """Of the processor."""
+
     self_cpu_pct: float
     """SmoothTask's own cost: of one core, over the last minute."""
     self_tick_cpu_ms: float
@@ -204,6 +220,21 @@ class AppGroupRecord(Base, table=True):
     """Seconds since somebody typed into its terminal."""
     score: float | None
     """Of what it wanted of the CPU, the share that it got: an outcome, never a feature."""
+    run_queue_p50_ms: float | None
+    """How long it waited each time for a CPU, in the last 10 s; NULL: not counted, or nobody waited."""
+    run_queue_p99_ms: float | None
+    run_queue_waits: int | None
+    disk_p50_ms: float | None
+    """How long each request to a disk took, in the last 10 s."""
+    disk_p99_ms: float | None
+    disk_requests: int | None
+    sent_bytes_per_s: float | None
+    """Over IPv4 and IPv6, the loopback interface included."""
+    received_bytes_per_s: float | None
+    connections: int | None
+    """Sockets with a peer; counted while somebody watches."""
+    watts: float | None
+    """Of the processor's power, the share that its CPU time makes."""
 
 
 class ReasonChain(Base, table=True):
@@ -276,6 +307,11 @@ class ProcessRecord(Base, table=True):
     read_bytes_per_s: float
     write_bytes_per_s: float
     rss_bytes: int
+    sent_bytes_per_s: float | None
+    """These four as in `app_group`."""
+    received_bytes_per_s: float | None
+    connections: int | None
+    watts: float | None
 
 
 class Label(Base, table=True):
