@@ -37,6 +37,7 @@ def test_an_empty_machine_lacks_everything_and_says_what_that_costs(tmp_path: Pa
         "graphical session",
         "input devices",
         "audio server",
+        "energy",
         "pressure of cpu (PSI)",
     ):
         assert found[name].state is State.ABSENT

@@ -1,8 +1,11 @@
 """Rows of the log back to values: streamed, every snapshot has exactly the groups that the history shows for it."""
 
+from dataclasses import replace
+
 import pytest
 
 from smoothtask.model.classes import PriorityClass
+from smoothtask.model.meters import NO_METERS, Delays, Meters
 from smoothtask.store.frames import RecordError, groups_at, read_frames, reading
 from store.conftest import Place
 from store.frames import BUSY, FIREFOX, UNKNOWN, frame, group, shown
@@ -47,6 +50,20 @@ def test_only_what_is_asked_for_comes_and_it_is_whole(place: Place) -> None:
     late = list(read_frames(place.path, since=every[4].frame.time))
     assert [r.snapshot for r in late] == [r.snapshot for r in every[4:]]
     assert [r.frame.groups for r in late] == [r.frame.groups for r in every[4:]]
+
+
+def test_deeper_measures_come_back_as_they_were_and_absent_ones_as_absent(place: Place) -> None:
+    """A group that only uses the network is not left out as quiet."""
+    delays = Delays(0.5, 12.25, 7)
+    measured = Meters(delays, None, 5000.0, 0.0, 3, 1.5)
+    log = place.log()
+    for seq, meters in ((1, NO_METERS), (2, measured)):
+        log.offer(frame(seq, replace(shown(group()), meters=meters), meters=meters, contention=BUSY))
+    log.flush()
+    first, second = read_frames(place.path)
+    assert (first.frame.meters, first.frame.groups[0].meters) == (NO_METERS, NO_METERS)
+    assert (second.frame.meters, second.frame.groups[0].meters) == (measured, measured)
+    assert second.fresh
 
 
 def test_what_is_no_log_is_a_sentence(place: Place) -> None:

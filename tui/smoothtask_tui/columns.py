@@ -8,6 +8,7 @@ from smoothtask.model.frame import Mark
 from smoothtask_tui import fmt, graph
 from smoothtask_tui.history import newest
 from smoothtask_tui.line import Line, Span
+from smoothtask_tui.meters import network_bps, queue_text
 from smoothtask_tui.rows import Row, SortKey, View
 
 MARK_LETTERS: dict[Mark, str] = {
@@ -29,6 +30,8 @@ HOT_SHARE = 0.8
 """Of one core: from here on CPU% stands out."""
 WAITING_SHARE = 0.3
 """Of one thread: from here on WAIT% stands out."""
+LATE_MS = 20.0
+"""In the run queue: from here on QUEUE stands out."""
 PRESSED_PCT = 20.0
 """Of the time: from here on PSI% stands out."""
 
@@ -146,6 +149,38 @@ def _trend(row: Row, width: int) -> Span:
     return Span(graph.spark(values, max(0.05, 1.15 * max(row.trend, default=0.0))), f"class{int(row.target)}")
 
 
+def _queue(row: Row, width: int) -> Span:
+    text = "" if row.process is not None else queue_text(row.meters, row.metrics)
+    role = "hot" if row.meters.run_queue and row.meters.run_queue.p99_ms >= LATE_MS else "text"
+    return _measure(text, role, width)
+
+
+def _disk(row: Row, width: int) -> Span:
+    found = row.meters.block_io
+    return _measure("" if row.process is not None else fmt.milliseconds(found.p99_ms) if found else "-", "text", width)
+
+
+def _network(row: Row, width: int) -> Span:
+    bps = network_bps(row.meters)
+    return _measure("-" if bps is None else fmt.quantity(bps), "text", width)
+
+
+def _connections(row: Row, width: int) -> Span:
+    count = row.meters.connections
+    return _measure("-" if count is None else str(count), "text", width)
+
+
+def _watts(row: Row, width: int) -> Span:
+    watts = row.meters.watts
+    return _measure("-" if watts is None else f"{watts:.1f}", "text", width)
+
+
+def _measure(text: str, role: str, width: int) -> Span:
+    """A figure that may be absent, or nothing."""
+    shown = "" if text == "-" else text
+    return Span(fmt.fit(text, width, right=True), role if shown not in {"", "0", "0.0"} else "faint")
+
+
 NAME = Column("APPLICATION", 16, _name, sort=SortKey.NAME)
 MECHANISM = Column("IN EFFECT", 24, _mechanism)
 EFFECT = Column("EFFECT", 8, _effect)
@@ -165,8 +200,13 @@ _COLUMNS: tuple[tuple[int, Column], ...] = (
     (2, Column("CPU%", 5, _cpu, right=True, sort=SortKey.CPU)),
     (2, Column("WAIT%", 5, _wait, right=True, sort=SortKey.WAIT)),
     (9, Column("PSI%", 4, _pressure, right=True, sort=SortKey.PRESSURE)),
+    (12, Column("QUEUE", 5, _queue, right=True, sort=SortKey.QUEUE)),
     (6, Column("IO/s", 5, _io, right=True, sort=SortKey.IO)),
+    (13, Column("DISK", 5, _disk, right=True, sort=SortKey.DISK)),
+    (14, Column("NET/s", 5, _network, right=True, sort=SortKey.NETWORK)),
+    (ASKED_FOR, Column("CONN", 4, _connections, right=True)),
     (4, Column("MEM", 5, _memory, right=True, sort=SortKey.MEMORY)),
+    (ASKED_FOR, Column("WATTS", 5, _watts, right=True, sort=SortKey.WATTS)),
     (8, Column("PROC/THR", 8, _processes, right=True, sort=SortKey.PROCESSES)),
     (10, Column("FOR", 5, _time, right=True, sort=SortKey.TIME)),
     (11, MECHANISM),

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from smoothtask.model.decision import Reason
 from smoothtask.model.frame import GroupFrame, Mark, ProcessFrame
 from smoothtask.model.group import Behaviour, GroupMetrics
-from smoothtask_tui import fmt
+from smoothtask_tui import fmt, meters
 from smoothtask_tui.line import BLANK, Line, Span, line
 from smoothtask_tui.rows import BY_WORDS
 
@@ -30,7 +30,7 @@ BEHAVIOUR_WORDS: dict[Behaviour, str] = {
 INDENT = " " * 12
 SHOWN_PROCESSES = 4
 """So many have a place even where facts must go."""
-GIVE_WAY = ("app", "where", "rule", "does", "io, mem", "is a")
+GIVE_WAY = ("app", "where", "energy", "network", "rule", "does", "io, mem", "delays", "is a")
 """Facts in the order in which they go."""
 
 
@@ -108,6 +108,7 @@ def facts(g: GroupFrame, m: GroupMetrics) -> Iterator[tuple[str, str]]:
         p = g.pressure
         pairs = (("a CPU", p.cpu_pct), ("a disk", p.io_pct), ("memory", p.memory_pct))
         yield "pressure", ", ".join(f"{what} {v:.0f} %" for what, v in pairs if v is not None) + " of the time"
+    yield from meters.facts(g.meters, m)
     yield "app", c.app
     where = ", ".join(
         text

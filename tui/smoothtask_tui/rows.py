@@ -16,6 +16,8 @@ from smoothtask.model.decision import Stage
 from smoothtask.model.detail import ThreadFrame
 from smoothtask.model.frame import Frame, GroupFrame, GroupPressure, Mark, ProcessFrame
 from smoothtask.model.group import GroupMetrics
+from smoothtask.model.meters import NO_METERS, Meters
+from smoothtask_tui.meters import network_bps, queue_value, together
 from smoothtask_tui.query import SHOWN_AS, parse_query
 from smoothtask_tui.threads import ThreadUse
 from smoothtask_tui.twins import told_apart
@@ -37,6 +39,10 @@ class SortKey(StrEnum):
     CLASS = "CLASS"
     TIME = "FOR"
     PROCESSES = "PROC"
+    QUEUE = "QUEUE"
+    DISK = "DISK"
+    NETWORK = "NET/s"
+    WATTS = "WATTS"
     PRESSURE = "PSI%"
 
 
@@ -97,6 +103,7 @@ class Row:
     pressure: GroupPressure | None = None
     others: bool = False
     """Somebody else's, and not for whoever looks to order about."""
+    meters: Meters = NO_METERS
     trend: tuple[float, ...] = ()
     marked: bool = False
     process: ProcessFrame | None = None
@@ -149,6 +156,10 @@ def build(
             parts.setdefault(str(g.group.parent), []).append(g)
         else:
             tops.append(g)
+    tops = [
+        replace(g, meters=together(f.meters for f in (g, *parts[g.group.id]))) if g.group.id in parts else g
+        for g in tops
+    ]
     totals = {
         g.group.id: total([g.group.metrics, *(p.group.metrics for p in parts.get(g.group.id, ()))])
         for g in frame.groups
@@ -210,6 +221,7 @@ def process_row(p: ProcessFrame, of: Row) -> Row:
         metrics=GroupMetrics(1, p.threads, p.cpu, p.wait, 0.0, 0.0, p.read_bps, p.write_bps, p.rss_bytes),
         mechanism=f"nice {p.nice:+d}" if p.nice else "-",
         pressure=None,
+        meters=Meters(None, None, p.sent_bps, p.received_bps, p.connections, p.watts),
         marks=frozenset(),
         trend=(),
         marked=False,
@@ -332,6 +344,10 @@ def _process_value(row: Row, view: View) -> float | str:
             return row.metrics.read_bps + row.metrics.write_bps
         case SortKey.MEMORY:
             return row.metrics.rss_bytes
+        case SortKey.NETWORK:
+            return network_bps(row.meters) or 0.0
+        case SortKey.WATTS:
+            return row.meters.watts or 0.0
         case _:
             return row.metrics.cpu
 
@@ -354,6 +370,14 @@ def _sort_value(g: GroupFrame, m: GroupMetrics, key: SortKey) -> float | str:
             return g.decision.since_s
         case SortKey.PROCESSES:
             return m.processes
+        case SortKey.QUEUE:
+            return queue_value(g.meters, m)
+        case SortKey.DISK:
+            return g.meters.block_io.p99_ms if g.meters.block_io else 0.0
+        case SortKey.NETWORK:
+            return network_bps(g.meters) or 0.0
+        case SortKey.WATTS:
+            return g.meters.watts or 0.0
         case SortKey.PRESSURE:
             worst = g.pressure.worst if g.pressure is not None else None
             return worst[1] if worst is not None else -1.0
@@ -385,6 +409,7 @@ def _row(
         restraint=g.decision.restraint,
         type=g.group.classification.type,
         pressure=g.pressure,
+        meters=g.meters,
         trend=tuple(trends.get(g.group.id, ())) if trends else (),
         marked=marked,
     )

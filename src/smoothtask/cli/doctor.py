@@ -100,6 +100,7 @@ def examine(paths: Paths, root: Path = Path("/")) -> list[Finding]:
     findings = [check(machine) for check in CHECKS if not (machine.is_real and check in TRIED)]
     return [
         *findings,
+        *_meters(machine),
         *_person(machine),
         *_pressure(machine),
         *_disks(machine),
@@ -303,6 +304,12 @@ def _person(m: Machine) -> Iterator[Finding]:
         yield Finding(
             source.name, state, source.text, WITHOUT.get(source.name.partition(":")[0], _GUESSED), source.remedy
         )
+
+
+def _meters(m: Machine) -> Iterator[Finding]:
+    from smoothtask.cli import meters  # noqa: PLC0415 (it imports this)
+
+    yield from meters.findings(m)
 
 
 def _pressure(m: Machine) -> Iterator[Finding]:

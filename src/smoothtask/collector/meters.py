@@ -169,14 +169,18 @@ class Meters:
             kept = next((k for k in self._kept.values() if k.is_wanting), None)
             if kept is not None:
                 kept.attach()
-        elif now_s - self._wanted_at_s >= LINGER_S and self.attached:
+        elif now_s - self._wanted_at_s >= LINGER_S:
             for kept in self._kept.values():
                 kept.detach()
+            self._close_sockets()
 
     def close(self) -> None:
         """Detach and unload everything; idempotent."""
         for kept in self._kept.values():
             kept.close()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
         if self._sockets is not None:
             self._sockets.close()
             self._sockets = None
