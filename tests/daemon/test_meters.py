@@ -55,7 +55,7 @@ def test_they_run_while_somebody_watches_and_leave_no_link_when_nobody_does(tmp_
         frames: list[Frame] = []
         client = RemoteEngine(socket)
         with _in_thread(lambda: client.run(frames.append, lambda _: None)):
-            assert until(lambda: links(process.pid).count("tracing") >= 3)
+            assert until(lambda: links(process.pid).count("raw_tracepoint") == 5)
             assert until(lambda: bool(frames) and frames[-1].meters.connections is not None)
             assert until(lambda: bool(frames) and frames[-1].meters.run_queue is not None)
             assert frames[-1].meters.sent_bps is not None

@@ -14,6 +14,7 @@ from smoothtask.actuator.resolve import Abilities
 from smoothtask.actuator.restore import restore
 from smoothtask.classifier.behaviour import BehaviourLimits
 from smoothtask.collector.identity import read_identity
+from smoothtask.collector.meters import Choice, Meters
 from smoothtask.collector.pressures import GroupPressures
 from smoothtask.collector.probe import LatencyProbe, ProbeUnavailable
 from smoothtask.collector.sampler import Sampler
@@ -98,6 +99,8 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
     tasks, sources["tasks"] = open_tasks(settings.tasks.source)
     opened.closers.append(tasks.close)
     probe = _probe(settings, sources, opened)
+    meters = Meters(Choice(**settings.meters.model_dump()), sources)
+    opened.closers.append(meters.close)
     triggers = PsiTriggers()
     opened.closers.append(triggers.close)
     sources["psi"] = "; ".join(triggers.unavailable.values()) or "triggers"
@@ -124,6 +127,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         parameters=parameters_of(settings),
         behaviour_limits=BehaviourLimits(**settings.behaviour.model_dump()),
         scoping=scoping,
+        meters=meters,
         look_at_others=Others(_eyes(paths), hands.stand_back, sources).look,
         read_pressures=GroupPressures(read_cgroup_pressure).look,
         mode=Mode.DRY_RUN if reason else Mode.RULES_ONLY,
