@@ -49,6 +49,7 @@ class Window:
 
     def add(self, now_s: float, counts: dict[str, Integers]) -> None:
         """Add what was counted by *now_s*, and drop what is too old."""
+        counts = {group: row for group, row in counts.items() if row.any()}
         self._added.append((now_s, counts))
         for group, row in counts.items():
             known = self._sums.get(group)
