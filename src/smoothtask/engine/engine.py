@@ -401,6 +401,7 @@ class Engine:
             scores=rate(sample.system, groups, self._person, self.parameters.bad, self.parameters.person),
             rights=self.people.rights,
             meters=self.metered.machine,
+            model=None if self._opinions is None else self._opinions.model,
             undo_depth=self.people.undo_depth(self.people.owner_uid),
         )
 
