@@ -21,7 +21,8 @@ from smoothtask_tui.widgets.header import LOCAL_ZONE, Header
 from smoothtask_tui.widgets.scroller import Scroller
 from smoothtask_tui.widgets.statusline import KeyBar, StatusLine
 
-ASK_EVERY_TICKS = 2
+ASK_EVERY_S = 2.0
+"""An answer costs the engine 4 ms: not at each of the ticks that contention makes frequent."""
 HINT = " F7 F8 c o p act   A always   z undo   Esc back"
 HEADER_FROM = 30
 """Terminal lines from which the machine's header is shown above."""
@@ -43,6 +44,7 @@ class GroupScreen(Acting):
         self._metrics = group.group.metrics
         self._span = 1
         self._with_threads = False
+        self._asked_s = 0.0
 
     @property
     def id_of_group(self) -> str:
@@ -86,7 +88,8 @@ class GroupScreen(Acting):
             self.last = g
             parts = [p.group.metrics for p in frame.groups if p.group.parent == g.group.id]
             self._metrics = total([g.group.metrics, *parts])
-        if tick and frame is not None and frame.seq % ASK_EVERY_TICKS == 0:
+        if tick and frame is not None and abs(frame.mono_s - self._asked_s) >= ASK_EVERY_S:
+            self._asked_s = frame.mono_s
             self._ask()
         if g is None and self._seen is not None:
             report = replace(self._seen, gone=True)  # what was told of it is forgotten with it, but not here
