@@ -63,10 +63,11 @@ class GroupScreen(Acting):
         """Ask at once."""
         self.body.focus()
         self._ask()
-        self.call_after_refresh(self.draw)
+        self.on_resize()
 
     def on_resize(self) -> None:
-        """Columns depend on the width."""
+        """Columns depend on the width, and what is above them on the height."""
+        self.query_one(Header).display = self.app.size.height >= HEADER_FROM
         self.call_after_refresh(self.draw)
 
     def on_screen_suspend(self) -> None:
@@ -96,7 +97,6 @@ class GroupScreen(Acting):
         else:
             report = self._seen = self._report()
         header = self.query_one(Header)
-        header.display = self.app.size.height >= HEADER_FROM
         if header.display:
             header.update_scene(self.scene)
         dimmed = bool(self.scene.lost) or g is None
