@@ -502,7 +502,7 @@ class Dashboard(App[int]):
     def action_help(self) -> None:
         """Show the help."""
         frame = self.scene.frame
-        self.push_screen(HelpScreen(() if frame is None else frame.person_sources))
+        self.push_screen(HelpScreen() if frame is None else HelpScreen(frame.person_sources, frame.sources))
 
     def action_next_theme(self) -> None:
         """The next of our themes."""
