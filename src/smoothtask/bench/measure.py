@@ -15,9 +15,10 @@ import psutil
 
 from smoothtask.bench.results import Block, Measured
 from smoothtask.bench.scenarios import OFF, ON, PROBES, Pace, Scenario, order
-from smoothtask.bench.stage import read_counters
+from smoothtask.bench.stage import COMPLAINTS, read_counters
 from smoothtask.bench.stats import parse_rows
 from smoothtask.bench.terminal import User
+from smoothtask.model.text import sanitise
 
 END_LIMIT_S = 30.0
 Tell = Callable[[str], None]
@@ -167,7 +168,7 @@ def _told(switch: Helper, word: str) -> None:
 
 
 def _block(arm: str, seconds: float, folder: Path, started: _Started) -> Block:
-    before, cpu_s, begin_s = read_counters(folder), _cpu_s(started.probes), time.monotonic()
+    before, cpu_s, begin_s = read_counters(folder), _cpu_s(folder, started.probes), time.monotonic()
     time.sleep(seconds)
     after, end_s = read_counters(folder), time.monotonic()
     took_s = end_s - begin_s
@@ -175,10 +176,10 @@ def _block(arm: str, seconds: float, folder: Path, started: _Started) -> Block:
         role: (sum(after[first : first + n]) - sum(before[first : first + n])) / took_s
         for role, (first, n) in started.work.items()
     }
-    return Block(arm, begin_s, end_s, work, (_cpu_s(started.probes) - cpu_s) / took_s)
+    return Block(arm, begin_s, end_s, work, (_cpu_s(folder, started.probes) - cpu_s) / took_s)
 
 
-def _cpu_s(probes: Mapping[str, int]) -> float:
+def _cpu_s(folder: Path, probes: Mapping[str, int]) -> float:
     """CPU seconds of the probes and of all that they started, so far. Raises BenchError when one has ended."""
     total = 0.0
     for role, pid in probes.items():
@@ -186,7 +187,8 @@ def _cpu_s(probes: Mapping[str, int]) -> float:
             probe = psutil.Process(pid)
             times = [probe.cpu_times()]
         except psutil.NoSuchProcess as error:
-            raise BenchError(f"the probe {role} has ended") from error
+            said = (folder / COMPLAINTS).read_text(errors="replace").strip()
+            raise BenchError(f"the probe {role} has ended: {sanitise(said[-1000:], 1000)}") from error
         for child in probe.children():
             try:
                 times.append(child.cpu_times())

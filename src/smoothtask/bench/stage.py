@@ -39,6 +39,8 @@ READY_LIMIT_S = 30.0
 COMPILED = 80
 """Times that each unit is built: no build ends while it is measured."""
 FUNCTIONS = 12
+COMPLAINTS = "complaints"
+"""What the programs say when they fail."""
 LIMITED = "/smoothtask-bench"
 """The cgroup with a memory limit."""
 SCOPE = "app-smoothtaskbench"
@@ -147,10 +149,11 @@ class Stage:
 
     def _spawn(self, name: str, words: list[str], *, limited: bool = False) -> None:
         user = {} if self.user is None else {"user": self.user.uid, "group": self.user.gid, "extra_groups": []}
-        process = subprocess.Popen(
-            words, env=self._environment(), cwd=self.folder, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user,  # type: ignore[call-overload]
-        )  # fmt: skip
+        with open(self.folder / COMPLAINTS, "ab") as complaints:
+            process = subprocess.Popen(
+                words, env=self._environment(), cwd=self.folder, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints, **user,  # type: ignore[call-overload]
+            )  # fmt: skip
         if limited:
             self._limit = True
             cgroup2.make(LIMITED)
@@ -163,7 +166,7 @@ class Stage:
         if self._terminal is None:
             self._terminal = open_terminal(self.folder, self._environment(), self.user)
             self._scope("terminal", self._terminal.pid)
-        os.write(self._terminal.keyboard, f"{shlex.join(words)} > /dev/null 2>&1 &\n".encode())
+        os.write(self._terminal.keyboard, f"{shlex.join(words)} > /dev/null 2>> {COMPLAINTS} &\n".encode())
 
     def _scope(self, name: str, pid: int) -> None:
         if self.managers is None:
