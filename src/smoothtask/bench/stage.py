@@ -35,7 +35,8 @@ from smoothtask.kernel import cgroup2
 from smoothtask.kernel.systemd import SYSTEM, ManagerError, Managers
 
 COUNTERS = 512
-READY_LIMIT_S = 30.0
+MANAGER_LIMIT_S = 20.0
+READY_LIMIT_S = 60.0
 COMPILED = 80
 """Times that each unit is built: no build ends while it is measured."""
 FUNCTIONS = 12
@@ -206,7 +207,9 @@ def limits_memory() -> bool:
 @contextlib.contextmanager
 def stage(folder: Path, user: User | None) -> Iterator[Stage]:
     """A stage in *folder*; all of it gone at the end. Raises StageError."""
-    managers = Managers() if os.geteuid() == 0 and cgroup2.mounted() and Managers().booted() else None
+    managers = Managers(timeout_s=MANAGER_LIMIT_S) if os.geteuid() == 0 and cgroup2.mounted() else None
+    if managers is not None and not managers.booted():
+        managers = None
     try:
         with only_ours(folder):
             if limits_memory():
