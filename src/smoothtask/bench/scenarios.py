@@ -28,7 +28,7 @@ class Load:
     """Of each process; 0: one for each CPU."""
     arguments: tuple[str, ...] = ()
     with_person: bool = False
-    """From the shell in which the frames are drawn, not in a session of its own."""
+    """From the shell in which the frames are drawn, not from a session of its own."""
     limited: bool = False
     """Within a memory limit."""
 

@@ -30,13 +30,15 @@ from smoothtask.bench import loads, probes
 from smoothtask.bench.guard import FolderError, bind_to_parent, end_children, only_ours, reap
 from smoothtask.bench.project import write_project
 from smoothtask.bench.scenarios import MEMORY_LIMIT_BYTES, PROBES, SCENARIOS, Load, Need, Scenario
-from smoothtask.bench.terminal import Terminal, User, open_terminal, read_screen
+from smoothtask.bench.terminal import Terminal, User, open_terminal, press_key, read_screen
 from smoothtask.kernel import cgroup2
 from smoothtask.kernel.systemd import SYSTEM, ManagerError, Managers
 
 COUNTERS = 512
 MANAGER_LIMIT_S = 20.0
 READY_LIMIT_S = 60.0
+TYPE_EVERY_S = 4.0
+"""How often somebody types into the terminal in which the frames are drawn: that is where the person is."""
 COMPILED = 80
 """Times that each unit is built: no build ends while it is measured."""
 FUNCTIONS = 12
@@ -81,10 +83,9 @@ class Stage:
     def begin(self, scenario: Scenario) -> Started:
         """Start the probes, then the loads. Raises StageError, OSError."""
         self._prepare(scenario)
-        with_person = any(load.with_person for load in scenario.loads)
         for role in PROBES:
             words = [self._python, "-I", f"{self.folder}/probes.py", role, f"{self.folder}/out/{role}"]
-            if role == "frames" and with_person:
+            if role == "frames":
                 self._type(words)
             else:
                 self._spawn(role, words)
@@ -94,14 +95,17 @@ class Stage:
 
     def wait(self) -> None:
         """Until somebody says a word, or leaves."""
+        assert self._terminal is not None  # noqa: S101 - it has begun
+        keyboard, typed_s = self._terminal.keyboard, time.monotonic()
         while True:
-            screens = [] if self._terminal is None else [self._terminal.keyboard]
-            ready, _, _ = select.select([0, *screens], [], [], 0.2)
+            ready, _, _ = select.select([0, keyboard], [], [], 0.2)
             if 0 in ready:
                 os.read(0, 4096)
                 return
-            if self._terminal is not None:
-                read_screen(self._terminal.keyboard)
+            read_screen(keyboard)
+            if time.monotonic() - typed_s >= TYPE_EVERY_S:
+                typed_s = time.monotonic()
+                press_key(keyboard)
             reap()
 
     def clear(self) -> None:

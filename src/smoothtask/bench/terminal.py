@@ -48,3 +48,9 @@ def read_screen(keyboard: int) -> None:
     with contextlib.suppress(OSError):  # nothing there (EAGAIN), or the shell has gone (EIO)
         while os.read(keyboard, 1 << 16):
             pass
+
+
+def press_key(keyboard: int) -> None:
+    """A letter and its removal: somebody works there."""
+    with contextlib.suppress(OSError):  # nobody reads any more (EAGAIN), or the shell has gone (EIO)
+        os.write(keyboard, b"x\x7f")
