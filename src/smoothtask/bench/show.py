@@ -15,7 +15,7 @@ METHOD = (
     "16.7 ms, and those that ran out meanwhile. Frame time: from one frame that is done to the next. Key: from the key "
     "to the screen of a terminal. Sound: of 200 periods a second those that were not filled in time. Start: a small "
     "program, until it is ready. Intervals hold 95 %: bootstrap of half seconds. Throughput is counted by the loads, "
-    "against the CPU that the probes leave."
+    "against the CPU that the probes and others leave."
 )
 HEAD = (
     "LOAD",

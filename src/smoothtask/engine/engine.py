@@ -297,6 +297,7 @@ class Engine:
         processes = sample.tasks.processes
         now_ticks = self._now_ticks()
         ages = (now_ticks - processes["start_ticks"].astype(np.int64)).astype(np.float32) / np.float32(USER_HZ)
+        self.world.acquit(processes, sample.rates)
         self._behaviour = observe(
             self._behaviour,
             process_codes(processes),

@@ -172,7 +172,7 @@ def _heavy_io(f: Facts) -> Answer | None:
     moved_bps = m.read_bps + m.write_bps
     if moved_bps < HEAVY_IO_BPS or a.visible or a.playing or c.target is not None:
         return None
-    return Answer(PriorityClass.BACKGROUND, f"moves {moved_bps / 1e6:.0f} MB/s from and to disks, and nobody looks at it")
+    return Answer(PriorityClass.BACKGROUND, f"moves {moved_bps / 1e6:.0f} MB/s from and to disks, unseen")
 
 
 def _likely_type(f: Facts) -> Answer | None:
@@ -231,6 +231,8 @@ def _accused(f: Facts) -> bool:
 
 def _hogs(f: Facts) -> str:
     m = f.group.metrics
+    if m.children > m.cpu + m.wait:
+        return f"starts short-lived programs that use {m.children:.1f} cores, for {f.group.behaviour_s:.0f} s"
     return (
         f"has used or wanted {m.cpu + m.wait:.1f} cores for {f.group.behaviour_s:.0f} s "
         f"and hardly ever sleeps ({m.vcsw:.0f} sleeps/s)"
