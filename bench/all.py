@@ -10,6 +10,7 @@ the short `smoothtask bench`.
 import argparse
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -44,8 +45,8 @@ class Ran:
     figures: list[dict[str, Any]] = field(default_factory=list)
 
 
-def run(name: str, quick: bool) -> Ran:
-    """Run one benchmark to its end, and show what it says meanwhile."""
+def run(name: str, quick: bool, under: list[str]) -> Ran:
+    """Run one benchmark to its end, and show what it said."""
     if name == OWN:
         shown = f"smoothtask bench {'--quick' if quick else '--full'} --json"
         words = [sys.executable, "-m", *shown.split()]
@@ -57,7 +58,7 @@ def run(name: str, quick: bool) -> Ran:
         environment = {**os.environ, FIGURES: figures.name}
         try:
             done = subprocess.run(
-                words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT if name != OWN else None,
+                [*under, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT if name != OWN else None,
                 text=True, timeout=LIMIT_S, check=False,
             )  # fmt: skip
             status, output = done.returncode, done.stdout
@@ -156,11 +157,14 @@ def main() -> None:
     names = [*sorted(p.stem for p in HERE.glob("*.py") if p.stem not in NO_BENCHMARKS), OWN]
     parser.add_argument("--only", metavar="NAME", nargs="*", choices=names, help=", ".join(names))
     parser.add_argument("--quick", action="store_true", help="the short `smoothtask bench`")
+    parser.add_argument(
+        "--under", default="", metavar="COMMAND", help="run each by this, such as `flock FILE` or `chrt`"
+    )
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs/performance.md", help="the page")
     options = parser.parse_args()
     chosen = options.only or names
     machine = {**describe(), **versions()}
-    ran = [run(name, options.quick) for name in chosen]
+    ran = [run(name, options.quick, shlex.split(options.under)) for name in chosen]
     options.out.write_text(to_markdown(TITLE, page(ran, machine, [n for n in names if n not in chosen])))
     log(f"{options.out} is written")
     sys.exit(1 if any(r.status != 0 for r in ran) else 0)
