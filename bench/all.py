@@ -57,9 +57,10 @@ def run(name: str, quick: bool, under: list[str]) -> Ran:
     with tempfile.NamedTemporaryFile("r", prefix="smoothtask-figures-", suffix=".jsonl") as figures:
         environment = {**os.environ, FIGURES: figures.name}
         try:
+            errors = None if name == OWN else subprocess.STDOUT  # its progress is for who looks on
             done = subprocess.run(
-                [*under, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT if name != OWN else None,
-                text=True, timeout=LIMIT_S, check=False,
+                [*under, *words], env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=LIMIT_S,
+                check=False,
             )  # fmt: skip
             status, output = done.returncode, done.stdout
         except subprocess.TimeoutExpired as error:
