@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -42,7 +43,8 @@ def lines(report: Report, cells: int) -> list[str]:
     checks = check_rows(shown)
     if checks:
         said += [*_aligned(("LOAD", "FIGURE", "MEASURED", "PROMISED", ""), checks, cells), ""]
-    said += [*report.notes, report.how, report.verdict]
+    for text in (*report.notes, report.how, report.verdict):
+        said += textwrap.wrap(text, cells)
     return said
 
 
@@ -70,8 +72,8 @@ def with_interval(estimate: Estimate, unit: str, *, signed: bool = False) -> str
     return f"{value} ({estimate.low:{sign}.1f} to {estimate.high:{sign}.1f})"
 
 
-def bars(outcomes: Sequence[Outcome], cells: int) -> str:
-    """Missed frames off and on, drawn."""
+def bars(outcomes: Sequence[Outcome], cells: int, *, coloured: bool = False) -> str:
+    """Missed frames off and on, drawn; empty where nothing was switched."""
     import plotext  # noqa: PLC0415 - 64 ms
 
     both = [o for o in outcomes if ON in o.arms and OFF in o.arms]
@@ -81,8 +83,9 @@ def bars(outcomes: Sequence[Outcome], cells: int) -> str:
     plt.clear_figure()
     values = [[o.arms[arm].missed.value for o in both] for arm in (OFF, ON)]
     plt.simple_multiple_bar([o.name for o in both], values, width=min(cells, PLOT_CELLS), labels=["off", "on"],
-                            title="frames missed, %")  # fmt: skip
-    return str(plt.build())
+                            colors=["red", "blue"], title="frames missed, %")  # fmt: skip
+    drawn = str(plt.build())
+    return drawn if coloured else str(plt.uncolorize(drawn))
 
 
 def terminal_cells() -> int:
