@@ -224,7 +224,8 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
     lost = _mean([o.lost_pct.value for o in loaded if o.lost_pct is not None and math.isfinite(o.lost_pct.value)])
     better = [o.name for o in loaded if o.missed_change is not None and o.missed_change.high < 0]
     worse = [o.name for o in loaded if o.missed_change is not None and o.missed_change.low > 0]
-    said = f"{on:.1f} % of frames are missed with SmoothTask and {off:.1f} % without it, over {len(loaded)} load{'s' * (len(loaded) > 1)}"
+    loads = f"{len(loaded)} load{'s' * (len(loaded) > 1)}"
+    said = f"{on:.1f} % of frames are missed with SmoothTask and {off:.1f} % without it, over {loads}"
     if better:
         said += f" (surely fewer in {', '.join(better)})"
     if worse:
