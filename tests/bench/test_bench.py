@@ -151,6 +151,30 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path):
     assert Path("/etc/passwd").exists()
 
 
+def test_without_a_compiler_a_build_is_left_out(place, monkeypatch, tmp_path):
+    """And with a hostile environment everything else is as it was."""
+    from smoothtask.bench import command
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    build = next(s for s in SCENARIOS if s.name == "compile")
+    assert "apt-get install" in command._missing(build)
+    odd = {
+        "PATH": "",
+        "HOME": "/nonexistent",
+        "LANG": "\x1b[31m",
+        "TMPDIR": "/nonexistent",
+        "PYTHONPATH": "/tmp:",
+        "TERM": "x",
+    }
+    words = [sys.executable, "-m", "smoothtask.bench.stage", "--scenario", "idle", "--parent", str(os.getpid())]
+    done = subprocess.run(
+        [*words, "--folder", f"/var/tmp/smoothtask-bench-{os.geteuid()}"],
+        env=odd, input="", capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout.splitlines()[0])["probes"]) == {"frames", "audio", "typing", "start"}
+
+
 @root
 def test_who_may_not_act_measures_without(place, tmp_path):
     tmp_path.chmod(0o755)

@@ -33,6 +33,7 @@ NARROW = (0, 1, 2, 3, 4, 7)
 """Columns of `HEAD` that 80 cells have room for, with a shorter head."""
 WIDE_CELLS = 120
 PLOT_CELLS = 100
+FEWEST_CELLS = 40
 
 
 def lines(report: Report, cells: int) -> list[str]:
@@ -89,8 +90,8 @@ def bars(outcomes: Sequence[Outcome], cells: int, *, coloured: bool = False) -> 
 
 
 def terminal_cells() -> int:
-    """Columns of the terminal; 120 in a pipe."""
-    return shutil.get_terminal_size((WIDE_CELLS, 40)).columns
+    """Columns of the terminal; 120 in a pipe, and never so few that nothing can be read."""
+    return max(FEWEST_CELLS, shutil.get_terminal_size((WIDE_CELLS, 40)).columns)
 
 
 def _cells(arm: Arm) -> tuple[str, ...]:
