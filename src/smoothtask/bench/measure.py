@@ -16,7 +16,7 @@ import psutil
 
 from smoothtask.bench.results import Block, Measured
 from smoothtask.bench.scenarios import OFF, ON, PROBES, Pace, Scenario, order
-from smoothtask.bench.stage import COMPLAINTS, read_counters
+from smoothtask.bench.stage import COMPLAINTS, WORK, read_counters
 from smoothtask.bench.stats import parse_rows
 from smoothtask.bench.terminal import User
 from smoothtask.model.text import sanitise
@@ -105,6 +105,11 @@ class Place:
     folder: Path
     user: User | None
 
+    @property
+    def work(self) -> Path:
+        """Where they write."""
+        return self.folder / WORK
+
 
 def measure(
     scenarios: Sequence[Scenario],
@@ -134,11 +139,11 @@ def measure(
                 if switch is not None:
                     _told(switch, arm)
                 time.sleep(pace.settle_s)
-                blocks.append(_block(arm, pace.block_s, place.folder, stage.process.pid, started))
+                blocks.append(_block(arm, pace.block_s, place.work, stage.process.pid, started))
             if switch is not None:
                 _told(switch, OFF)
             stage.ask("end")
-            rows = {role: parse_rows((place.folder / "out" / role).read_bytes()) for role in PROBES}
+            rows = {role: parse_rows((place.work / "out" / role).read_bytes()) for role in PROBES}
         yield Measured(scenario, tuple(blocks), rows, time.monotonic() - begun_s)
 
 

@@ -42,6 +42,7 @@ TYPE_EVERY_S = 4.0
 COMPILED = 80
 """Times that each unit is built: no build ends while it is measured."""
 FUNCTIONS = 12
+WORK = "work"
 COMPLAINTS = "complaints"
 """What the programs say when they fail."""
 LIMITED = "/smoothtask-bench"
@@ -125,6 +126,7 @@ class Stage:
         for script in (loads.__file__, probes.__file__):
             shutil.copy(script, self.folder)
         (self.folder / "out").mkdir()
+        (self.folder / COMPLAINTS).touch()
         (self.folder / "counters").write_bytes(bytes(8 * COUNTERS))
         if Need.COMPILER in scenario.needs:
             project = self.folder / "project"
@@ -210,7 +212,7 @@ def limits_memory() -> bool:
 
 @contextlib.contextmanager
 def stage(folder: Path, user: User | None) -> Iterator[Stage]:
-    """A stage in *folder*; all of it gone at the end. Raises StageError."""
+    """A stage in `WORK` below *folder*; all of it gone at the end. Raises StageError."""
     managers = Managers(timeout_s=MANAGER_LIMIT_S) if os.geteuid() == 0 and cgroup2.mounted() else None
     if managers is not None and not managers.booted():
         managers = None
@@ -218,7 +220,10 @@ def stage(folder: Path, user: User | None) -> Iterator[Stage]:
         with only_ours(folder):
             if limits_memory():
                 cgroup2.remove(LIMITED)  # one that was killed may have left it
-            played = Stage(folder, user, managers)
+            folder.chmod(0o711)  # whoever the programs run as comes as far as the work
+            work = folder / WORK
+            work.mkdir(0o700)
+            played = Stage(work, user, managers)
             try:
                 yield played
             finally:
