@@ -19,6 +19,7 @@ from smoothtask.bench.scenarios import OFF, ON, PROBES, Pace, Scenario, order
 from smoothtask.bench.stage import COMPLAINTS, WORK, read_counters
 from smoothtask.bench.stats import parse_rows
 from smoothtask.bench.terminal import User
+from smoothtask.kernel.powercap import EnergyCounter, joules_between, read_energy
 from smoothtask.model.text import sanitise
 
 END_LIMIT_S = 30.0
@@ -183,7 +184,9 @@ def _block(arm: str, seconds: float, folder: Path, root: int, started: _Started)
         for role, (first, n) in started.work.items()
     }
     probes, others = (end.probes_s - begin.probes_s) / took_s, (end.others_s - begin.others_s) / took_s
-    return Block(arm, begin.at_s, end.at_s, work, probes, max(0.0, others))
+    joules = joules_between(begin.energy, end.energy)
+    watts = None if joules is None else joules / took_s
+    return Block(arm, begin.at_s, end.at_s, work, probes, max(0.0, others), watts)
 
 
 class _Used(NamedTuple):
@@ -194,6 +197,7 @@ class _Used(NamedTuple):
     probes_s: float
     others_s: float
     """Of everybody who is not below the stage, and what a hypervisor took."""
+    energy: tuple[EnergyCounter, ...]
 
 
 def _used(folder: Path, root: int, started: _Started) -> _Used:
@@ -201,7 +205,7 @@ def _used(folder: Path, root: int, started: _Started) -> _Used:
     machine = psutil.cpu_times()
     busy_s = sum(machine) - machine.idle - machine.iowait - machine.guest - machine.guest_nice
     ours_s = _family_s(psutil.Process(root), recursive=True)
-    return _Used(time.monotonic(), _cpu_s(folder, started.probes), busy_s - ours_s)
+    return _Used(time.monotonic(), _cpu_s(folder, started.probes), busy_s - ours_s, read_energy())
 
 
 def _family_s(first: psutil.Process, *, recursive: bool = False) -> float:

@@ -37,6 +37,8 @@ from smoothtask.kernel.systemd import SYSTEM, ManagerError, Managers
 COUNTERS = 512
 MANAGER_LIMIT_S = 20.0
 READY_LIMIT_S = 60.0
+IN_TERMINAL = "frames"
+"""The probe that is started from a shell."""
 TYPE_EVERY_S = 4.0
 """How often somebody types into the terminal in which the frames are drawn: that is where the person is."""
 COMPILED = 80
@@ -84,13 +86,15 @@ class Stage:
     def begin(self, scenario: Scenario) -> Started:
         """Start the probes, then the loads. Raises StageError, OSError."""
         self._prepare(scenario)
+        found = {}
         for role in PROBES:
             words = [self._python, "-I", f"{self.folder}/probes.py", role, f"{self.folder}/out/{role}"]
-            if role == "frames":
+            if role == IN_TERMINAL:
                 self._type(words)
             else:
-                self._spawn(role, words)
-        found = self._wait_for_probes()
+                found[role] = self._spawn(role, words)
+        self._wait_for_probes()
+        found[IN_TERMINAL] = self._typed_pid()
         work = {load.role: self._load(load) for load in scenario.loads}
         return Started(found, work)
 
@@ -154,10 +158,10 @@ class Stage:
                 self._spawn(load.role, words, limited=load.limited)
         return first, self._slot - first
 
-    def _spawn(self, name: str, words: list[str], *, limited: bool = False) -> None:
+    def _spawn(self, name: str, words: list[str], *, limited: bool = False) -> int:
         user = {} if self.user is None else {"user": self.user.uid, "group": self.user.gid, "extra_groups": []}
         with open(self.folder / COMPLAINTS, "ab") as complaints:
-            process = subprocess.Popen(
+            process: subprocess.Popen[bytes] = subprocess.Popen(
                 words, env=self._environment(), cwd=self.folder, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints, **user,  # type: ignore[call-overload]
             )  # fmt: skip
@@ -168,6 +172,7 @@ class Stage:
             cgroup2.move(process.pid, LIMITED)
         else:
             self._scope(name, process.pid)
+        return process.pid
 
     def _type(self, words: list[str]) -> None:
         if self._terminal is None:
@@ -188,21 +193,22 @@ class Stage:
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "PATH") if name in os.environ}
         return {**kept, "HOME": str(self.folder), "TERM": "dumb", "HISTFILE": "/dev/null"}
 
-    def _wait_for_probes(self) -> dict[str, int]:
-        """Role → pid, once each measures."""
+    def _wait_for_probes(self) -> None:
+        """Until each measures."""
         deadline_s = time.monotonic() + READY_LIMIT_S
         out = self.folder / "out"
         while missing := [role for role in PROBES if not (out / role).exists()]:
             if time.monotonic() > deadline_s:
                 raise StageError(f"the probe {missing[0]} does not start")
             time.sleep(0.02)
-        found = {}
+
+    def _typed_pid(self) -> int:
+        """Of the probe that was started from the terminal: it starts nobody who could be taken for it."""
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
-                words = process.cmdline()
-                if len(words) == 5 and words[2].endswith("/probes.py"):
-                    found[words[3]] = process.pid
-        return found
+                if process.cmdline()[2:4] == [f"{self.folder}/probes.py", IN_TERMINAL]:
+                    return process.pid
+        raise StageError(f"the probe {IN_TERMINAL} has ended")
 
 
 def limits_memory() -> bool:
