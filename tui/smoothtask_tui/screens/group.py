@@ -1,6 +1,9 @@
 """Everything known of one application, on a screen that scrolls, with the keys to act on it."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,7 +12,7 @@ from textual.binding import BindingType
 from smoothtask.model.command import Detail
 from smoothtask.model.frame import GroupFrame
 from smoothtask_tui.actions import ACT, DETAIL, TEACH, bindings
-from smoothtask_tui.lanes import Lane
+from smoothtask_tui.lanes import KEPT_S, Lane
 from smoothtask_tui.line import line, spread
 from smoothtask_tui.messages import Ordered
 from smoothtask_tui.report import SPANS_S, Report, head, report_lines
@@ -33,8 +36,10 @@ class GroupScreen(Acting):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(lambda a: a.section in {ACT, TEACH, DETAIL}, at_once=True)
 
-    def __init__(self, scene: Scene, group: GroupFrame) -> None:
+    def __init__(self, scene: Scene, group: GroupFrame, log: Callable[[], Path] | None = None) -> None:
+        """*log*: where the snapshot log is, for what was before this dashboard was opened."""
         super().__init__()
+        self._log = log
         self.scene = scene
         self.status = StatusLine(self.chosen)
         self.body = Scroller(id="report")
@@ -63,7 +68,26 @@ class GroupScreen(Acting):
         """Ask at once."""
         self.body.focus()
         self._ask()
+        if self._log is not None and self.id_of_group not in self.scene.recalled:
+            self.scene.recalled.add(self.id_of_group)
+            self.run_worker(self._recall(self._log), name="recall", exit_on_error=False)
         self.on_resize()
+
+    async def _recall(self, log: Callable[[], Path]) -> None:
+        """Put what was recorded before what was seen here."""
+        # The reader's parts cost memory that most sessions never need.
+        from smoothtask_tui.recorded import RecordError, read_lane  # noqa: PLC0415
+
+        group, frame = self.id_of_group, self.scene.newest
+        since = (frame.time if frame is not None else 0.0) - KEPT_S
+        try:
+            recorded = await asyncio.to_thread(lambda: read_lane(log(), group, since))
+        except (RecordError, OSError):
+            return  # the plots begin where this dashboard did, as they do without a log
+        lane = self.scene.history.lanes.get(group)
+        if lane is not None:
+            lane.prepend(recorded)
+            self.draw()
 
     def on_resize(self) -> None:
         """Columns depend on the width, and what is above them on the height."""
