@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from scenery import CONTENDED, HOG, group, known, metrics, system
+from smoothtask.config.bundle import CURRENT
+from smoothtask.config.paths import find_paths
 from smoothtask.config.settings import Ranker as RankerSettings
 from smoothtask.config.settings import Settings
 from smoothtask.engine.hybrid import Seen, expected, shares_of, start
@@ -65,6 +67,10 @@ def test_a_flag_is_worded_by_whether_it_holds(seen):
     assert any(w.startswith(("not that", "unknown whether")) for w in words)
 
 
+def test_the_link_has_one_name():
+    assert find_paths(state_dir="/x").model_in_use.name == CURRENT
+
+
 def test_percentiles_of_the_reference_make_other_cuts(bundle, seen):
     settings = Settings(ranker=RankerSettings(classes="percentiles", percentiles=(0.0, 25.0, 50.0, 100.0)))
     scale = seen.model.manifest.scale
@@ -72,11 +78,6 @@ def test_percentiles_of_the_reference_make_other_cuts(bundle, seen):
     assert other.cuts == (scale.percentiles[0], scale.percentiles[25], scale.percentiles[50], scale.percentiles[100])
     assert seen.cuts == scale.cuts
     assert shares_of(Settings()) is None
-
-
-@pytest.mark.parametrize("settings", [Settings(mode="rules-only"), Settings(ranker=RankerSettings(evaluator="off"))])
-def test_hybrid_mode_is_off_where_the_settings_say_so(tmp_path, settings):
-    assert start(settings, tmp_path, lambda *_: None, lambda: None) is None
 
 
 def test_without_a_model_it_says_nothing_and_with_one_it_does(tmp_path, bundle):

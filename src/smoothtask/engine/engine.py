@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from smoothtask.classifier.behaviour import BehaviourLimits, observe, process_co
 from smoothtask.collector.sampler import Sample, Sampler
 from smoothtask.engine.frames import class_events, group_frames, process_frames
 from smoothtask.engine.groups import GroupBuilder
-from smoothtask.engine.hybrid import Hybrid
 from smoothtask.engine.metering import NOT_METERED, Metered, Metering
 from smoothtask.engine.people import People
 from smoothtask.engine.scoping import Scoping
@@ -42,6 +41,9 @@ from smoothtask.policy.parameters import PolicyParameters
 from smoothtask.policy.ranking import Opinions
 from smoothtask.policy.scores import rate
 from smoothtask.policy.whatif import Situation, what_if
+
+if TYPE_CHECKING:
+    from smoothtask.engine.hybrid import Hybrid  # loaded where a model is, and not before
 
 SECOND_NS = 1_000_000_000
 EVENTS = 50
@@ -127,7 +129,7 @@ class Engine:
     """News of other programs that set priorities; before anything is done, so that nothing of theirs is touched."""
     read_pressures: Callable[[Sequence[AppGroup], float], Mapping[str, GroupPressure]] = lambda _groups, _now_s: {}
     """PSI of groups that have a cgroup of their own; see `collector.pressures`."""
-    hybrid: Hybrid | None = None
+    hybrid: "Hybrid | None" = None
     meters: MeterSource = field(default_factory=NoMeters)
     mode: Mode = Mode.RULES_ONLY
     mode_reason: str = ""
