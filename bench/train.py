@@ -27,6 +27,7 @@ from smoothtask.policy.parameters import Hysteresis, PolicyParameters
 from smoothtask.ranker.checks import load as load_model
 from smoothtask.ranker.reading import read_bundle
 from smoothtask.store.frames import read_frames
+from smoothtask.store.migrate import up_to_date
 from smoothtask_trainer import evaluate, learn
 from smoothtask_trainer.evaluate import Agreement, Margin, agreement, margin
 from smoothtask_trainer.export import PARITY, Told, export, onnx_of, run_onnx
@@ -88,16 +89,16 @@ def decided(folder: Path, recordings: list[Path], loss: str) -> tuple[Agreement,
         out = folder / f"model-{loss}-{tested.stem}"
         export(model, out, train.matrix, validate.matrix, Told(cuts, {}, {}, 0.0))
         look = Seen(load_model(read_bundle(out), expected(), "json")).look
-        ours.append(wanted(tested, look))
-        rules.append(wanted(tested, None))
+        ours.append(wanted(folder, tested, look))
+        rules.append(wanted(folder, tested, None))
     return joined(ours), joined(rules)
 
 
-def wanted(recording: Path, look: Look | None) -> Agreement:
+def wanted(folder: Path, recording: Path, look: Look | None) -> Agreement:
     """`agreement` of the classes that are wanted, without anybody's orders, with a model's word or without."""
     right, total, at = list[float](), list[float](), list[int]()
     rows, state, parameters = Rows(), PolicyState(), PolicyParameters(hysteresis=Hysteresis(1, 0.0))
-    for one in read_frames(recording):
+    for one in read_frames(up_to_date(recording, folder)):
         frame, groups = one.frame, rows.aged(one)
         opinions = None if look is None else look(groups, frame.system, frame.person, frame.contention)
         decisions, state = decide(

@@ -6,6 +6,7 @@ the machine gets faster: the recorded policy was deterministic, so what another 
 recording. `smoothtask tune --live` measures that.
 """
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from smoothtask.config.settings import Settings
 from smoothtask.daemon import parameters_of
 from smoothtask.store.frames import RecordedFrame, read_frames
+from smoothtask.store.migrate import up_to_date
 from smoothtask_trainer.measures import Measures, blocks_of, culprits_of, measure
 from smoothtask_trainer.replay import Fidelity, fidelity, replay
 from smoothtask_trainer.space import Knob, Value, knobs, rounded, value_of, with_values
@@ -145,11 +147,13 @@ def thinned(recorded: Sequence[RecordedFrame]) -> list[RecordedFrame]:
 def read_recordings(paths: Sequence[Path], since: float | None = None) -> list[RecordedFrame]:
     """The newest snapshots of *paths*, in order of time, each file's runs with numbers of their own.
 
-    Raises RecordError.
+    Logs of older versions are read as copies. Raises RecordError.
     """
-    logs = [
-        [replace(r, run=n * RUNS_OF_A_FILE + r.run) for r in read_frames(path, since)] for n, path in enumerate(paths)
-    ]
+    with tempfile.TemporaryDirectory(prefix="smoothtask-logs-") as scratch:
+        logs = [
+            [replace(r, run=n * RUNS_OF_A_FILE + r.run) for r in read_frames(up_to_date(path, Path(scratch)), since)]
+            for n, path in enumerate(paths)
+        ]
     every = [r for log in sorted((log for log in logs if log), key=lambda log: log[0].frame.time) for r in log]
     return every[-MOST_SNAPSHOTS:]
 
