@@ -53,7 +53,7 @@ from smoothtask_tui.screens.help import HelpScreen
 from smoothtask_tui.screens.ordering import GroupsScreen
 from smoothtask_tui.screens.responsiveness import CulpritChosen, ResponsivenessScreen
 from smoothtask_tui.screens.save import SaveScreen, screen_lines
-from smoothtask_tui.terminal import TerminalDriver
+from smoothtask_tui.terminal import TerminalDriver, guarded_terminal
 from smoothtask_tui.told import read_detail
 from smoothtask_tui.widgets.statusline import StatusLine
 
@@ -134,8 +134,10 @@ class Dashboard(App[int]):
         """Turn the engine, and wait for orders."""
         self.run_worker(self._turn, name="engine", thread=True, exit_on_error=False)
         self.run_worker(self._send_orders(), name="orders", exit_on_error=False)
+        # After fg the terminal is empty, and only what changes would be drawn again.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
 
     async def run_async(self, *args: Any, **kwargs: Any) -> int | None:
@@ -221,6 +223,7 @@ class Dashboard(App[int]):
         frame = self._mailbox.take()
         if frame is None:
             return
+        self.scene.description = self.client.description  # a daemon is known once it has answered
         self.scene.take(frame)
         self._draw(tick=True)
 
@@ -347,7 +350,7 @@ class Dashboard(App[int]):
         """Show everything known of a group."""
         g = self.scene.group(message.group)
         if g is not None and not isinstance(self.screen, GroupScreen):
-            self.push_screen(GroupScreen(self.scene, g, self._find_log))
+            self.push_screen(GroupScreen(self.scene, g))
 
     # --- rules ---------------------------------------------------------------------------------------
 
@@ -360,17 +363,12 @@ class Dashboard(App[int]):
             self._made = Made(self.own_rules or own_rules(self.paths))
         return self._made
 
-    def _find_log(self) -> Path:
-        """Where the snapshot log is; reads the configuration."""
-        from smoothtask_tui.recorded import find_log  # noqa: PLC0415
-
-        return self.log_path or find_log(self.paths)
-
     def action_rules(self) -> None:
         """Show the rules."""
+        from smoothtask_tui.recorded import find_log  # noqa: PLC0415
         from smoothtask_tui.screens.rules import RulesScreen  # noqa: PLC0415
 
-        self.push_screen(RulesScreen(self.scene, self.made, self._find_log))
+        self.push_screen(RulesScreen(self.scene, self.made, lambda: self.log_path or find_log(self.paths)))
 
     def on_rule_wanted(self, message: RuleWanted) -> None:
         """Make a rule from a group."""
@@ -507,7 +505,7 @@ class Dashboard(App[int]):
     def action_help(self) -> None:
         """Show the help."""
         frame = self.scene.frame
-        self.push_screen(HelpScreen() if frame is None else HelpScreen(frame.person_sources, frame.sources))
+        self.push_screen(HelpScreen(() if frame is None else frame.person_sources))
 
     def action_next_theme(self) -> None:
         """The next of our themes."""
@@ -535,8 +533,11 @@ class Dashboard(App[int]):
 def run_dashboard(client: EngineClient, *, observe_reason: str = "", paths: Paths | None = None) -> int:
     """Show the dashboard until the person quits; the exit status: 1 when the engine failed."""
     prefs = find_paths().state_dir / "dashboard.json"
+    for stale in ("COLUMNS", "LINES"):  # exported once in another window, they would be believed before the terminal
+        os.environ.pop(stale, None)
     app = Dashboard(client, observe_reason, driver_class=TerminalDriver, prefs_path=prefs, paths=paths)
-    app.run()
+    with guarded_terminal():
+        app.run()
     if app.failure:
         print(app.failure, file=sys.stderr)
         return 1

@@ -16,6 +16,10 @@ from smoothtask_tui.palette import Palette
 
 Series = tuple[str, Sequence[float | None], str]
 """Name, a value for each point, colour."""
+FRAME_LINES = 4
+"""Title, frame and times."""
+QUARTERS = (1, 2, 3, 4)
+"""Of the axis: 0 would share its line with what stands below."""
 DECISIONS = frozenset({"class", "person"})
 """Kinds of events that stand on the axis."""
 
@@ -107,7 +111,8 @@ def draw(
     listed = [(name, [values[i] for i in shown], colour) for name, values, colour in plot.series]
     top = nice_top([v for _, values, _ in listed for v in values if v is not None] or [1.0], plot.least)
     # Contention and decisions have strips of their own under the curves.
-    waits, decided = -top * 0.10, -top * 0.22
+    line_ = top / max(2, size[1] - FRAME_LINES - 3)
+    waits, decided = -1.25 * line_, -2.5 * line_
     for start, end in spells([points[i] for i in shown], now):
         plt.plot([start, end], [waits, waits], color=plot_colour(palette.bad), marker="▲")
     at = [e.time - now for e in events if e.kind in DECISIONS and now - span_s <= e.time <= now]
@@ -124,7 +129,7 @@ def draw(
         plt.scatter(broke, [top * 0.95] * len(broke), color=plot_colour(palette.bad), marker="x")
     plt.ylim(decided, top)
     plt.yticks(
-        [decided, waits, *(top * i / 4 for i in range(5))], ["done", "waits", *(f"{top * i / 4:g}" for i in range(5))]
+        [decided, waits, *(top * i / 4 for i in QUARTERS)], ["done", "waits", *(f"{top * i / 4:g}" for i in QUARTERS)]
     )
     plt.xlim(-span_s, 0)
     ticks = [-span_s * i / 4 for i in range(5)]

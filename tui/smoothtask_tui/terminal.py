@@ -5,7 +5,10 @@ thread ends, the queue fills up, and the application blocks for ever: with every
 Here a failed write is dropped, and the application is told to end.
 """
 
-from collections.abc import Callable
+import contextlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from textual.app import App
@@ -53,3 +56,37 @@ class TerminalDriver(LinuxDriver):
         super().__init__(app, **options)
         end: Callable[[], object] = getattr(app, "close_engine", app.exit)
         self._file: Any = TerminalFile(self._file, lambda: app.call_later(end))
+
+
+GUARD = r"""
+trap '' HUP INT QUIT TERM TSTP TTOU TTIN
+read -r word
+[ "$word" = well ] && exit 0
+stty "$1" <&1
+for mode in 1049l 1000l 1002l 1003l 1006l 1015l 1004l 2004l 7h 25h; do printf '\033[?%s' $mode; done
+printf '\033[<u\033[0m'
+printf '\r\n%s\r\n' "$2"
+"""
+"""A shell that waits for the dashboard's end. TTOU is ignored so that a background process may set the terminal."""
+KILLED = "smoothtask was killed. If it ran the engine itself, `smoothtask restore` undoes what it had changed."
+
+
+@contextlib.contextmanager
+def guarded_terminal() -> Iterator[None]:
+    """Whatever kills this process meanwhile, SIGKILL and a fault included, the terminal is put back afterwards."""
+    try:
+        saved = subprocess.run(["stty", "-g"], stdin=sys.__stdin__, capture_output=True, text=True, check=True).stdout
+        guard = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "guard", saved.strip(), KILLED], stdin=subprocess.PIPE, stdout=sys.__stdout__
+        )
+    except (OSError, subprocess.CalledProcessError):  # no stty: as any other program then
+        yield
+        return
+    assert guard.stdin is not None  # noqa: S101 (asked for above)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            guard.stdin.write(b"well\n")
+            guard.stdin.close()
+        guard.wait()

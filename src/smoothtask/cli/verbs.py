@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from smoothtask.cli import show
@@ -76,15 +77,17 @@ def _top_here(options: Options, paths: Paths) -> int:
     from smoothtask import daemon
     from smoothtask.control.local import LocalEngine
     from smoothtask.control.server import ControlServer, SocketTakenError
-    from smoothtask_tui.app import run_dashboard
 
     settings = settings_of(paths)
     paths.prepare()
     try:
-        host = daemon.build(settings, paths, observe=getattr(options, "observe", False))
+        observe = getattr(options, "observe", False)
+        host = daemon.build(settings, paths, observe=observe, meanwhile=lambda: import_module("smoothtask_tui.app"))
         server = ControlServer(host, paths.socket, settings.control.group)
     except (daemon.AlreadyRunning, SocketTakenError) as error:
         raise CannotError(str(error)) from error
+    from smoothtask_tui.app import run_dashboard
+
     return run_dashboard(LocalEngine(host, on_close=server.close), paths=paths)
 
 

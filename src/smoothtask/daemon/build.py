@@ -68,21 +68,22 @@ class _Open:
             self.closers.pop()()
 
 
-def build(settings: Settings, paths: Paths, *, observe: bool) -> Loop:
+def build(settings: Settings, paths: Paths, *, observe: bool, meanwhile: Callable[[], object] = lambda: None) -> Loop:
     """Open every source and mechanism that works here, and take the lock.
 
+    *meanwhile* is called while children read the rules: for what takes time and needs nothing of this.
     Raises AlreadyRunning, and ConfigError for rules that cannot be used. The loop closes everything and puts back
     what it changed when it ends.
     """
     opened = _Open()
     try:
-        return _build(settings, paths, observe, opened)
+        return _build(settings, paths, observe, opened, meanwhile)
     except BaseException:
         opened.close()
         raise
 
 
-def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Loop:
+def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanwhile: Callable[[], object]) -> Loop:
     scoping = _scoping(paths.scope)
     paths.prepare()
     opened.closers.append(lock(paths.lock))
@@ -95,6 +96,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
     reading = RulesReading.start(settings, paths)  # these two children work beside what follows
     subscription = _subscribe(settings, sources)
     hands = DryRun(effects(settings)) if reason else _hands(settings, paths, opened, said)
+    meanwhile()
     rules = reading.result()
     tasks, sources["tasks"] = open_tasks(settings.tasks.source)
     opened.closers.append(tasks.close)
@@ -110,7 +112,6 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
     sources["log"] = log.status if log is not None else "off"
     if log is not None:
         sources["log file"] = str(paths.database_at(settings.store.path))
-    if log is not None:
         opened.closers.append(log.close)
     engine = Engine(
         sampler=Sampler(
@@ -144,7 +145,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open) -> Lo
         start_ticks=sched.start_ticks,
         beat=lambda: _beat(engine, rules, hybrid, said),
     )
-    hybrid = HybridMode(engine, paths)
+    hybrid = HybridMode(engine, paths.models)
     hybrid.follow(settings)
     opened.closers.append(hybrid.close)
     reload = partial(read_anew, engine, rules, paths, hybrid.follow)

@@ -166,5 +166,3 @@ class Frame:
     """Each source of knowledge about the person, and how it fares."""
     meters: Meters = NO_METERS
     """Of the whole machine."""
-    model: str | None = None
-    """The id of the model whose scores are in the decisions; `None`: the rules decided alone."""

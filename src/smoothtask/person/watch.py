@@ -86,11 +86,9 @@ class PersonWatch:
             sources.append(Source("terminals", SourceHealth.WORKING, "when somebody last typed into each"))
         else:
             sources.append(Source("terminals", SourceHealth.ABSENT, "no terminal is open in /dev/pts", _NOTHING))
-        children = self.children
-        for kind, on in (("windows", children and children.windows), ("sound", children and children.sound)):
-            if not on:
-                sources.append(_off(kind, kind))
-        if children is not None and not children.views():
+        if self.children is None:
+            sources.append(_off("windows and sound", "windows and person.sound"))
+        elif not self.children.views():
             text = "nobody has a desktop on this machine"
             sources.append(Source("windows and sound", SourceHealth.ABSENT, text, "log in to one; else nothing"))
         return tuple(sources)
