@@ -7,7 +7,6 @@ VM_ARGS ?=
 export PYTHON PREFIX
 
 BIN := .venv/bin
-BENCHES := $(filter-out bench/harness.py bench/frame_loop.py,$(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev test lint format pytest test-vm test-desktops bench screenshots bpf install uninstall clean
@@ -47,8 +46,8 @@ test-desktops: setup-dev ## the watchers beside the real KWin, GNOME Shell and b
 	@sh tools/setup.sh desktops
 	SMOOTHTASK_DESKTOPS=1 $(BIN)/python -m pytest tests/person/real $(ARGS)
 
-bench: setup-dev ## every figure that is promised, measured here (BENCHES=bench/x.py for one)
-	@status=0; for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
+bench: setup-dev ## every figure that is promised, measured here, into docs/performance.md (ARGS="--only frames")
+	$(BIN)/python bench/all.py $(ARGS)
 
 screenshots: setup-dev ## make the pictures in screenshots/ again
 	$(BIN)/python tools/screenshots.py

@@ -8,6 +8,7 @@ hogs start; every nice value as before when the daemon has stopped.
 
 import argparse
 import contextlib
+import math
 import os
 import pty
 import shutil
@@ -23,8 +24,10 @@ from pathlib import Path
 import psutil
 
 from harness import daemon, finish, log, verdict
+from smoothtask.bench import probes
+from smoothtask.bench.stats import TOOK_MS, Rows, frame_times, missed_pct, parse_rows, spread, within
 
-ReadFrames = Callable[[], list[tuple[float, bool, float]]]
+ReadFrames = Callable[[], Rows]
 GRACE_S = 3.0
 WARM_UP_S = 2.0
 HOG_SOURCE = "int main(void) { for (volatile unsigned long i = 0;; i++); }\n"
@@ -71,11 +74,10 @@ def block(hog: Path, seconds: float, name: str) -> float:
     with hogs_in_a_shell(hog, total_s, frame_loop=True) as (_, read_frames):
         hogs_at = time.monotonic() + WARM_UP_S
         frames = read_frames()
-    counted = [(missed, late) for at, missed, late in frames if at >= hogs_at + GRACE_S]
-    share = 100 * sum(m for m, _ in counted) / len(counted)
-    late = sorted(late for _, late in counted)
-    p50, p99 = late[len(late) // 2], late[len(late) * 99 // 100]
-    log(f"{name:>4}: {share:5.1f} % of {len(counted)} frames missed, late by p50 {p50:.2f}, p99 {p99:.1f} ms")
+    counted = within(frames, hogs_at + GRACE_S, math.inf)
+    share, times = missed_pct(counted), spread(frame_times(counted)[:, TOOK_MS])
+    assert times is not None
+    log(f"{name:>4}: {share:5.1f} % of frames missed, frame times p50 {times.p50:.1f}, p99 {times.p99:.1f} ms")
     return share
 
 
@@ -83,22 +85,18 @@ def block(hog: Path, seconds: float, name: str) -> float:
 def hogs_in_a_shell(hog: Path, seconds: float, frame_loop: bool = False) -> Iterator[tuple[int, ReadFrames]]:
     """A shell in a terminal of its own that starts a frame loop and, a little later, six hogs."""
     output = Path(tempfile.mkstemp(prefix="smoothtask-frames-")[1])
-    loop = f"{sys.executable} {Path(__file__).with_name('frame_loop.py')} {seconds} > {output} & "
-    script = (loop if frame_loop else "") + f"sleep {WARM_UP_S}; for i in 1 2 3 4 5 6; do {hog} & done; "
-    script += "wait %1" if frame_loop else "wait"
+    loop = f"{sys.executable} {probes.__file__} frames {output} & probe=$!; " if frame_loop else ""
+    script = f"{loop}sleep {WARM_UP_S}; for i in 1 2 3 4 5 6; do {hog} & done; "
+    script += f"sleep {seconds - WARM_UP_S}; kill -TERM $probe; wait $probe" if frame_loop else "wait"
     pid, terminal = pty.fork()
     if pid == 0:
         os.execvp("bash", ["bash", "-c", script])
 
-    def read_frames() -> list[tuple[float, bool, float]]:
+    def read_frames() -> Rows:
         deadline = time.monotonic() + seconds + 30
-        while time.monotonic() < deadline:
-            text = output.read_text()
-            if text.endswith("\n"):
-                break
+        while not output.stat().st_size and time.monotonic() < deadline:
             time.sleep(0.2)
-        rows = (line.split() for line in text.splitlines())
-        return [(float(a), bool(int(b)), float(c)) for a, b, c in rows]
+        return parse_rows(output.read_bytes())
 
     try:
         yield pid, read_frames

@@ -1,6 +1,8 @@
 """What the benchmarks share: a daemon in folders of its own, CPU time and memory of processes, clean ends."""
 
 import contextlib
+import json
+import math
 import os
 import signal
 import subprocess
@@ -13,6 +15,8 @@ from pathlib import Path
 import psutil
 
 START_LIMIT_S = 30.0
+FIGURES = "SMOOTHTASK_FIGURES"
+"""The environment variable that names a file: `all.py` wants each figure there, a line of JSON."""
 
 
 def log(text: str) -> None:
@@ -20,9 +24,19 @@ def log(text: str) -> None:
     print(text, flush=True)
 
 
+def figure(kind: str, **values: object) -> None:
+    """For whoever collects figures; nothing when nobody does."""
+    path = os.environ.get(FIGURES)
+    if path:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"kind": kind, **values}) + "\n")
+
+
 def verdict(name: str, value: float, limit: float, unit: str = "") -> bool:
     """One line that compares a measured value with its target; True when it holds."""
     good = value <= limit
+    known = value if math.isfinite(value) else None
+    figure("verdict", name=name, value=known, limit=limit, unit=unit, holds=good)
     log(f"{'PASS' if good else 'FAIL'}  {name}: {value:.3g}{unit} (target ≤ {limit:g}{unit})")
     return good
 

@@ -1,8 +1,10 @@
 """How fast decisions follow a person's labels of one application: by lessons, and by retraining alone. On recordings.
 
+    .venv/bin/python bench/personal.py [--minutes 4]
     .venv/bin/python bench/personal.py --learn A.db B.db --test C.db D.db
 
-The recordings are those of `smoothtask train record`; `--test` holds what is never labelled or trained on. For each
+Without recordings it makes four of `smoothtask train record`, which run real programs and take all CPUs. `--test` holds
+what is never labelled or trained on. For each
 application and a class that the rules do not give it, 0, 1, 3, 5 and 10 moments of the first are labelled. Counted are
 later moments of the same situation in which that class is decided ("follow"), and decisions about other applications
 that change ("others"), each against no labels. Retraining: `smoothtask train` on the first with those labels, in hybrid
@@ -12,6 +14,7 @@ What is decided is counted, not what it would cause.
 
 import argparse
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +41,7 @@ from smoothtask_trainer.prepare import prepare
 from smoothtask_tui.recorded import add_label
 
 LABELS = (0, 1, 3, 5, 10)
+SEEDS = (11, 22, 33, 44)
 HELD = 60
 """Moments of the test that are asked about, evenly spread."""
 FOLLOWED, OTHERS = 0.9, 0.0
@@ -74,12 +78,16 @@ class Result:
 def main() -> None:
     """Measure, print a line for each number of labels, and leave with 1 when lessons do not follow."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--learn", type=Path, nargs="+", required=True)
-    parser.add_argument("--test", type=Path, nargs="+", required=True)
+    parser.add_argument("--learn", type=Path, nargs="+", default=[])
+    parser.add_argument("--test", type=Path, nargs="+", default=[])
+    parser.add_argument("--minutes", type=float, default=4.0, help="of each recording that is made")
     parser.add_argument("--no-retraining", action="store_true", help="lessons alone, which takes seconds")
     options = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory(prefix="smoothtask-bench-") as scratch:
+        if not options.learn or not options.test:
+            made = [_recorded(Path(scratch, f"{seed}.db"), seed, options.minutes) for seed in SEEDS]
+            options.learn, options.test = made[:2], made[2:]
         untouched = None if options.no_retraining else _retrained(Path(scratch, "none"), options.learn, [])
         for app, wanted in CASES:
             said, held = _moments(options.learn, app, wanted), _moments(options.test, app, wanted)
@@ -101,6 +109,12 @@ def main() -> None:
                     results.append(verdict(f"{app}: not followed after 5 labels", 1 - lessons.follow, 1 - FOLLOWED))
                     results.append(verdict(f"{app}: others moved", lessons.others, OTHERS))
     finish(results)
+
+
+def _recorded(out: Path, seed: int, minutes: float) -> Path:
+    words = ["train", "record", "--minutes", str(minutes), "--seed", str(seed), "--out", str(out)]
+    subprocess.run([sys.executable, "-m", "smoothtask", *words], check=True)
+    return out
 
 
 def _moments(logs: Sequence[Path], app: str, wanted: PriorityClass) -> list[Moment]:

@@ -13,7 +13,7 @@ python=${PYTHON:-python3}
 venv=.venv
 
 RUN_PACKAGES="libbpf1"
-DEV_PACKAGES="tmux gcc libc6-dev stress-ng htop clang llvm libbpf-dev libcairo2 util-linux procps git \
+DEV_PACKAGES="tmux gcc libc6-dev stress-ng htop btop clang llvm libbpf-dev libcairo2 util-linux procps git \
     dbus openbox x11-utils pipewire pipewire-bin pulseaudio pulseaudio-utils sway foot wireplumber xdotool xterm xvfb xwayland python3-dbusmock"
 
 VM_PACKAGES="qemu-system-x86 systemd systemd-sysv udev dbus dbus-user-session libpam-systemd kmod passwd util-linux"

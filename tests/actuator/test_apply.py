@@ -76,6 +76,23 @@ def test_a_group_is_lowered_in_every_thread_and_put_back(rig: Rig) -> None:
     assert not rig.ledger.entries
 
 
+def test_what_is_in_force_is_told_for_a_group_and_its_parts(rig: Rig) -> None:
+    """From the ledger: old, new and when; nothing of others, and nothing once it is put back."""
+    first = rig.kernel.spawn(10, "g")
+    rig.kernel.thread(first, 11)
+    rig.kernel.spawn(12, "g/x", first)
+    rig.kernel.spawn(20, "other")
+    rig.tick(decision("g", NORMAL), decision("g/x", IDLE), decision("other", BACKGROUND))
+    told = rig.hands.in_force("g", 1_000_000.0, rig.kernel.now + 500)
+    assert rig.hands.in_force("g/x", 1_000_000.0, rig.kernel.now + 500) == told
+    said = {t.what: (t.old, t.new, t.at) for t in told}
+    assert said["scheduling of thread 12"] == ("nice 0", "nice +19", 1_000_000.0 - 5.0)
+    assert said["IO priority of thread 12"] == ("ionice none", "ionice idle", 1_000_000.0 - 5.0)
+    assert not any("10" in what or "20" in what for what in said)
+    rig.hands.undo_all()
+    assert rig.hands.in_force("g", 0.0, 0) == ()
+
+
 def test_a_protected_group_is_never_written(rig: Rig) -> None:
     """Whatever class it is said to be in."""
     rig.kernel.spawn(10, "g")

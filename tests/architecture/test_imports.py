@@ -26,6 +26,14 @@ def test_daemon_and_command_line_load_nothing_heavy(module: str) -> None:
     assert loaded_by(module) & HEAVY == set()
 
 
+def test_the_daemon_loads_what_models_need_when_there_is_one() -> None:
+    """1.5 MiB that most daemons never need."""
+    code = "import sys, smoothtask.daemon; print(*sorted(n for n in sys.modules if n.startswith('smoothtask.')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    models = {"smoothtask.ranker.serving", "smoothtask.policy.features", "smoothtask.config.bundle"}
+    assert set(done.stdout.split()) & models == set()
+
+
 def test_the_check_sees_what_is_loaded() -> None:
     assert "textual" in loaded_by("smoothtask_tui.app")
 

@@ -104,6 +104,16 @@ def test_eighty_cells_are_enough():
     assert "100" in show.bars(found.outcomes, 80) or "off" in show.bars(found.outcomes, 80)
 
 
+@pytest.mark.parametrize("columns", ["0", "1", "-5", "x", "40", "5000"])
+def test_any_terminal_will_do(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    found = report(*judge([measured(IDLE, 5, 5), measured(LOAD, 60, 5)], 2, 1))
+    cells = show.terminal_cells()
+    assert cells >= 40
+    assert all(len(line) <= cells for line in show.lines(found, cells))
+    assert "terminal" in show.bars(found.outcomes, cells)
+
+
 def test_each_arm_has_its_turn_in_each_round():
     turns = order(4, (ON, OFF), random.Random(1))
     assert all(set(turns[i : i + 2]) == {ON, OFF} for i in range(0, 8, 2))

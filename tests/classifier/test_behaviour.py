@@ -61,6 +61,29 @@ def test_a_short_pause_does_not_acquit_a_hog() -> None:
     assert watch(4, (0.0, 0.0, 0.0), before=hog)["kind"][0] == QUIET
 
 
+def storm(children: float, ticks: int, tick_s: float) -> list[int]:
+    """The kind after each tick of a process whose children used so many cores, and that only waits for them."""
+    seen: Array | None = None
+    kinds = []
+    for _ in range(ticks):
+        row = rates((0.05, 0.1, 300.0))
+        row["children"] = children
+        seen = observe(seen, np.array([1], np.uint64), row, np.full(1, 60.0, np.float32), tick_s, LIMITS)
+        kinds.append(int(seen["kind"][0]))
+    return kinds
+
+
+def test_who_starts_one_short_lived_child_after_another_is_a_hog() -> None:
+    """Though it sleeps and wakes as a frame loop does."""
+    assert storm(0.9, 8, 0.25)[-1] == HOG
+    assert storm(0.1, 40, 0.25)[-1] == STEADY
+
+
+def test_a_long_lived_child_that_ends_accuses_nobody() -> None:
+    """Its hours are counted all at once, in a single look, however long that was."""
+    assert storm(3600.0, 1, 60.0) == [QUIET]
+
+
 def test_memory_follows_the_process_and_not_the_row() -> None:
     """When a row is inserted before it."""
     hog = watch(3, (1.0, 0.0, 0.0))

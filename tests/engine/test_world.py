@@ -2,11 +2,13 @@
 
 from itertools import permutations
 
+import numpy as np
 import pytest
 
 from scenery import identity, known
 from smoothtask.engine.world import World
 from smoothtask.model.identity import Identity
+from smoothtask.model.tasks import PROCESS_DTYPE, RATES_DTYPE
 
 SHELL = identity(100, 1, "bash", sid=100, tty="pts/1")
 SUBSHELL = identity(101, 100, "bash", sid=100)
@@ -44,3 +46,15 @@ def test_a_process_that_is_gone_is_not_admitted() -> None:
     w = world()
     assert w.admit(identity(999).key) is None
     assert len(w) == 0
+
+
+def test_what_the_children_of_a_shell_used_is_not_its_own() -> None:
+    """A build in a terminal makes no hog of the shell that waits for it; who is no shell answers for them."""
+    w = world()
+    for i in (SHELL, JOBS[0]):
+        w.admit(i.key)
+    processes, rates = np.zeros(3, PROCESS_DTYPE), np.zeros(3, RATES_DTYPE)
+    processes["pid"] = [100, 102, 999]
+    rates["children"] = 1.5
+    w.acquit(processes, rates)
+    assert rates["children"].tolist() == [0, 1.5, 0]

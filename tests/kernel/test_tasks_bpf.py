@@ -31,6 +31,12 @@ stop = threading.Event()
 print("ready", flush=True)
 sys.stdin.read()
 """
+PARENT = """
+import subprocess, sys
+subprocess.run([sys.executable, "-S", "-c", "import time\\nwhile time.process_time() < 0.2: pass"])
+print("ready", flush=True)
+sys.stdin.read()
+"""
 LEADER_EXITS = """
 import ctypes, threading, time
 def live():
@@ -162,6 +168,15 @@ def test_both_sources_agree_on_a_process_whose_threads_have_exited(bpf: BpfTasks
         for name in ("tid", "start_ticks", "nice", "policy", "state", "run_ns", "wait_ns", "nvcsw", "nivcsw"):
             assert ours[name].tolist() == theirs[name].tolist(), name
         assert int(left["cgroup_id"][0]) > 0
+
+
+@pytest.mark.root
+def test_both_sources_count_children_that_were_waited_for(bpf: BpfTasks, procfs: ProcfsTasks) -> None:
+    """To a clock tick, once they have ended."""
+    with python(PARENT) as pid:
+        left, right = (int(process(t, pid)["children_ns"][0]) for t in (bpf.read(1), procfs.read(1)))
+    assert left > 50_000_000
+    assert abs(left - right) <= 20_000_000
 
 
 @pytest.mark.root

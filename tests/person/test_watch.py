@@ -25,8 +25,15 @@ def test_what_is_turned_off_is_not_opened_and_says_how_to_turn_it_on() -> None:
     assert view.terminals == ()
     assert watch.pids == frozenset()
     off = {s.name: s.remedy for s in view.sources if s.text == "off, as configured"}
-    assert off.keys() == {"input: evdev", "terminals", "windows and sound"}
+    assert off.keys() == {"input: evdev", "terminals", "windows", "sound"}
     assert all("person." in remedy for remedy in off.values())
+
+
+def test_what_alone_is_turned_off_is_said() -> None:
+    with contextlib.closing(started(Loop(), windows=True)) as watch:
+        assert watch.children is not None
+        watch.children.endpoints = frozenset
+        assert "sound" in {s.name for s in watch.look(time.monotonic()).sources if s.text == "off, as configured"}
 
 
 def test_where_nobody_has_a_desktop_that_is_said() -> None:

@@ -1,5 +1,6 @@
 """Rules that look at the person: focus, sound, games, terminals, and what can wait."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,21 @@ def test_a_visible_window_is_not_lowered_on_a_guess() -> None:
     assert rule_of(judge(group(c=likely, attention=Attention(visible=True)), contention=CONTENDED)[0]) == "visible"
     certain = known("app", target=BACKGROUND, certain=True)
     assert judge(group(c=certain, attention=Attention(visible=True)))[0].target is BACKGROUND
+
+
+def test_who_moves_much_from_and_to_disks_waits_under_contention() -> None:
+    """It sleeps and wakes as a frame loop does: only what it moves tells them apart."""
+    moving = replace(metrics(cpu=0.3), read_bps=40e6, write_bps=20e6)
+    heavy = {"metrics": moving, "behaviour": Behaviour.STEADY}
+    (decision,) = judge(group(**heavy), contention=CONTENDED)
+    assert (rule_of(decision), decision.wanted, decision.restraint) == ("heavy-io", BACKGROUND, True)
+    assert "60 MB/s" in decision.text
+    assert rule_of(judge(group(**heavy))[0]) == "default"
+    for spared in (Attention(visible=True), Attention(playing=True), Attention(focused=True)):
+        (decision,) = judge(group(attention=spared, **heavy), contention=CONTENDED)
+        assert rule_of(decision) != "heavy-io"
+    (decision,) = judge(group(c=known("browser", target=INTERACTIVE), **heavy), contention=CONTENDED)
+    assert decision.wanted is INTERACTIVE
 
 
 def test_minimised_applications_wait_under_contention() -> None:

@@ -97,6 +97,15 @@ def test_a_hog_is_still_lowered_at_once_wherever_the_model_puts_it_below_normal(
     assert len([1 for a, b in pairwise(targets) if a != b]) <= 1
 
 
+def test_no_model_raises_what_hogs() -> None:
+    """To NORMAL, where it is not lowered, and no further."""
+    hog = group(c=known("render", target=NORMAL), **HOG)
+    for score in (0.0, 9.0):
+        assert ticks(hog, says({hog.id: score}))[-1].target is NORMAL
+    quiet = group(c=known("render", target=NORMAL))
+    assert ticks(quiet, says({quiet.id: 9.0}))[-1].target is INTERACTIVE
+
+
 def test_orders_win_over_model_and_lessons() -> None:
     g = group()
     lessons = taught(IDLE, 5)

@@ -44,6 +44,21 @@ def test_what_was_said_comes_with_its_snapshot(place: Place) -> None:
     assert [(s.target, s.verdict) for s in last.said] == [(PriorityClass.INTERACTIVE, None), (None, "laggy")]
 
 
+def test_the_model_and_its_scores_come_back_with_the_rules_class(place: Place) -> None:
+    log = place.log()
+    plain = shown(group("proc:1-1", FIREFOX, cpu=1.0))
+    scored = replace(plain, decision=replace(plain.decision, rules=PriorityClass.BACKGROUND, score=-0.25))
+    log.offer(frame(1, scored, contention=BUSY, model="77ba631606ec"))
+    log.offer(frame(2, plain, contention=BUSY))
+    log.close()
+    with_it, without = (f.frame for f in read_frames(place.path))
+    assert (with_it.model, without.model) == ("77ba631606ec", None)
+    assert [(g.decision.rules, g.decision.score) for f in (with_it, without) for g in f.groups] == [
+        (PriorityClass.BACKGROUND, -0.25),
+        (None, None),
+    ]
+
+
 def test_only_what_is_asked_for_comes_and_it_is_whole(place: Place) -> None:
     log_of(place)
     every = list(read_frames(place.path))

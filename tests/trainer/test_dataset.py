@@ -15,6 +15,7 @@ from smoothtask.policy.decide import Orders
 from smoothtask.store.frames import RecordError
 from smoothtask.store.log import SnapshotLog
 from smoothtask.store.migrate import STEPS
+from smoothtask.store.schema import VERSION
 from smoothtask_trainer import table
 from smoothtask_trainer.dataset import BAD, LABEL, ORDER, TEACHER, LogSource, Query, Tally, _target
 from smoothtask_trainer.prepare import drift, lines, prepare, stability
@@ -235,23 +236,24 @@ def test_a_failure_on_the_way_leaves_the_table_of_before(tmp_path: Path) -> None
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".t.parquet")] == []
 
 
-def test_a_log_of_the_version_before_is_read_as_a_copy(tmp_path: Path) -> None:
-    """As it was before the person was known: made by taking those columns away."""
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_a_log_of_a_version_before_is_read_as_a_copy(tmp_path: Path, version: int) -> None:
+    """As it was before the person, the deeper measures, the model were known: made by taking those columns away."""
     new, old = tmp_path / "new.db", tmp_path / "old.db"
     for path in (new, old):
         recorded(path, busy(20))
     db = sqlite3.connect(old, isolation_level=None)
-    for statement in STEPS[1]:
+    for statement in [s for step in range(version, VERSION) for s in STEPS[step]]:
         _, _, name, _, _, column, *_ = statement.split()
         db.execute(f"ALTER TABLE {name} DROP COLUMN {column}")
-    db.execute("PRAGMA user_version = 1")
+    db.execute(f"PRAGMA user_version = {version}")
     db.close()
     bytes_before = old.read_bytes()
     made = [prepare([p], tmp_path / f"{p.stem}.parquet", RULES, tmp_path / "scratch", every_s=1.0) for p in (new, old)]
     assert made[0].tally.kept == made[1].tally.kept
     now, then = load(tmp_path / "new.parquet"), load(tmp_path / "old.parquet")
     assert np.array_equal(now.matrix, then.matrix, equal_nan=True)
-    assert not then.bad.any()
+    assert then.bad.any() == (version > 1 and now.bad.any())
     assert old.read_bytes() == bytes_before
 
 

@@ -2,6 +2,7 @@
 
 import unicodedata
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from smoothtask_tui.screens.ordering import GroupsScreen
 from tui.driving import A, B, C, Driver, dashboard
 from tui.fakes import frame, group, process
 from tui.test_dashboard import HOSTILE
+from tui.test_history import recorded_frames, write_log
 
 SIZES = [(60, 15), (80, 24), (200, 60)]
 IDLE, NORMAL = PriorityClass.IDLE, PriorityClass.NORMAL
@@ -111,6 +113,27 @@ async def test_the_past_is_drawn_with_the_class_of_each_moment() -> None:
         assert "the last 60s" in d.screen_text
         await d.press("minus", "plus", "plus", "plus")
         assert "the last 15m" in d.screen_text
+
+
+async def test_the_plots_begin_with_what_was_recorded(tmp_path: Path) -> None:
+    """A daemon's log tells what was before the dashboard was opened; without one they begin with it."""
+    log = tmp_path / "snapshots.db"
+    calm, waits, *_ = recorded_frames()
+    write_log(log, [calm, replace(waits, seq=60, time=calm.time + 60, mono_s=60.0)])
+    lower = group("b", label="Beta", cpu=0.5, target=IDLE)
+    for path, letters in ((log, ["N", "Z"]), (tmp_path / "none.db", ["Z"])):
+        async with dashboard(log_path=path, size=(200, 60), first=frame(lower, seq=120)) as d:
+            d.client.answer = telling(replace(TOLD, group="b"))
+            screen = await opened(d)
+            await d.until(lambda: d.app.scene.details.get("b") is not None)
+            await d.until(lambda s=screen: all(w.is_finished for w in s.workers if w.name == "recall"))  # type: ignore[misc]
+
+            def lane(s: GroupScreen = screen) -> str:
+                return next(line.text for line in s.body.all_lines if "class " in line.text and "now" not in line.text)
+
+            await d.push(frame(lower, seq=121))
+            drawn = lane().rpartition("class")[2]
+            assert [c for c in drawn if c.isalpha()] == letters
 
 
 @pytest.mark.parametrize(

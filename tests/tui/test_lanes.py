@@ -32,6 +32,21 @@ def test_a_lane_does_not_grow_for_ever() -> None:
     assert len(lane.times) == len(lane.cpu) == len(lane.wait) == len(lane.targets)
 
 
+def test_what_was_recorded_comes_before_what_was_seen() -> None:
+    """Nothing twice, and nothing out of its order."""
+    lane, recorded = Lane(), Lane()
+    lane.add(10.0, 1.0, 0.0, IDLE)
+    for at in (8.0, 9.0, 10.0, 11.0):
+        recorded.add(at, 0.5, 0.0, NORMAL)
+    lane.prepend(recorded)
+    assert list(lane.times) == [8.0, 9.0, 10.0]
+    assert list(lane.cpu) == [0.5, 0.5, 1.0]
+    assert list(lane.targets) == [NORMAL, NORMAL, IDLE]
+    empty = Lane()
+    empty.prepend(recorded)
+    assert list(empty.times) == [8.0, 9.0, 10.0, 11.0]
+
+
 def test_gaps_hold_the_last_value_and_peaks_are_kept() -> None:
     """Nothing is known before the first tick."""
     assert sampled([5.0, 5.5, 9.0], [1.0, 3.0, 2.0], 10.0, 10.0, 10) == [None] * 4 + [1.0, 3.0, 3.0, 3.0, 2.0, 2.0]

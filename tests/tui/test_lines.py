@@ -202,3 +202,11 @@ def test_help_says_of_each_source_how_it_fares_and_what_to_do(width: int) -> Non
     assert "it refuses us. To do: look at its cookie" in said
     assert "- input: evdev" in said
     assert all(x.cells <= width for x in lines[3:])
+
+
+def test_help_says_how_each_part_works_here_the_model_too() -> None:
+    parts = {"tasks": "bpf", "model": "off: model.onnx: is not the file that manifest.json names (SHA-256 differs)"}
+    lines = help_lines(60, (), parts)
+    assert "How it works here" in texts(lines)
+    assert "SHA-256" in texts(lines)
+    assert all(x.cells <= 60 for x in lines[3:])

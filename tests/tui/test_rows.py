@@ -181,9 +181,18 @@ def test_columns_go_one_by_one_as_the_terminal_shrinks():
 def test_what_is_in_effect_in_few_cells():
     """Nice or weight first; in brackets what would only be done."""
     all_of_it = "nice +19, ionice idle · 6 threads"
-    mechanisms = ("-", all_of_it, "would be nice -4", "CPUWeight 25 · nice +5", "CPUWeight 25", "FIFO", "ionice idle")
+    mechanisms = (
+        "-",
+        all_of_it,
+        "would be nice -4",
+        "CPUWeight 25 · nice +5",
+        "CPUWeight 25",
+        "FIFO",
+        "ionice idle",
+        "autogroup +5",
+    )
     said = [short_effect(m) for m in mechanisms]
-    assert said == ["-", "ni +19", "(ni -4)", "ni +5", "w 25", "FIFO", "ionic…"]
+    assert said == ["-", "ni +19", "(ni -4)", "ni +5", "w 25", "FIFO", "ionic…", "ag +5"]
 
 
 def test_a_column_is_found_by_its_cell():

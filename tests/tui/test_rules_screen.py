@@ -18,6 +18,7 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import Command, Detail, ListRules, Reload, Reply
 from smoothtask.model.detail import Clues, GroupDetail, RuleUses
 from smoothtask.model.text import sanitise
+from smoothtask_tui.messages import Answered
 from smoothtask_tui.rulelist import RuleSort, Which
 from smoothtask_tui.screens.group import GroupScreen
 from smoothtask_tui.screens.making import MakeRuleScreen
@@ -272,6 +273,21 @@ async def test_a_broken_file_of_ones_own_is_said_with_its_line(own: OwnRules) ->
         assert f"{own.folder / NAME}:2: not YAML" in d.screen_text
         await d.press("s")
         assert "not YAML" in d.status
+
+
+async def test_an_answer_about_another_group_is_not_taken_for_this_one(own: OwnRules) -> None:
+    """The list asks about what is unfolded there; its answer may come first."""
+    async with dashboard(own_rules=own, size=(100, 40)) as d:
+        d.client.answer = lambda c: Reply(isinstance(c, ListRules), "busy")
+        await d.press("A")
+        await d.until(lambda: isinstance(d.app.screen, MakeRuleScreen))
+        s = making(d)
+        s.offers = None
+        other = GroupDetail("b", True, 1.0, clues=Clues(exe="/bin/other"))
+        s.post_message(Answered(Detail("b"), Reply(True, "", asdict(other))))
+        s.post_message(Answered(Detail("a"), Reply(True, "", asdict(replace(other, group="a", clues=CLUES)))))
+        await d.until(lambda: bool(s.offers))
+        assert "/bin/other" not in d.screen_text
 
 
 async def test_a_rule_is_about_the_group_it_was_begun_for(own: OwnRules) -> None:

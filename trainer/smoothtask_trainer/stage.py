@@ -20,7 +20,7 @@ from types import FrameType
 
 from smoothtask.bench.guard import FolderError, bind_to_parent, end_children, only_ours, reap
 from smoothtask.bench.project import write_project
-from smoothtask.bench.terminal import open_terminal, read_screen
+from smoothtask.bench.terminal import open_terminal, press_key, read_screen
 from smoothtask_trainer.scenes import PAUSE_S, Part, Scene, live, program
 
 NAMES = ("firefox", "frame-loop", "ffmpeg", "qzxv-worker", "tracker-miner-fs-3")
@@ -93,8 +93,7 @@ class Stage:
         """A letter and its removal into the first terminal: somebody works there."""
         keyboard = self._terminals.get(WORKED_IN)
         if keyboard is not None:
-            with contextlib.suppress(OSError):  # nobody reads any more (EAGAIN), or the shell has gone (EIO)
-                os.write(keyboard, b"x\x7f")
+            press_key(keyboard)
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}

@@ -350,7 +350,7 @@ class Dashboard(App[int]):
         """Show everything known of a group."""
         g = self.scene.group(message.group)
         if g is not None and not isinstance(self.screen, GroupScreen):
-            self.push_screen(GroupScreen(self.scene, g))
+            self.push_screen(GroupScreen(self.scene, g, self._find_log))
 
     # --- rules ---------------------------------------------------------------------------------------
 
@@ -363,12 +363,17 @@ class Dashboard(App[int]):
             self._made = Made(self.own_rules or own_rules(self.paths))
         return self._made
 
+    def _find_log(self) -> Path:
+        """Where the snapshot log is; reads the configuration."""
+        from smoothtask_tui.recorded import find_log  # noqa: PLC0415
+
+        return self.log_path or find_log(self.paths)
+
     def action_rules(self) -> None:
         """Show the rules."""
-        from smoothtask_tui.recorded import find_log  # noqa: PLC0415
         from smoothtask_tui.screens.rules import RulesScreen  # noqa: PLC0415
 
-        self.push_screen(RulesScreen(self.scene, self.made, lambda: self.log_path or find_log(self.paths)))
+        self.push_screen(RulesScreen(self.scene, self.made, self._find_log))
 
     def on_rule_wanted(self, message: RuleWanted) -> None:
         """Make a rule from a group."""
@@ -505,7 +510,7 @@ class Dashboard(App[int]):
     def action_help(self) -> None:
         """Show the help."""
         frame = self.scene.frame
-        self.push_screen(HelpScreen(() if frame is None else frame.person_sources))
+        self.push_screen(HelpScreen() if frame is None else HelpScreen(frame.person_sources, frame.sources))
 
     def action_next_theme(self) -> None:
         """The next of our themes."""

@@ -131,8 +131,9 @@ def short_effect(mechanism: str) -> str:
     ('ni +19', '(w 25)', '-')
     """
     plain = mechanism.removeprefix("would be ")
-    nice, weight = re.search(r"nice ([+-]?\d+)", plain), re.search(r"CPUWeight (\d+)", plain)
-    found = f"ni {nice[1]}" if nice else f"w {weight[1]}" if weight else fmt.shorten(plain, 6)
+    shapes = ((r"nice ([+-]?\d+)", "ni"), (r"autogroup ([+-]?\d+)", "ag"), (r"CPUWeight (\d+)", "w"))
+    matches = ((re.search(pattern, plain), word) for pattern, word in shapes)
+    found = next((f"{word} {match[1]}" for match, word in matches if match), fmt.shorten(plain, 6))
     return found if plain == mechanism else f"({found})"
 
 

@@ -32,6 +32,17 @@ class Lane:
         self.cpu.append(cpu)
         self.wait.append(wait)
         self.targets.append(target)
+        self._trim(time)
+
+    def prepend(self, before: "Lane") -> None:
+        """What was known of it before the first tick here."""
+        end = bisect_left(before.times, self.times[0]) if self.times else len(before.times)
+        self.times = before.times[:end] + self.times
+        self.cpu = before.cpu[:end] + self.cpu
+        self.wait = before.wait[:end] + self.wait
+        self.targets = before.targets[:end] + self.targets
+
+    def _trim(self, time: float) -> None:
         old = bisect_left(self.times, time - KEPT_S)
         if old >= TRIM:
             for values in (self.times, self.cpu, self.wait, self.targets):

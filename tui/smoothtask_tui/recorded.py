@@ -21,6 +21,7 @@ from smoothtask.model.frame import Frame
 from smoothtask.model.text import sanitise
 from smoothtask.policy.parameters import PolicyParameters
 from smoothtask.store.frames import RecordError, frame_of, group_frame, groups_at, opened, process_frame, reading
+from smoothtask_tui.lanes import Lane
 from smoothtask_tui.past import Moment
 
 __all__ = [
@@ -47,6 +48,12 @@ PROCESSES = """
 SELECT p.*, g.group_id, m.name, m.command FROM process p
 JOIN program m ON m.id = p.program_id LEFT JOIN group_profile g ON g.id = p.group_profile_id
 WHERE p.snapshot_id = ? ORDER BY p.cpu_cores + p.wait_threads DESC
+"""
+LANE = """
+SELECT s.time_s, total(a.cpu_cores), total(a.wait_threads), max(CASE WHEN p.group_id = :group THEN d.target_class END)
+FROM snapshot s JOIN app_group a ON a.snapshot_id = s.id JOIN group_profile p ON p.id = a.group_profile_id
+JOIN decision d ON d.snapshot_id = s.id AND d.group_profile_id = p.id
+WHERE s.time_s >= :since AND :group IN (p.group_id, p.parent_group_id) GROUP BY s.id ORDER BY s.id
 """
 MATCHED = "SELECT DISTINCT rule_layer, app FROM group_profile WHERE rule_layer IS NOT NULL"
 LABELS = """
@@ -107,6 +114,18 @@ def read_matched_rules(path: Path) -> frozenset[tuple[str, str]]:
     """Layer and id of every rule by which a recorded group was known. Raises RecordError."""
     with reading(path) as db:
         return frozenset((sanitise(layer), sanitise(app)) for layer, app in db.execute(MATCHED))
+
+
+def read_lane(path: Path, group: str, since: float) -> Lane:
+    """What was recorded of *group* and its parts from Unix time *since* on. Raises RecordError."""
+    lane = Lane()
+    target: PriorityClass | None = None
+    with reading(path) as db:
+        for time, cpu, wait, name in db.execute(LANE, {"group": group, "since": since}):
+            target = PriorityClass[name] if name is not None else target
+            if target is not None:
+                lane.add(time, cpu, wait, target)
+    return lane
 
 
 def read_past(path: Path, snapshot: int) -> Past:

@@ -29,6 +29,7 @@ WIDE = 130
 GAP = 2
 AXIS = 7
 """Cells for the numbers at the left of a plot."""
+STANDSTILL = "paused or in dry-run: the same class, and nothing changed for it"
 SPANS_S = (60.0, 300.0, 900.0)
 
 
@@ -69,7 +70,8 @@ def report_lines(r: Report, width: int) -> list[Line]:
     left_width = (width - GAP) * 11 // 20
     left = [line for part in (_why, _what_if, _in_force, _past) for line in part(r, left_width)]
     right_width = width - GAP - left_width
-    right = [line for part in (_plots, _facts, _processes, _threads) for line in part(r, right_width)]
+    right = [*_plots(r, right_width, 6)]
+    right += [line for part in (_facts, _processes, _threads) for line in part(r, right_width)]
     return [_beside(a, b, left_width) for a, b in zip_longest(left, right, fillvalue=BLANK)]
 
 
@@ -116,9 +118,10 @@ def _why(r: Report, width: int) -> Iterator[Line]:
 
 
 def _what_if(r: Report, width: int) -> Iterator[Line]:
-    yield from _section(
-        r, "what if", width, lambda d: d.what_if, lambda s: _supposed(r, s, width), "nothing to suppose"
-    )
+    def lines(s: Supposition) -> Iterator[Line]:
+        return _supposed(r, s, width)
+
+    yield from _section(r, "what if", width, lambda d: d.what_if, lines, "nothing to suppose", closing=STANDSTILL)
 
 
 def _supposed(r: Report, s: Supposition, width: int) -> Iterator[Line]:
@@ -171,6 +174,7 @@ def _section(
     lines: Callable[..., Iterator[Line]],
     none: str,
     more: Callable[[GroupDetail], int] = lambda _: 0,
+    closing: str = "",
 ) -> Iterator[Line]:
     yield title(name, width)
     if r.detail is None:
@@ -182,10 +186,12 @@ def _section(
             yield from lines(each)
         if more(r.detail):
             yield line((f"  and {more(r.detail)} more", "dim"))
+        for text in fmt.wrap(closing, width - 4) if closing else ():
+            yield line("  ", (text, "dim"))
     yield BLANK
 
 
-def _plots(r: Report, width: int) -> Iterator[Line]:
+def _plots(r: Report, width: int, height: int = 3) -> Iterator[Line]:
     cells = max(4, width - AXIS - 2)
     yield title(f"the last {fmt.duration(r.span_s)}  (+ - shows more or less)", width)
     for name, values, least, role in (
@@ -197,7 +203,7 @@ def _plots(r: Report, width: int) -> Iterator[Line]:
         top = graph.nice_top(shown, least)
         now = f"now {fmt.percent(values[-1])}" if values else "not seen yet"
         yield line(" " * AXIS, (fmt.shorten(f"{name}: {now}", cells), "dim"))
-        drawn = graph.area(shown, 3, top)
+        drawn = graph.area(shown, height, top)
         for i, text in enumerate(drawn):
             number = f"{top:g}" if i == 0 else "0" if i == len(drawn) - 1 else ""
             yield line((fmt.fit(number, AXIS - 2, right=True) + " ▏", "faint"), (text, role))

@@ -29,6 +29,8 @@ class Scene:
     """Group → its processes as `explain` told last: it knows those too quiet for the frame."""
     details: dict[str, GroupDetail] = field(default_factory=dict)
     """Group → what `detail` told last."""
+    recalled: set[str] = field(default_factory=set)
+    """Groups whose recorded past has been looked up."""
     untold: dict[str, str] = field(default_factory=dict)
     """Group → why `detail` told nothing."""
     threads: dict[str, Told] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from smoothtask.bench.stage import limits_memory
 from smoothtask.bench.terminal import User
 from smoothtask.config.paths import Paths
 from smoothtask.control.client import DaemonError, NoDaemonError, find_daemon
+from smoothtask.kernel.powercap import read_energy
 
 FOLDER = "smoothtask-bench"
 LONG_FOLDER = "/var/tmp"  # noqa: S108 - on a disk, where /tmp may be memory; see `guard.only_ours`
@@ -137,7 +138,9 @@ def _daemon_of(paths: Paths) -> Path | None:
 
 
 def _notes() -> Iterator[str]:
-    """What disturbs the measurement."""
+    """What disturbs the measurement, and what is missing from it."""
+    if not read_energy():
+        yield "Watts are not measured: this machine shows no RAPL counters, or root alone may read them."
     load, cpus = os.getloadavg()[2], os.cpu_count() or 1
     if load > BUSY_LOAD * cpus:
         yield f"Others use this machine as well (load {load:.1f} over 15 minutes): compare what stands side by side."

@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from smoothtask.bench.results import Block, Measured
 from smoothtask.bench.scenarios import OFF, ON, PROBES, Pace, Scenario, order
-from smoothtask.bench.stage import read_counters
+from smoothtask.bench.stage import COMPLAINTS, WORK, read_counters
 from smoothtask.bench.stats import parse_rows
 from smoothtask.bench.terminal import User
+from smoothtask.kernel.powercap import EnergyCounter, joules_between, read_energy
+from smoothtask.model.text import sanitise
 
 END_LIMIT_S = 30.0
 Tell = Callable[[str], None]
@@ -103,6 +106,11 @@ class Place:
     folder: Path
     user: User | None
 
+    @property
+    def work(self) -> Path:
+        """Where they write."""
+        return self.folder / WORK
+
 
 def measure(
     scenarios: Sequence[Scenario],
@@ -132,11 +140,11 @@ def measure(
                 if switch is not None:
                     _told(switch, arm)
                 time.sleep(pace.settle_s)
-                blocks.append(_block(arm, pace.block_s, place.folder, started))
+                blocks.append(_block(arm, pace.block_s, place.work, stage.process.pid, started))
             if switch is not None:
                 _told(switch, OFF)
             stage.ask("end")
-            rows = {role: parse_rows((place.folder / "out" / role).read_bytes()) for role in PROBES}
+            rows = {role: parse_rows((place.work / "out" / role).read_bytes()) for role in PROBES}
         yield Measured(scenario, tuple(blocks), rows, time.monotonic() - begun_s)
 
 
@@ -166,31 +174,58 @@ def _told(switch: Helper, word: str) -> None:
         raise BenchError(answer)
 
 
-def _block(arm: str, seconds: float, folder: Path, started: _Started) -> Block:
-    before, cpu_s, begin_s = read_counters(folder), _cpu_s(started.probes), time.monotonic()
+def _block(arm: str, seconds: float, folder: Path, root: int, started: _Started) -> Block:
+    before, begin = read_counters(folder), _used(folder, root, started)
     time.sleep(seconds)
-    after, end_s = read_counters(folder), time.monotonic()
-    took_s = end_s - begin_s
+    after, end = read_counters(folder), _used(folder, root, started)
+    took_s = end.at_s - begin.at_s
     work = {
         role: (sum(after[first : first + n]) - sum(before[first : first + n])) / took_s
         for role, (first, n) in started.work.items()
     }
-    return Block(arm, begin_s, end_s, work, (_cpu_s(started.probes) - cpu_s) / took_s)
+    probes, others = (end.probes_s - begin.probes_s) / took_s, (end.others_s - begin.others_s) / took_s
+    joules = joules_between(begin.energy, end.energy)
+    watts = None if joules is None else joules / took_s
+    return Block(arm, begin.at_s, end.at_s, work, probes, max(0.0, others), watts)
 
 
-def _cpu_s(probes: Mapping[str, int]) -> float:
+class _Used(NamedTuple):
+    """CPU seconds so far."""
+
+    at_s: float
+    """CLOCK_MONOTONIC."""
+    probes_s: float
+    others_s: float
+    """Of everybody who is not below the stage, and what a hypervisor took."""
+    energy: tuple[EnergyCounter, ...]
+
+
+def _used(folder: Path, root: int, started: _Started) -> _Used:
+    """Raises BenchError when a probe has ended."""
+    machine = psutil.cpu_times()
+    busy_s = sum(machine) - machine.idle - machine.iowait - machine.guest - machine.guest_nice
+    ours_s = _family_s(psutil.Process(root), recursive=True)
+    return _Used(time.monotonic(), _cpu_s(folder, started.probes), busy_s - ours_s, read_energy())
+
+
+def _family_s(first: psutil.Process, *, recursive: bool = False) -> float:
+    """CPU seconds of a process and those that it started, the ended ones included. Raises NoSuchProcess."""
+    times = [first.cpu_times()]
+    for child in first.children(recursive=recursive):
+        try:
+            times.append(child.cpu_times())
+        except psutil.NoSuchProcess:
+            continue
+    return float(sum(t.user + t.system + t.children_user + t.children_system for t in times))
+
+
+def _cpu_s(folder: Path, probes: Mapping[str, int]) -> float:
     """CPU seconds of the probes and of all that they started, so far. Raises BenchError when one has ended."""
     total = 0.0
     for role, pid in probes.items():
         try:
-            probe = psutil.Process(pid)
-            times = [probe.cpu_times()]
+            total += _family_s(psutil.Process(pid))
         except psutil.NoSuchProcess as error:
-            raise BenchError(f"the probe {role} has ended") from error
-        for child in probe.children():
-            try:
-                times.append(child.cpu_times())
-            except psutil.NoSuchProcess:
-                continue
-        total += sum(t.user + t.system + t.children_user + t.children_system for t in times)
+            said = (folder / COMPLAINTS).read_text(errors="replace").strip()
+            raise BenchError(f"the probe {role} has ended: {sanitise(said[-1000:], 1000)}") from error
     return total

@@ -41,6 +41,8 @@ class Block:
     """Role of a load → what it got done a second."""
     probe_cores: float
     """CPUs that the probes used."""
+    other_cores: float = 0.0
+    """CPUs that everybody else on the machine used, or a hypervisor took."""
     watts: float | None = None
     """Of the processors, by RAPL."""
 
@@ -72,6 +74,7 @@ class Arm:
     """Periods of sound that were not filled in time, in percent."""
     work: Mapping[str, float]
     probe_cores: float
+    other_cores: float
     watts: float | None
     blocks: int
 
@@ -103,7 +106,7 @@ class Outcome:
     frame_change: Estimate | None = None
     """Of the frame times' p99, in milliseconds."""
     lost_pct: Estimate | None = None
-    """Throughput that the background loses beyond the CPU that the probes took back."""
+    """Throughput that the background loses beyond the CPU that the probes, and others, took back."""
     checks: tuple[Check, ...] = ()
     skipped: str = ""
     """Why it was not run."""
@@ -163,6 +166,7 @@ def _arm(measured: Measured, arm: str, seed: int) -> Arm:
         broken=bootstrap(_pieces(measured, "audio", (arm,)), missed_pct, seed),
         work={role: _mean([b.work[role] for b in blocks]) for role in blocks[0].work},
         probe_cores=_mean([b.probe_cores for b in blocks]),
+        other_cores=_mean([b.other_cores for b in blocks]),
         watts=_mean(watts) if watts else None,
         blocks=len(blocks),
     )
@@ -184,13 +188,10 @@ def _spread_of(measured: Measured, role: str, arm: str) -> Spread | None:
 
 
 def _lost(measured: Measured, cpus: int, seed: int) -> Estimate:
-    """In percent: the mean over the loads, each against the CPU that the probes leave in its blocks."""
+    """In percent: the mean over the loads, each against the CPU that probes and others leave in its blocks."""
     ratios = []
     for role in measured.blocks[0].work:
-        done = {
-            arm: [b.work[role] / max(0.1, cpus - b.probe_cores) for b in measured.blocks if b.arm == arm]
-            for arm in (ON, OFF)
-        }
+        done = {arm: [b.work[role] / _left(b, cpus) for b in measured.blocks if b.arm == arm] for arm in (ON, OFF)}
         ratios.append(ratio_of_means(done[ON], done[OFF], seed))
     # A load's more does not make up for another's less beyond the mean; the interval is that of the means.
     values = [(r.value, r.low, r.high) for r in ratios if math.isfinite(r.value)]
@@ -198,6 +199,11 @@ def _lost(measured: Measured, cpus: int, seed: int) -> Estimate:
         return Estimate(math.nan, math.nan, math.nan)
     value, low, high = (100 * (1 - _mean([v[i] for v in values])) for i in range(3))
     return Estimate(value, high, low)
+
+
+def _left(block: Block, cpus: int) -> float:
+    """CPUs; never so few that a ratio says nothing."""
+    return max(0.1, cpus - block.probe_cores - block.other_cores)
 
 
 def _checks(on: Arm, idle_p99_ms: float, lost: Estimate | None) -> tuple[Check, ...]:
@@ -218,7 +224,8 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
     lost = _mean([o.lost_pct.value for o in loaded if o.lost_pct is not None and math.isfinite(o.lost_pct.value)])
     better = [o.name for o in loaded if o.missed_change is not None and o.missed_change.high < 0]
     worse = [o.name for o in loaded if o.missed_change is not None and o.missed_change.low > 0]
-    said = f"{on:.1f} % of frames are missed with SmoothTask and {off:.1f} % without it, over {len(loaded)} loads"
+    loads = f"{len(loaded)} load{'s' * (len(loaded) > 1)}"
+    said = f"{on:.1f} % of frames are missed with SmoothTask and {off:.1f} % without it, over {loads}"
     if better:
         said += f" (surely fewer in {', '.join(better)})"
     if worse:

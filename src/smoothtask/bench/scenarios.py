@@ -28,7 +28,7 @@ class Load:
     """Of each process; 0: one for each CPU."""
     arguments: tuple[str, ...] = ()
     with_person: bool = False
-    """From the shell in which the frames are drawn, not in a session of its own."""
+    """From the shell in which the frames are drawn, not from a session of its own."""
     limited: bool = False
     """Within a memory limit."""
 
@@ -110,7 +110,7 @@ class Pace:
         return self.around_s + self.warm_s + arms * self.rounds * (self.settle_s + self.block_s)
 
 
-QUICK = Pace(warm_s=2.5, settle_s=0.8, block_s=2.0, rounds=2)
+QUICK = Pace(warm_s=3.0, settle_s=0.7, block_s=1.8, rounds=2)
 FULL = Pace(warm_s=5.0, settle_s=1.5, block_s=5.0, rounds=4)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ METHOD = (
     "16.7 ms, and those that ran out meanwhile. Frame time: from one frame that is done to the next. Key: from the key "
     "to the screen of a terminal. Sound: of 200 periods a second those that were not filled in time. Start: a small "
     "program, until it is ready. Intervals hold 95 %: bootstrap of half seconds. Throughput is counted by the loads, "
-    "against the CPU that the probes leave."
+    "against the CPU that the probes and others leave."
 )
 HEAD = (
     "LOAD",
@@ -32,6 +33,7 @@ NARROW = (0, 1, 2, 3, 4, 7)
 """Columns of `HEAD` that 80 cells have room for, with a shorter head."""
 WIDE_CELLS = 120
 PLOT_CELLS = 100
+FEWEST_CELLS = 40
 
 
 def lines(report: Report, cells: int) -> list[str]:
@@ -42,7 +44,8 @@ def lines(report: Report, cells: int) -> list[str]:
     checks = check_rows(shown)
     if checks:
         said += [*_aligned(("LOAD", "FIGURE", "MEASURED", "PROMISED", ""), checks, cells), ""]
-    said += [*report.notes, report.how, report.verdict]
+    for text in (*report.notes, report.how, report.verdict):
+        said += textwrap.wrap(text, cells)
     return said
 
 
@@ -70,8 +73,8 @@ def with_interval(estimate: Estimate, unit: str, *, signed: bool = False) -> str
     return f"{value} ({estimate.low:{sign}.1f} to {estimate.high:{sign}.1f})"
 
 
-def bars(outcomes: Sequence[Outcome], cells: int) -> str:
-    """Missed frames off and on, drawn."""
+def bars(outcomes: Sequence[Outcome], cells: int, *, coloured: bool = False) -> str:
+    """Missed frames off and on, drawn; empty where nothing was switched."""
     import plotext  # noqa: PLC0415 - 64 ms
 
     both = [o for o in outcomes if ON in o.arms and OFF in o.arms]
@@ -81,13 +84,14 @@ def bars(outcomes: Sequence[Outcome], cells: int) -> str:
     plt.clear_figure()
     values = [[o.arms[arm].missed.value for o in both] for arm in (OFF, ON)]
     plt.simple_multiple_bar([o.name for o in both], values, width=min(cells, PLOT_CELLS), labels=["off", "on"],
-                            title="frames missed, %")  # fmt: skip
-    return str(plt.build())
+                            colors=["red", "blue"], title="frames missed, %")  # fmt: skip
+    drawn = str(plt.build())
+    return drawn if coloured else str(plt.uncolorize(drawn))
 
 
 def terminal_cells() -> int:
-    """Columns of the terminal; 120 in a pipe."""
-    return shutil.get_terminal_size((WIDE_CELLS, 40)).columns
+    """Columns of the terminal; 120 in a pipe, and never so few that nothing can be read."""
+    return max(FEWEST_CELLS, shutil.get_terminal_size((WIDE_CELLS, 40)).columns)
 
 
 def _cells(arm: Arm) -> tuple[str, ...]:

@@ -30,15 +30,23 @@ from smoothtask.bench import loads, probes
 from smoothtask.bench.guard import FolderError, bind_to_parent, end_children, only_ours, reap
 from smoothtask.bench.project import write_project
 from smoothtask.bench.scenarios import MEMORY_LIMIT_BYTES, PROBES, SCENARIOS, Load, Need, Scenario
-from smoothtask.bench.terminal import Terminal, User, open_terminal, read_screen
+from smoothtask.bench.terminal import Terminal, User, open_terminal, press_key, read_screen
 from smoothtask.kernel import cgroup2
 from smoothtask.kernel.systemd import SYSTEM, ManagerError, Managers
 
 COUNTERS = 512
-READY_LIMIT_S = 30.0
+MANAGER_LIMIT_S = 20.0
+READY_LIMIT_S = 60.0
+IN_TERMINAL = "frames"
+"""The probe that is started from a shell."""
+TYPE_EVERY_S = 4.0
+"""How often somebody types into the terminal in which the frames are drawn: that is where the person is."""
 COMPILED = 80
 """Times that each unit is built: no build ends while it is measured."""
 FUNCTIONS = 12
+WORK = "work"
+COMPLAINTS = "complaints"
+"""What the programs say when they fail."""
 LIMITED = "/smoothtask-bench"
 """The cgroup with a memory limit."""
 SCOPE = "app-smoothtaskbench"
@@ -78,27 +86,31 @@ class Stage:
     def begin(self, scenario: Scenario) -> Started:
         """Start the probes, then the loads. Raises StageError, OSError."""
         self._prepare(scenario)
-        with_person = any(load.with_person for load in scenario.loads)
+        found = {}
         for role in PROBES:
             words = [self._python, "-I", f"{self.folder}/probes.py", role, f"{self.folder}/out/{role}"]
-            if role == "frames" and with_person:
+            if role == IN_TERMINAL:
                 self._type(words)
             else:
-                self._spawn(role, words)
-        found = self._wait_for_probes()
+                found[role] = self._spawn(role, words)
+        self._wait_for_probes()
+        found[IN_TERMINAL] = self._typed_pid()
         work = {load.role: self._load(load) for load in scenario.loads}
         return Started(found, work)
 
     def wait(self) -> None:
         """Until somebody says a word, or leaves."""
+        assert self._terminal is not None  # noqa: S101 - it has begun
+        keyboard, typed_s = self._terminal.keyboard, time.monotonic()
         while True:
-            screens = [] if self._terminal is None else [self._terminal.keyboard]
-            ready, _, _ = select.select([0, *screens], [], [], 0.2)
+            ready, _, _ = select.select([0, keyboard], [], [], 0.2)
             if 0 in ready:
                 os.read(0, 4096)
                 return
-            if self._terminal is not None:
-                read_screen(self._terminal.keyboard)
+            read_screen(keyboard)
+            if time.monotonic() - typed_s >= TYPE_EVERY_S:
+                typed_s = time.monotonic()
+                press_key(keyboard)
             reap()
 
     def clear(self) -> None:
@@ -118,6 +130,7 @@ class Stage:
         for script in (loads.__file__, probes.__file__):
             shutil.copy(script, self.folder)
         (self.folder / "out").mkdir()
+        (self.folder / COMPLAINTS).touch()
         (self.folder / "counters").write_bytes(bytes(8 * COUNTERS))
         if Need.COMPILER in scenario.needs:
             project = self.folder / "project"
@@ -145,12 +158,13 @@ class Stage:
                 self._spawn(load.role, words, limited=load.limited)
         return first, self._slot - first
 
-    def _spawn(self, name: str, words: list[str], *, limited: bool = False) -> None:
+    def _spawn(self, name: str, words: list[str], *, limited: bool = False) -> int:
         user = {} if self.user is None else {"user": self.user.uid, "group": self.user.gid, "extra_groups": []}
-        process = subprocess.Popen(
-            words, env=self._environment(), cwd=self.folder, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user,  # type: ignore[call-overload]
-        )  # fmt: skip
+        with open(self.folder / COMPLAINTS, "ab") as complaints:
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                words, env=self._environment(), cwd=self.folder, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints, **user,  # type: ignore[call-overload]
+            )  # fmt: skip
         if limited:
             self._limit = True
             cgroup2.make(LIMITED)
@@ -158,12 +172,13 @@ class Stage:
             cgroup2.move(process.pid, LIMITED)
         else:
             self._scope(name, process.pid)
+        return process.pid
 
     def _type(self, words: list[str]) -> None:
         if self._terminal is None:
             self._terminal = open_terminal(self.folder, self._environment(), self.user)
             self._scope("terminal", self._terminal.pid)
-        os.write(self._terminal.keyboard, f"{shlex.join(words)} > /dev/null 2>&1 &\n".encode())
+        os.write(self._terminal.keyboard, f"{shlex.join(words)} > /dev/null 2>> {COMPLAINTS} &\n".encode())
 
     def _scope(self, name: str, pid: int) -> None:
         if self.managers is None:
@@ -178,21 +193,22 @@ class Stage:
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "PATH") if name in os.environ}
         return {**kept, "HOME": str(self.folder), "TERM": "dumb", "HISTFILE": "/dev/null"}
 
-    def _wait_for_probes(self) -> dict[str, int]:
-        """Role → pid, once each measures."""
+    def _wait_for_probes(self) -> None:
+        """Until each measures."""
         deadline_s = time.monotonic() + READY_LIMIT_S
         out = self.folder / "out"
         while missing := [role for role in PROBES if not (out / role).exists()]:
             if time.monotonic() > deadline_s:
                 raise StageError(f"the probe {missing[0]} does not start")
             time.sleep(0.02)
-        found = {}
+
+    def _typed_pid(self) -> int:
+        """Of the probe that was started from the terminal: it starts nobody who could be taken for it."""
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
-                words = process.cmdline()
-                if len(words) == 5 and words[2].endswith("/probes.py"):
-                    found[words[3]] = process.pid
-        return found
+                if process.cmdline()[2:4] == [f"{self.folder}/probes.py", IN_TERMINAL]:
+                    return process.pid
+        raise StageError(f"the probe {IN_TERMINAL} has ended")
 
 
 def limits_memory() -> bool:
@@ -202,13 +218,18 @@ def limits_memory() -> bool:
 
 @contextlib.contextmanager
 def stage(folder: Path, user: User | None) -> Iterator[Stage]:
-    """A stage in *folder*; all of it gone at the end. Raises StageError."""
-    managers = Managers() if os.geteuid() == 0 and cgroup2.mounted() and Managers().booted() else None
+    """A stage in `WORK` below *folder*; all of it gone at the end. Raises StageError."""
+    managers = Managers(timeout_s=MANAGER_LIMIT_S) if os.geteuid() == 0 and cgroup2.mounted() else None
+    if managers is not None and not managers.booted():
+        managers = None
     try:
         with only_ours(folder):
             if limits_memory():
                 cgroup2.remove(LIMITED)  # one that was killed may have left it
-            played = Stage(folder, user, managers)
+            folder.chmod(0o711)  # whoever the programs run as comes as far as the work
+            work = folder / WORK
+            work.mkdir(0o700)
+            played = Stage(work, user, managers)
             try:
                 yield played
             finally:

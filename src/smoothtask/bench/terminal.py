@@ -3,10 +3,13 @@
 import contextlib
 import os
 import pty
+import select
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+PROMPT_LIMIT_S = 10.0
 
 
 class User(NamedTuple):
@@ -26,7 +29,7 @@ class Terminal(NamedTuple):
 
 
 def open_terminal(folder: Path, environment: Mapping[str, str], user: User | None = None) -> Terminal:
-    """A shell (bash, else sh) in *folder*, as *user*."""
+    """A shell (bash, else sh) in *folder*, as *user*, that waits for a command."""
     bash = shutil.which("bash")
     words = [bash, "--norc", "--noprofile", "-i"] if bash is not None else ["/bin/sh", "-i"]
     pid, keyboard = pty.fork()
@@ -40,6 +43,8 @@ def open_terminal(folder: Path, environment: Mapping[str, str], user: User | Non
             os.chdir(folder)
             os.execve(words[0], words, dict(environment))  # noqa: S606 - a shell is meant
     os.set_blocking(keyboard, False)
+    # A shell throws away what was typed before its first prompt.
+    select.select([keyboard], [], [], PROMPT_LIMIT_S)
     return Terminal(pid, keyboard)
 
 
@@ -48,3 +53,9 @@ def read_screen(keyboard: int) -> None:
     with contextlib.suppress(OSError):  # nothing there (EAGAIN), or the shell has gone (EIO)
         while os.read(keyboard, 1 << 16):
             pass
+
+
+def press_key(keyboard: int) -> None:
+    """A letter and its removal: somebody works there."""
+    with contextlib.suppress(OSError):  # nobody reads any more (EAGAIN), or the shell has gone (EIO)
+        os.write(keyboard, b"x\x7f")

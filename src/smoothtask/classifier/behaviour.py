@@ -3,7 +3,8 @@
 A *hog* wants a CPU all the time (running or waiting for one) and gives it up only when pushed off:
 between two voluntary sleeps it computes for tens of milliseconds. A *steady* process sleeps and wakes
 many times a second and computes briefly each time, as a frame loop, an editor or a call does. Under
-contention both may be using all they can get; the length of the bursts still tells them apart.
+contention both may be using all they can get; the length of the bursts still tells them apart. Who starts one
+short-lived child after another that compute as much together is a hog as well: a *storm*.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from smoothtask.model.group import Behaviour
 from smoothtask.model.tasks import Array
 
 QUIET, STEADY, HOG = range(3)
+STORM_SHARE = 0.4
+"""So much of what makes a hog must short-lived children have used, at least."""
 NAMES = (Behaviour.QUIET, Behaviour.STEADY, Behaviour.HOG)
 
 STATE_DTYPE = np.dtype(
@@ -67,9 +70,14 @@ def observe(
     demand = rates["cpu"] + rates["wait"]
     burst_ms = 1000 * rates["cpu"] / np.maximum(rates["vcsw"], np.float32(0.5))
     hogging = (demand >= limits.hog_demand) & (burst_ms >= limits.hog_burst_ms)
-    steady = ~hogging & (rates["vcsw"] >= limits.steady_vcsw) & (burst_ms < limits.hog_burst_ms)
+    starting = rates["children"] >= STORM_SHARE * limits.hog_demand
+    storming = ~hogging & starting & (demand + rates["children"] >= limits.hog_demand)
+    steady = ~hogging & ~storming & (rates["vcsw"] >= limits.steady_vcsw) & (burst_ms < limits.hog_burst_ms)
 
-    state["hog_s"] = np.where(hogging, state["hog_s"] + span, 0)
+    # A long-lived child is counted all at once when it ends: one look at that proves nothing.
+    span_of_hog = np.where(storming, np.minimum(span, np.float32(limits.hog_window_s / 2)), span)
+    hogging |= storming
+    state["hog_s"] = np.where(hogging, state["hog_s"] + span_of_hog, 0)
     state["calm_s"] = np.where(hogging, 0, state["calm_s"] + span)
     state["steady_s"] = np.where(steady, state["steady_s"] + span, 0)
     was_hog = state["kind"] == HOG

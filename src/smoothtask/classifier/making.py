@@ -21,7 +21,7 @@ from smoothtask.model.group import Classification
 from smoothtask.model.identity import Identity
 
 LABEL_LIMIT = 64
-HEAD = "# Rules of this machine's own; see `smoothtask rules lint`.\n"
+HEAD = "# Rules of one's own; `smoothtask rules lint` checks them.\n"
 TYPE_OF = {
     PriorityClass.LATENCY_CRITICAL: "utility",
     PriorityClass.INTERACTIVE: "utility",

@@ -2,6 +2,8 @@
 # ruff: noqa: PLC0415 - late imports: no command pays for another's libraries
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,8 @@ def run(options: Options) -> int:
         _print_json(results.to_json(report))
     else:
         cells = show.terminal_cells()
-        drawn = show.bars(report.outcomes, cells)
+        coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        drawn = show.bars(report.outcomes, cells, coloured=coloured)
         print(*([drawn] if drawn else []), *show.lines(report, cells), sep="\n")
     if options.out:
         _write(Path(options.out), report, quiet=options.json)

@@ -424,7 +424,11 @@ def _model(paths: Paths) -> Iterator[Finding]:
     if settings.mode == "rules-only" or evaluator == "off":
         yield Finding("model", State.NOTE, "off, as configured: rules decide alone")
         return
-    found = examined(Shelf(paths.models), (evaluator,))
+    try:
+        found = examined(Shelf(paths.models), (evaluator,))
+    except PermissionError:
+        yield Finding("model", State.NOTE, "only root may see which model is installed")
+        return
     if found["refused"]:
         yield Finding(
             "model",

@@ -328,8 +328,8 @@ def _add_tune(tune: argparse.ArgumentParser) -> None:
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
     length = bench.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="about a minute: five loads, short blocks (the default)")
-    length.add_argument("--full", action="store_true", help="about seven minutes: every load, longer blocks")
+    length.add_argument("--quick", action="store_true", help="about a minute: four loads, short blocks (the default)")
+    length.add_argument("--full", action="store_true", help="about ten minutes: every load, longer blocks")
     bench.add_argument("--scenario", dest="scenarios", metavar="NAME", action="append", default=[],
                        help="only this load, beside the idle machine; repeatable")  # fmt: skip
     bench.add_argument("--seed", metavar="N", type=int, default=1, help="of the order of the blocks (default 1)")

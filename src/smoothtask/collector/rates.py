@@ -13,6 +13,7 @@ YOUNGEST_S = 0.02
 _COUNTERS = (
     ("cpu", "run_ns", SECOND_NS),
     ("wait", "wait_ns", SECOND_NS),
+    ("children", "children_ns", SECOND_NS),
     ("vcsw", "nvcsw", 1),
     ("ivcsw", "nivcsw", 1),
     ("read_bps", "read_bytes", 1),

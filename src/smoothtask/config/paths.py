@@ -84,6 +84,11 @@ class Paths:
         return self.state_dir / "models"
 
     @property
+    def model_in_use(self) -> Path:
+        """That link; replaced as one (`config.bundle.CURRENT`)."""
+        return self.models / "current"
+
+    @property
     def training(self) -> Path:
         """What the trainer made, for people, and how far it is."""
         return self.state_dir / "training"

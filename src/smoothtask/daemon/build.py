@@ -145,7 +145,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanw
         start_ticks=sched.start_ticks,
         beat=lambda: _beat(engine, rules, hybrid, said),
     )
-    hybrid = HybridMode(engine, paths.models)
+    hybrid = HybridMode(engine, paths)
     hybrid.follow(settings)
     opened.closers.append(hybrid.close)
     reload = partial(read_anew, engine, rules, paths, hybrid.follow)

@@ -1,22 +1,24 @@
-"""Hybrid mode as the settings want it: begun, followed from tick to tick, ended."""
+"""Hybrid mode as the settings want it: begun when there is a model, followed from tick to tick, ended."""
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
+from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings
 from smoothtask.daemon.process import tidy_memory
-from smoothtask.engine import hybrid
 from smoothtask.engine.engine import Engine
+
+SOURCE = "model"
 
 
 @dataclass(slots=True)
 class HybridMode:
-    """Whatever model is in use in *engine*."""
+    """Whatever model is in use in *engine*. Where none is installed, nothing that models need is loaded."""
 
     engine: Engine
-    models: Path
-    _asked: object = None
-    """What the settings said of it."""
+    paths: Paths
+    _settings: Settings | None = None
+    """As followed last."""
 
     @property
     def pids(self) -> frozenset[int]:
@@ -26,19 +28,29 @@ class HybridMode:
 
     def follow(self, settings: Settings) -> None:
         """Begin, or begin again, where *settings* say something new."""
-        asked = (settings.mode, settings.ranker)
-        if asked == self._asked:
-            return
-        self.close()
-        self._asked = asked
-        found = self.engine.hybrid = hybrid.start(settings, self.models, self.engine.say, tidy_memory)
-        self.engine.sources["model"] = "off (as configured)" if found is None else found.ranker.status
+        before, self._settings = self._settings, settings
+        if before is None or (before.mode, before.ranker) != (settings.mode, settings.ranker):
+            self.close()
+            self.beat()
 
     def beat(self) -> None:
         """Between two ticks."""
+        if self.engine.hybrid is None:
+            self._begin()
         if self.engine.hybrid is not None:
             self.engine.hybrid.ranker.beat()
-            self.engine.sources["model"] = self.engine.hybrid.ranker.status
+            self.engine.sources[SOURCE] = self.engine.hybrid.ranker.status
+
+    def _begin(self) -> None:
+        settings = self._settings
+        if settings is None or settings.mode == "rules-only" or settings.ranker.evaluator == "off":
+            self.engine.sources[SOURCE] = "off (as configured)"
+        elif not os.path.lexists(self.paths.model_in_use):
+            self.engine.sources[SOURCE] = "off: no model is installed"
+        else:
+            from smoothtask.engine.hybrid import start  # noqa: PLC0415 - 1.5 MiB
+
+            self.engine.hybrid = start(settings, self.paths.models, self.engine.say, tidy_memory)
 
     def close(self) -> None:
         """Rules decide alone from now on."""

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from smoothtask.classifier.behaviour import BehaviourLimits, observe, process_co
 from smoothtask.collector.sampler import Sample, Sampler
 from smoothtask.engine.frames import class_events, group_frames, process_frames
 from smoothtask.engine.groups import GroupBuilder
-from smoothtask.engine.hybrid import Hybrid
 from smoothtask.engine.metering import NOT_METERED, Metered, Metering
 from smoothtask.engine.people import People
 from smoothtask.engine.scoping import Scoping
@@ -42,6 +41,9 @@ from smoothtask.policy.parameters import PolicyParameters
 from smoothtask.policy.ranking import Opinions
 from smoothtask.policy.scores import rate
 from smoothtask.policy.whatif import Situation, what_if
+
+if TYPE_CHECKING:
+    from smoothtask.engine.hybrid import Hybrid  # loaded where a model is, and not before
 
 SECOND_NS = 1_000_000_000
 EVENTS = 50
@@ -127,7 +129,7 @@ class Engine:
     """News of other programs that set priorities; before anything is done, so that nothing of theirs is touched."""
     read_pressures: Callable[[Sequence[AppGroup], float], Mapping[str, GroupPressure]] = lambda _groups, _now_s: {}
     """PSI of groups that have a cgroup of their own; see `collector.pressures`."""
-    hybrid: Hybrid | None = None
+    hybrid: "Hybrid | None" = None
     meters: MeterSource = field(default_factory=NoMeters)
     mode: Mode = Mode.RULES_ONLY
     mode_reason: str = ""
@@ -297,6 +299,7 @@ class Engine:
         processes = sample.tasks.processes
         now_ticks = self._now_ticks()
         ages = (now_ticks - processes["start_ticks"].astype(np.int64)).astype(np.float32) / np.float32(USER_HZ)
+        self.world.acquit(processes, sample.rates)
         self._behaviour = observe(
             self._behaviour,
             process_codes(processes),
@@ -401,6 +404,7 @@ class Engine:
             scores=rate(sample.system, groups, self._person, self.parameters.bad, self.parameters.person),
             rights=self.people.rights,
             meters=self.metered.machine,
+            model=None if self._opinions is None else self._opinions.model,
             undo_depth=self.people.undo_depth(self.people.owner_uid),
         )
 

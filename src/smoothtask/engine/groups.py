@@ -48,7 +48,7 @@ class GroupBuilder:
         n = len(ids)
         columns = {
             name: np.bincount(of_row, rates[name], n).tolist()
-            for name in ("cpu", "wait", "vcsw", "ivcsw", "read_bps", "write_bps")
+            for name in ("cpu", "wait", "vcsw", "ivcsw", "read_bps", "write_bps", "children")
         }
         members = np.bincount(of_row, minlength=n).tolist()
         threads = np.bincount(of_row, processes["threads"], n).tolist()
@@ -171,7 +171,7 @@ def _start(placed: Placed) -> tuple[int, int]:
 def _group_behaviour(
     of_row: "np.ndarray[tuple[int], np.dtype[np.intp]]", n: int, rates: Array, behaviour: Array
 ) -> list[tuple[Behaviour, float]]:
-    demand = (rates["cpu"] + rates["wait"]).astype(np.float64)
+    demand = (rates["cpu"] + rates["wait"] + rates["children"]).astype(np.float64)
     hog = behaviour["kind"] == HOG
     steady = behaviour["kind"] == STEADY
     hogging = np.bincount(of_row[hog], demand[hog], n)

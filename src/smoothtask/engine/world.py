@@ -137,6 +137,13 @@ class World:
             self._row_groups = [self.group_of_pid(pid) for pid in processes["pid"].tolist()]
         return self._row_groups
 
+    def acquit(self, processes: Array, rates: Array) -> None:
+        """What the children of a shell, a login or a terminal have used is nothing of its own: cleared in *rates*."""
+        for row in np.flatnonzero(rates["children"] > 0).tolist():
+            placed = self._placed.get(int(processes["pid"][row]))
+            if placed is None or placed.classification.starts_others or placed.classification.protected:
+                rates["children"][row] = 0
+
     def split(self, processes: Array, behaviour: Array) -> None:
         """Put hogs into parts of their own where others of their application don't hog."""
         hog_pids = processes["pid"][behaviour["kind"] == HOG].tolist()

@@ -39,7 +39,7 @@ DESCRIPTOR_LIMIT: Final = 8192
 
 
 class Stat(NamedTuple):
-    """/proc/PID/stat, or a thread's. `run_ticks` is utime + stime."""
+    """/proc/PID/stat, or a thread's. `run_ticks` is utime + stime, `children_ticks` the same of reaped children."""
 
     comm: bytes
     state: bytes
@@ -49,6 +49,7 @@ class Stat(NamedTuple):
     tty_nr: int
     flags: int
     run_ticks: int
+    children_ticks: int
     nice: int
     threads: int
     start_ticks: int
@@ -79,6 +80,7 @@ def parse_stat(data: bytes) -> Stat:
         tty_nr=int(f[4]),
         flags=int(f[6]),
         run_ticks=int(f[11]) + int(f[12]),
+        children_ticks=int(f[13]) + int(f[14]),
         nice=int(f[16]),
         threads=int(f[17]),
         start_ticks=int(f[19]),
@@ -213,6 +215,7 @@ class ProcfsTasks:
             0,
             sum(columns[3]) + known.dead_run_ns,
             sum(columns[4]),
+            stat.children_ticks * NS_PER_TICK,
             sum(columns[5]) + known.dead_nvcsw,
             sum(columns[6]) + known.dead_nivcsw,
             read_bytes,

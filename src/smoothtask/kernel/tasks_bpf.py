@@ -20,7 +20,7 @@ RECORD_DTYPE: Final = np.dtype(
         ("uid", "<u4"),
         *((name, "<u8") for name in ("read_bytes", "write_bytes")),
         *((name, "<u8") for name in ("dead_run_ns", "dead_nvcsw", "dead_nivcsw")),
-        *((name, "<u8") for name in ("dead_read_bytes", "dead_write_bytes", "rss_pages", "cgroup_id")),
+        *((name, "<u8") for name in ("dead_read_bytes", "dead_write_bytes", "children_ns", "rss_pages", "cgroup_id")),
     ],
 )
 _SUMS: Final = (
@@ -68,7 +68,7 @@ def table_of(records: Array, mono_ns: int) -> TaskTable:
         return TaskTable(threads, processes, mono_ns, BpfTasks.name)
     firsts = np.flatnonzero(np.diff(tgids, prepend=-1))
     of_leaders = np.ascontiguousarray(leaders["thread"])
-    for name in ("ppid", "sid", "pgid", "tty_nr", "uid", "cgroup_id"):
+    for name in ("ppid", "sid", "pgid", "tty_nr", "uid", "cgroup_id", "children_ns"):
         processes[name] = leaders[name]
     for name in ("start_ticks", "nice", "policy", "state", "flags", "comm"):
         processes[name] = of_leaders[name]

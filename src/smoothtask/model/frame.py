@@ -166,3 +166,5 @@ class Frame:
     """Each source of knowledge about the person, and how it fares."""
     meters: Meters = NO_METERS
     """Of the whole machine."""
+    model: str | None = None
+    """The id of the model whose scores are in the decisions; `None`: the rules decided alone."""

@@ -100,6 +100,8 @@ class GroupMetrics:
     read_bps: float
     write_bps: float
     rss_bytes: int
+    children: float = 0.0
+    """Cores that short-lived children used: counted when they have ended, and nowhere else."""
 
 
 class Behaviour(StrEnum):

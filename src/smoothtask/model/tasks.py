@@ -52,6 +52,7 @@ PROCESS_DTYPE = np.dtype(
         ),  # kernfs id of the cgroup v2 directory (its inode number), 0 when unknown
         ("run_ns", "<u8"),  # live threads plus those that exited
         ("wait_ns", "<u8"),  # live threads only: the kernel drops it with the thread
+        ("children_ns", "<u8"),  # CPU time of children that ended and were waited for, and of theirs (times(2))
         ("nvcsw", "<u8"),
         ("nivcsw", "<u8"),
         ("read_bytes", "<u8"),
@@ -70,6 +71,7 @@ RATES_DTYPE = np.dtype(
     [
         ("cpu", "<f4"),  # cores in use: 1.0 is one whole core
         ("wait", "<f4"),  # threads runnable but waiting, on average
+        ("children", "<f4"),  # cores that children had used which ended, when they were waited for
         ("vcsw", "<f4"),  # voluntary switches a second
         ("ivcsw", "<f4"),
         ("read_bps", "<f4"),

@@ -86,9 +86,11 @@ class PersonWatch:
             sources.append(Source("terminals", SourceHealth.WORKING, "when somebody last typed into each"))
         else:
             sources.append(Source("terminals", SourceHealth.ABSENT, "no terminal is open in /dev/pts", _NOTHING))
-        if self.children is None:
-            sources.append(_off("windows and sound", "windows and person.sound"))
-        elif not self.children.views():
+        children = self.children
+        for kind, on in (("windows", children and children.windows), ("sound", children and children.sound)):
+            if not on:
+                sources.append(_off(kind, kind))
+        if children is not None and not children.views():
             text = "nobody has a desktop on this machine"
             sources.append(Source("windows and sound", SourceHealth.ABSENT, text, "log in to one; else nothing"))
         return tuple(sources)

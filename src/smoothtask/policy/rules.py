@@ -21,6 +21,8 @@ from smoothtask.policy.parameters import PersonLimits
 DEFAULT_LIMITS = PersonLimits()
 MINIMISED_USE = 0.1
 """Cores that an application with hidden windows may use or want before it is asked to wait."""
+HEAVY_IO_BPS = 50e6
+"""Bytes a second from and to disks, from which on nobody waits for the next one alone."""
 NOT_WHILE_SOMEBODY_WORKS = frozenset({"updater", "indexer", "backup", "maintenance"})
 """Tags of what can wait until the person has gone."""
 
@@ -165,6 +167,14 @@ def _hog(f: Facts) -> Answer | None:
     return Answer(PriorityClass.BACKGROUND, _hogs(f)) if _accused(f) else None
 
 
+def _heavy_io(f: Facts) -> Answer | None:
+    a, m, c = f.group.attention, f.group.metrics, f.group.classification
+    moved_bps = m.read_bps + m.write_bps
+    if moved_bps < HEAVY_IO_BPS or a.visible or a.playing or c.target is not None:
+        return None
+    return Answer(PriorityClass.BACKGROUND, f"moves {moved_bps / 1e6:.0f} MB/s from and to disks, unseen")
+
+
 def _likely_type(f: Facts) -> Answer | None:
     c = f.group.classification
     if c.target is None:
@@ -199,6 +209,7 @@ RULES: tuple[Rule, ...] = (
     Rule("certain-type", Stage.RULE, _certain_type, at_once=True),
     Rule("visible", Stage.RULE, _visible, at_once=True, yields=Yields.TO_MODEL),
     Rule("minimised", Stage.BEHAVIOUR, _minimised, at_once=False, only_under_contention=True, yields=Yields.TO_MODEL),
+    Rule("heavy-io", Stage.BEHAVIOUR, _heavy_io, at_once=False, only_under_contention=True, yields=Yields.TO_MODEL),
     Rule("likely-type", Stage.RULE, _likely_type, at_once=False, only_under_contention=True, yields=Yields.TO_MODEL),
     Rule("follows-application", Stage.DEFAULT, _follows_application, at_once=True, yields=Yields.TO_MODEL),
 )
@@ -220,6 +231,8 @@ def _accused(f: Facts) -> bool:
 
 def _hogs(f: Facts) -> str:
     m = f.group.metrics
+    if m.children > m.cpu + m.wait:
+        return f"starts short-lived programs that use {m.children:.1f} cores, for {f.group.behaviour_s:.0f} s"
     return (
         f"has used or wanted {m.cpu + m.wait:.1f} cores for {f.group.behaviour_s:.0f} s "
         f"and hardly ever sleeps ({m.vcsw:.0f} sleeps/s)"

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Reason, Stage
+from smoothtask.model.group import Behaviour
 from smoothtask.policy.personal import Learnt, class_at, pull, situation_of
 from smoothtask.policy.ranking import Opinions
 from smoothtask.policy.rules import RULES, Answer, Facts, Rule, Yields
@@ -107,6 +108,9 @@ def _moved(facts: Facts, base: Wish, learnt: Learnt, opinions: Opinions | None) 
         ranked = opinions.coordinate(group.id, base.target)
         if ranked is not None:
             place, target = ranked, class_at(ranked)
+            if group.behaviour is Behaviour.HOG and target > max(base.target, PriorityClass.NORMAL):
+                target = max(base.target, PriorityClass.NORMAL)  # nothing is raised because it hogs
+                place = float(target)
             if target is not base.target:
                 reasons = [_ranked(group.id, target, base.target, opinions)]
     by_person = False

@@ -232,6 +232,7 @@ def _decision(g: sqlite3.Row) -> Decision:
     return Decision(
         g["group_id"], PriorityClass[g["target_class"]], PriorityClass[g["wanted_class"]], Stage(g["decided_by"]),
         reasons, bool(g["decision_protected"]), bool(g["restraint"]), g["since_s"],
+        rules=None if g["rules_class"] is None else PriorityClass[g["rules_class"]], score=g["model_score"],
     )  # fmt: skip
 
 
@@ -266,6 +267,7 @@ def frame_of(
         Contention(bool(row["contention_active"]), row["contention_since_s"], reasons), groups, processes,
         tuple(Event(row["time_s"], "person", s) for s in said),
         SelfCost(row["self_cpu_pct"], row["self_tick_cpu_ms"], row["self_rss_bytes"], row["interval_s"]),
+        model=None if row["model"] is None else sanitise(row["model"]),
         person=PersonMetrics(
             None if row["person_active"] is None else bool(row["person_active"]), row["since_input_s"],
             xruns=row["xruns"], missing_cycles=row["missing_cycles"], dsp_load=row["dsp_load"],

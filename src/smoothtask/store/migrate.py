@@ -24,6 +24,22 @@ STEPS: dict[int, tuple[str, ...]] = {
             "unfocused_s", "xrun_s", "typed_s", "score",
         )),
     ),
+    # Nothing deeper was measured.
+    2: (
+        *(f"ALTER TABLE {table} ADD COLUMN {column}" for table in ("snapshot", "app_group") for column in (
+            "run_queue_p50_ms FLOAT", "run_queue_p99_ms FLOAT", "run_queue_waits INTEGER", "disk_p50_ms FLOAT",
+            "disk_p99_ms FLOAT", "disk_requests INTEGER",
+        )),
+        *(f"ALTER TABLE {table} ADD COLUMN {column}" for table in ("snapshot", "app_group", "process") for column in (
+            "sent_bytes_per_s FLOAT", "received_bytes_per_s FLOAT", "connections INTEGER", "watts FLOAT",
+        )),
+    ),
+    # No model had a say, and what the rules would have had was not told apart.
+    3: (
+        "ALTER TABLE snapshot ADD COLUMN model VARCHAR",
+        "ALTER TABLE decision ADD COLUMN rules_class VARCHAR",
+        "ALTER TABLE decision ADD COLUMN model_score FLOAT",
+    ),
 }  # fmt: skip
 """Version → what makes the next one of it."""
 

@@ -83,6 +83,7 @@ CREATE TABLE snapshot (
   threads_total INTEGER NOT NULL,
   mode VARCHAR NOT NULL,
   mode_reason VARCHAR NOT NULL,
+  model VARCHAR,
   cpu_mean_pct FLOAT,
   cpu_max_pct FLOAT,
   cpu_pct_by_core VARCHAR NOT NULL,
@@ -150,7 +151,7 @@ CREATE INDEX ix_snapshot_session_id ON snapshot (session_id);
 
 CREATE INDEX ix_snapshot_time_s ON snapshot (time_s);
 
-INSERT INTO snapshot (id, session_id, seq, time_s, mono_s, cause, complete, groups_gone, groups_total, processes_total, threads_total, mode, mode_reason, cpu_mean_pct, cpu_max_pct, cpu_pct_by_core, load_1m, load_5m, load_15m, mem_total_bytes, mem_available_bytes, swap_total_bytes, swap_used_bytes, cpu_some_pct, io_some_pct, memory_some_pct, psi_cpu_some_avg10_pct, psi_cpu_some_avg60_pct, psi_cpu_full_avg10_pct, psi_cpu_full_avg60_pct, psi_io_some_avg10_pct, psi_io_some_avg60_pct, psi_io_full_avg10_pct, psi_io_full_avg60_pct, psi_memory_some_avg10_pct, psi_memory_some_avg60_pct, psi_memory_full_avg10_pct, psi_memory_full_avg60_pct, latency_p50_ms, latency_p95_ms, latency_p99_ms, latency_max_ms, latency_samples, latency_window_s, temperature_max_celsius, temperatures_celsius, contention_active, contention_since_s, contention_reasons, person_active, since_input_s, xruns, missing_cycles, dsp_load, responsiveness_score, audio_stability_score, bad_responsiveness, bad_reasons, run_queue_p50_ms, run_queue_p99_ms, run_queue_waits, disk_p50_ms, disk_p99_ms, disk_requests, sent_bytes_per_s, received_bytes_per_s, connections, watts, self_cpu_pct, self_tick_cpu_ms, self_rss_bytes, interval_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO snapshot (id, session_id, seq, time_s, mono_s, cause, complete, groups_gone, groups_total, processes_total, threads_total, mode, mode_reason, model, cpu_mean_pct, cpu_max_pct, cpu_pct_by_core, load_1m, load_5m, load_15m, mem_total_bytes, mem_available_bytes, swap_total_bytes, swap_used_bytes, cpu_some_pct, io_some_pct, memory_some_pct, psi_cpu_some_avg10_pct, psi_cpu_some_avg60_pct, psi_cpu_full_avg10_pct, psi_cpu_full_avg60_pct, psi_io_some_avg10_pct, psi_io_some_avg60_pct, psi_io_full_avg10_pct, psi_io_full_avg60_pct, psi_memory_some_avg10_pct, psi_memory_some_avg60_pct, psi_memory_full_avg10_pct, psi_memory_full_avg60_pct, latency_p50_ms, latency_p95_ms, latency_p99_ms, latency_max_ms, latency_samples, latency_window_s, temperature_max_celsius, temperatures_celsius, contention_active, contention_since_s, contention_reasons, person_active, since_input_s, xruns, missing_cycles, dsp_load, responsiveness_score, audio_stability_score, bad_responsiveness, bad_reasons, run_queue_p50_ms, run_queue_p99_ms, run_queue_waits, disk_p50_ms, disk_p99_ms, disk_requests, sent_bytes_per_s, received_bytes_per_s, connections, watts, self_cpu_pct, self_tick_cpu_ms, self_rss_bytes, interval_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 CREATE TABLE app_group (
   snapshot_id INTEGER NOT NULL,
@@ -204,6 +205,8 @@ CREATE TABLE decision (
   protected BOOLEAN NOT NULL,
   restraint BOOLEAN NOT NULL,
   since_s FLOAT NOT NULL,
+  rules_class VARCHAR,
+  model_score FLOAT,
   reason_chain_id INTEGER NOT NULL,
   mechanism VARCHAR NOT NULL,
   marks VARCHAR NOT NULL,
@@ -214,7 +217,7 @@ CREATE TABLE decision (
 )
  WITHOUT ROWID;
 
-INSERT INTO decision (snapshot_id, group_profile_id, target_class, wanted_class, decided_by, protected, restraint, since_s, reason_chain_id, mechanism, marks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO decision (snapshot_id, group_profile_id, target_class, wanted_class, decided_by, protected, restraint, since_s, rules_class, model_score, reason_chain_id, mechanism, marks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 CREATE TABLE label (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -58,6 +58,8 @@ class SnapshotRow(Base, table=True):
     threads_total: int
     mode: str
     mode_reason: str
+    model: str | None
+    """The id of the model in use; NULL: the rules decided alone."""
 
     cpu_mean_pct: float | None
     """Mean busy share of all cores, 0 … 100."""
@@ -267,6 +269,9 @@ class DecisionRecord(Base, table=True):
     """Whether the class is a measure for the time of contention only."""
     since_s: float
     """Seconds in `target_class`."""
+    rules_class: str | None
+    """What the rules alone would have had while somebody waits; NULL for what is protected."""
+    model_score: float | None
     reason_chain_id: int = Field(foreign_key="reason_chain.id")
     mechanism: str
     """What is in effect, in words; `-` when nothing is."""

@@ -1,6 +1,9 @@
 """Everything known of one application, on a screen that scrolls, with the keys to act on it."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,7 +12,7 @@ from textual.binding import BindingType
 from smoothtask.model.command import Detail
 from smoothtask.model.frame import GroupFrame
 from smoothtask_tui.actions import ACT, DETAIL, TEACH, bindings
-from smoothtask_tui.lanes import Lane
+from smoothtask_tui.lanes import KEPT_S, Lane
 from smoothtask_tui.line import line, spread
 from smoothtask_tui.messages import Ordered
 from smoothtask_tui.report import SPANS_S, Report, head, report_lines
@@ -21,7 +24,8 @@ from smoothtask_tui.widgets.header import LOCAL_ZONE, Header
 from smoothtask_tui.widgets.scroller import Scroller
 from smoothtask_tui.widgets.statusline import KeyBar, StatusLine
 
-ASK_EVERY_TICKS = 2
+ASK_EVERY_S = 2.0
+"""An answer costs the engine 4 ms: not at each of the ticks that contention makes frequent."""
 HINT = " F7 F8 c o p act   A always   z undo   Esc back"
 HEADER_FROM = 30
 """Terminal lines from which the machine's header is shown above."""
@@ -32,8 +36,10 @@ class GroupScreen(Acting):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(lambda a: a.section in {ACT, TEACH, DETAIL}, at_once=True)
 
-    def __init__(self, scene: Scene, group: GroupFrame) -> None:
+    def __init__(self, scene: Scene, group: GroupFrame, log: Callable[[], Path] | None = None) -> None:
+        """*log*: where the snapshot log is, for what was before this dashboard was opened."""
         super().__init__()
+        self._log = log
         self.scene = scene
         self.status = StatusLine(self.chosen)
         self.body = Scroller(id="report")
@@ -43,6 +49,7 @@ class GroupScreen(Acting):
         self._metrics = group.group.metrics
         self._span = 1
         self._with_threads = False
+        self._asked_s = 0.0
 
     @property
     def id_of_group(self) -> str:
@@ -61,10 +68,30 @@ class GroupScreen(Acting):
         """Ask at once."""
         self.body.focus()
         self._ask()
-        self.call_after_refresh(self.draw)
+        if self._log is not None and self.id_of_group not in self.scene.recalled:
+            self.scene.recalled.add(self.id_of_group)
+            self.run_worker(self._recall(self._log), name="recall", exit_on_error=False)
+        self.on_resize()
+
+    async def _recall(self, log: Callable[[], Path]) -> None:
+        """Put what was recorded before what was seen here."""
+        # The reader's parts cost memory that most sessions never need.
+        from smoothtask_tui.recorded import RecordError, read_lane  # noqa: PLC0415
+
+        group, frame = self.id_of_group, self.scene.newest
+        since = (frame.time if frame is not None else 0.0) - KEPT_S
+        try:
+            recorded = await asyncio.to_thread(lambda: read_lane(log(), group, since))
+        except (RecordError, OSError):
+            return  # the plots begin where this dashboard did, as they do without a log
+        lane = self.scene.history.lanes.get(group)
+        if lane is not None:
+            lane.prepend(recorded)
+            self.draw()
 
     def on_resize(self) -> None:
-        """Columns depend on the width."""
+        """Columns depend on the width, and what is above them on the height."""
+        self.query_one(Header).display = self.app.size.height >= HEADER_FROM
         self.call_after_refresh(self.draw)
 
     def on_screen_suspend(self) -> None:
@@ -86,14 +113,14 @@ class GroupScreen(Acting):
             self.last = g
             parts = [p.group.metrics for p in frame.groups if p.group.parent == g.group.id]
             self._metrics = total([g.group.metrics, *parts])
-        if tick and frame is not None and frame.seq % ASK_EVERY_TICKS == 0:
+        if tick and frame is not None and abs(frame.mono_s - self._asked_s) >= ASK_EVERY_S:
+            self._asked_s = frame.mono_s
             self._ask()
         if g is None and self._seen is not None:
             report = replace(self._seen, gone=True)  # what was told of it is forgotten with it, but not here
         else:
             report = self._seen = self._report()
         header = self.query_one(Header)
-        header.display = self.app.size.height >= HEADER_FROM
         if header.display:
             header.update_scene(self.scene)
         dimmed = bool(self.scene.lost) or g is None

@@ -1,6 +1,7 @@
 """Help, made from the list of actions: what it says is what the keys do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -37,6 +38,7 @@ LEGEND: tuple[tuple[str, str], ...] = (
 )
 
 
+NO_PARTS: Mapping[str, str] = MappingProxyType({})
 HEALTH_WORDS: dict[SourceHealth, tuple[str, str]] = {
     SourceHealth.WORKING: ("✓ ", "good"),
     SourceHealth.ABSENT: ("- ", "dim"),
@@ -58,7 +60,18 @@ def source_lines(sources: Sequence[Source], width: int) -> list[Line]:
     return lines
 
 
-def help_lines(width: int, sources: Sequence[Source] = ()) -> list[Line]:
+def parts_lines(parts: Mapping[str, str], width: int) -> list[Line]:
+    """How each part of the engine works on this machine: the model, the log, what processes are read from."""
+    if not parts:
+        return []
+    lines = [BLANK, title("How it works here", width)]
+    for name, text in parts.items():
+        for i, piece in enumerate(fmt.wrap(text, max(10, width - KEY_CELLS - 4))):
+            lines.append(line("  ", (fmt.fit(name if i == 0 else "", KEY_CELLS), "strong"), " ", piece))
+    return lines
+
+
+def help_lines(width: int, sources: Sequence[Source] = (), parts: Mapping[str, str] = NO_PARTS) -> list[Line]:
     """The whole text for *width* cells."""
     lines = [line(("  SmoothTask", "title"), " keeps the machine responsive: it calms what makes others wait.")]
     lines.append(line(("  Every order can be undone with z. Esc leaves this help.", "dim")))
@@ -80,19 +93,19 @@ def help_lines(width: int, sources: Sequence[Source] = ()) -> list[Line]:
     for word, text in (*LEGEND, ("MRK", letters)):
         for i, piece in enumerate(fmt.wrap(text, max(10, width - KEY_CELLS - 4))):
             lines.append(line("  ", (fmt.fit(word if i == 0 else "", KEY_CELLS), "strong"), " ", piece))
-    return lines + source_lines(sources, width)
+    return lines + source_lines(sources, width) + parts_lines(parts, width)
 
 
 class HelpText(Drawn):
     """The text, as high as it needs."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], parts: Mapping[str, str]) -> None:
         super().__init__()
-        self._sources = sources
+        self._sources, self._parts = sources, parts
 
     def on_resize(self) -> None:
         """Wrap again."""
-        lines = help_lines(self.size.width, self._sources)
+        lines = help_lines(self.size.width, self._sources, self._parts)
         self.styles.height = len(lines)
         self.show(lines)
 
@@ -106,14 +119,14 @@ class HelpScreen(Screen[None]):
         Binding("up,k", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, sources: Sequence[Source] = ()) -> None:
+    def __init__(self, sources: Sequence[Source] = (), parts: Mapping[str, str] = NO_PARTS) -> None:
         super().__init__()
-        self._sources = sources
+        self._sources, self._parts = sources, parts
 
     def compose(self) -> ComposeResult:
         """Text that scrolls."""
         with VerticalScroll(id="help-text"):
-            yield HelpText(self._sources)
+            yield HelpText(self._sources, self._parts)
 
     def on_mount(self) -> None:
         """Keys scroll at once."""

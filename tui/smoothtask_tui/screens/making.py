@@ -83,7 +83,7 @@ class MakeRuleScreen(Screen[None]):
         if isinstance(message.command, ListRules):
             told = read_rules(message.reply)
             self.types = [] if isinstance(told, str) else types_of(told.rules)
-        elif isinstance(message.command, Detail) and self.offers is None:
+        elif isinstance(message.command, Detail) and self._is_about_it(message.command):
             detail = read_detail(message.reply)
             self.offers = () if isinstance(detail, str) else conditions(detail.clues)
             if isinstance(detail, str):
@@ -93,6 +93,10 @@ class MakeRuleScreen(Screen[None]):
             self._ours = await asyncio.to_thread(self.made.ids)
             self._changed()
         self._draw()
+
+    def _is_about_it(self, asked: Detail) -> bool:
+        """The first answer about this group: what another screen asked about others comes by here, too."""
+        return self.offers is None and asked.target == self.group.group.id
 
     # --- the draft -------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ from smoothtask_tui.widgets.drawn import Drawn
 from smoothtask_tui.widgets.scroller import Scroller
 from smoothtask_tui.widgets.statusline import KeyBar, Prompt, StatusLine
 
-ASK_EVERY_TICKS = 10
+ASK_EVERY_S = 10.0
 ABOUT_FROM = 18
 """Terminal lines from which three tell of the rule under the cursor."""
 
@@ -70,6 +70,7 @@ class RulesScreen(Screen[None]):
         self._log = log
         self._logged: frozenset[Key] | None = None
         self._place = 0
+        self._asked_s = 0.0
         self.head = Drawn(id="head", ground="panel")
         self.titles = Drawn(id="titles")
         self.body = Scroller(id="report")
@@ -122,7 +123,8 @@ class RulesScreen(Screen[None]):
     def draw(self, *, tick: bool = False) -> None:
         """A new frame changes what matches."""
         frame = self.scene.frame
-        if tick and frame is not None and frame.seq % ASK_EVERY_TICKS == 0 and not self.scene.lost:
+        if tick and frame is not None and abs(frame.mono_s - self._asked_s) >= ASK_EVERY_S and not self.scene.lost:
+            self._asked_s = frame.mono_s
             self.post_message(Ordered(ListRules()))
         self._rebuild()
 

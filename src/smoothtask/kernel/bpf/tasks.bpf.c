@@ -38,6 +38,8 @@ struct signal_struct {
 	unsigned long nivcsw;
 	struct task_io_accounting ioac;
 	u64 sum_sched_runtime;
+	u64 cutime;
+	u64 cstime;
 } KERN;
 
 struct task_struct {
@@ -82,7 +84,7 @@ struct record {
 	s32 ppid, sid, pgid, tty_nr;
 	u32 uid;
 	u64 read_bytes, write_bytes;
-	u64 dead_run_ns, dead_nvcsw, dead_nivcsw, dead_read_bytes, dead_write_bytes;
+	u64 dead_run_ns, dead_nvcsw, dead_nivcsw, dead_read_bytes, dead_write_bytes, children_ns;
 	u64 rss_pages, cgroup_id;
 };
 
@@ -185,6 +187,7 @@ int tasks(struct bpf_iter__task *ctx)
 		r.dead_nivcsw = signal->nivcsw;
 		r.dead_read_bytes = signal->ioac.read_bytes;
 		r.dead_write_bytes = signal->ioac.write_bytes;
+		r.children_ns = signal->cutime + signal->cstime;
 		if (task->mm)
 			r.rss_pages = resident_pages(task->mm);
 	}

@@ -1,0 +1,175 @@
+"""Every figure of the project, measured here in one run, into docs/performance.md: `make bench`.
+
+    sudo .venv/bin/python bench/all.py [--only NAME …] [--quick] [--out FILE]
+
+Runs each benchmark of this folder, one after the other, and `smoothtask bench`; a figure that is not reached is shown
+as that, and so is a benchmark that could not be run. --only: these alone (`frames`, `smoothtask-bench`, …); --quick:
+the short `smoothtask bench`.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import FIGURES, log
+from smoothtask.bench.document import Block, Code, Heading, Paragraph, Table, to_markdown
+from smoothtask.bench.machine import describe
+
+HERE = Path(__file__).parent
+NO_BENCHMARKS = {"all", "harness"}
+OWN = "smoothtask-bench"
+LIMIT_S = 1800.0
+TITLE = "Performance"
+TOOLS = ("gcc", "make", "htop", "btop", "glances", "pipewire", "sway")
+
+
+@dataclass
+class Ran:
+    """One benchmark."""
+
+    name: str
+    command: str
+    status: int
+    output: str
+    seconds: float
+    figures: list[dict[str, Any]] = field(default_factory=list)
+
+
+def run(name: str, quick: bool, under: list[str]) -> Ran:
+    """Run one benchmark to its end, and show what it said."""
+    if name == OWN:
+        shown = f"smoothtask bench {'--quick' if quick else '--full'} --json"
+        words = [sys.executable, "-m", *shown.split()]
+    else:
+        shown, words = f"bench/{name}.py", [sys.executable, "-u", str(HERE / f"{name}.py")]
+    log(f"== {shown}")
+    begun = time.monotonic()
+    with tempfile.NamedTemporaryFile("r", prefix="smoothtask-figures-", suffix=".jsonl") as figures:
+        environment = {**os.environ, FIGURES: figures.name}
+        try:
+            errors = None if name == OWN else subprocess.STDOUT  # its progress is for who looks on
+            done = subprocess.run(
+                [*under, *words], env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=LIMIT_S,
+                check=False,
+            )  # fmt: skip
+            status, output = done.returncode, done.stdout
+        except subprocess.TimeoutExpired as error:
+            status, output = -1, f"{(error.stdout or b'').decode(errors='replace')}\nnot done within {LIMIT_S:g} s"
+        found = [json.loads(line) for line in figures]
+    ran = Ran(name, shown, status, output, time.monotonic() - begun, found)
+    if name == OWN and status == 0:
+        ran.figures = list(own_figures(json.loads(output)))
+    log("" if name == OWN else ran.output)
+    return ran
+
+
+def own_figures(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The promises of `smoothtask bench`, as the other benchmarks write theirs."""
+    for outcome in report["outcomes"]:
+        for check in outcome["checks"]:
+            named = f"{outcome['name']}: {check['name']}"
+            yield {"kind": "verdict", "name": named, **{k: check[k] for k in ("value", "limit", "unit", "holds")}}
+
+
+def page(ran: list[Ran], machine: dict[str, str], missing: list[str]) -> list[Block]:
+    """docs/performance.md."""
+    figures = [(r, f) for r in ran for f in r.figures if f["kind"] == "verdict"]
+    failed = [f for _, f in figures if not f["holds"]]
+    blocks: list[Block] = [
+        Paragraph(
+            "Every figure that the project promises, as one run measured it on one machine. make bench measures yours "
+            "and writes this page anew. Read ratios rather than absolute values: machines differ, and are noisy."
+        ),
+        Paragraph(f"{len(figures) - len(failed)} of {len(figures)} figures are reached.", note=bool(failed)),
+        Table(("figure", "measured", "promised", "of the promised", "", "command"), [row(r, f) for r, f in figures]),
+    ]
+    peers = [f for r in ran for f in r.figures if f["kind"] == "peer"]
+    if peers:
+        own = next(p["cpu_pct"] for p in peers if p["name"] == "SmoothTask daemon")
+        rows = [
+            (
+                p["name"],
+                f"{p['cpu_pct']:.2f} %",
+                f"{p['cpu_pct'] / max(own, 1e-9):.1f}",
+                f"{p['rss_mib']:.0f}",
+                p["version"],
+            )
+            for p in peers
+        ]
+        blocks += [
+            Heading("Beside others"),
+            Paragraph(
+                "Monitors and priority daemons that were there, in the same seconds beside the same 1,000 processes."
+            ),
+            Table(("program", "of a core", "× the daemon", "MiB", "version"), rows),
+        ]
+    unable = [r for r in ran if r.status != 0 and not any(f["kind"] == "verdict" and not f["holds"] for f in r.figures)]
+    if unable or missing:
+        rows = [(r.command, last_line(r.output)) for r in unable] + [(name, "not asked for") for name in missing]
+        blocks += [Heading("Not measured"), Table(("command", "why"), rows)]
+    blocks += [Heading("The machine"), Table(("", ""), list(machine.items()))]
+    blocks += [Heading("What each said")]
+    for r in ran:
+        if r.name != OWN:
+            blocks += [Paragraph(f"{r.command}, {r.seconds:.0f} s"), Code(r.output.strip() or "(nothing)")]
+    return blocks
+
+
+def row(ran: Ran, figure: dict[str, Any]) -> tuple[str, ...]:
+    """One figure."""
+    value, limit, unit = figure["value"], figure["limit"], figure["unit"]
+    if value is None:
+        return figure["name"], "not measured", f"≤ {limit:.3g}{unit}", "", "FAILED", ran.command
+    share = f"{100 * value / limit:.0f} %" if limit else ""
+    word = "ok" if figure["holds"] else "FAILED"
+    return figure["name"], f"{value:.3g}{unit}", f"≤ {limit:.3g}{unit}", share, word, ran.command
+
+
+def last_line(text: str) -> str:
+    """What it ended with."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
+
+
+def versions() -> dict[str, str]:
+    """Of what is used beside SmoothTask."""
+    found = {}
+    for tool in TOOLS:
+        if shutil.which(tool) and shutil.which("dpkg-query"):
+            words = ["dpkg-query", "-W", "-f", "${Version}", tool]
+            said = subprocess.run(words, capture_output=True, text=True, check=False)
+            found[tool] = said.stdout.strip() or "there"
+    return found
+
+
+def main() -> None:
+    """Run, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [*sorted(p.stem for p in HERE.glob("*.py") if p.stem not in NO_BENCHMARKS), OWN]
+    parser.add_argument("--only", metavar="NAME", nargs="*", choices=names, help=", ".join(names))
+    parser.add_argument("--quick", action="store_true", help="the short `smoothtask bench`")
+    parser.add_argument(
+        "--under", default="", metavar="COMMAND", help="run each by this, such as `flock FILE` or `chrt`"
+    )
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs/performance.md", help="the page")
+    options = parser.parse_args()
+    chosen = options.only or names
+    machine = {**describe(), **versions()}
+    ran = [run(name, options.quick, shlex.split(options.under)) for name in chosen]
+    options.out.write_text(to_markdown(TITLE, page(ran, machine, [n for n in names if n not in chosen])))
+    log(f"{options.out} is written")
+    sys.exit(1 if any(r.status != 0 for r in ran) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What the other monitors and priority daemons of this machine cost, beside SmoothTask, at the same time.
+
+    sudo .venv/bin/python bench/peers.py [--seconds 30] [--processes 1000]
+
+htop, btop, glances and top run in terminals of 160×50 with a refresh of 1 s (btop: 2 s, its default), beside a
+SmoothTask daemon, the SmoothTask dashboard attached to it, and so many idle processes. ananicy and ananicy-cpp would
+change the priorities of this machine: they are measured where they run already, and otherwise only named. One run, the
+same processes, the same seconds: read the ratios.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+
+from daemon import drain, in_terminal
+from harness import cpu_s, daemon, family, figure, finish, idle_processes, log, verdict
+
+MIB = 1024 * 1024
+SETTLE_S = 12.0
+MONITORS = {
+    "top": ["top", "-d", "1"],
+    "htop": ["htop", "-d", "10"],
+    "btop": ["btop"],
+    "glances": ["glances", "-t", "1"],
+}
+DAEMONS = ("ananicy", "ananicy-cpp")
+OF_HTOP = 1 / 15
+"""The daemon against a monitor that shows as much."""
+
+
+@contextmanager
+def watched(words: list[str]) -> Iterator[psutil.Process]:
+    """A program in a terminal whose screen is read all the time; gone at the end."""
+    pid, terminal = in_terminal(words)
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            try:
+                drain(terminal, 0.2)
+            except OSError:  # it has left its terminal
+                return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield psutil.Process(pid)
+    finally:
+        over.set()
+        reader.join()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
+
+def version_of(name: str) -> str:
+    """As Debian's package, or the program itself, tells."""
+    path = shutil.which(name)
+    words = ["dpkg-query", "-W", "-f", "${Version}", "procps" if name == "top" else name]
+    told = (
+        subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+        if shutil.which(words[0])
+        else ""
+    )
+    return told or str(path)
+
+
+def running(name: str) -> psutil.Process | None:
+    """The process of that name, if there is one."""
+    return next((p for p in psutil.process_iter(["name", "cmdline"]) if is_called(p, name)), None)
+
+
+def is_called(process: psutil.Process, name: str) -> bool:
+    """Whether it is that program, or an interpreter that runs it."""
+    words = [Path(word).name for word in (process.info["cmdline"] or [])[:2]]
+    return process.info["name"] == name or name in words
+
+
+def measured(programs: dict[str, list[psutil.Process]], seconds: float) -> dict[str, tuple[float, float]]:
+    """Name → (percent of a core, MiB resident) of each, in the same seconds."""
+    before = {name: cpu_s(ps) for name, ps in programs.items()}
+    begun = time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - begun
+    return {
+        name: (100 * (cpu_s(ps) - before[name]) / took, sum(p.memory_info().rss for p in ps if p.is_running()) / MIB)
+        for name, ps in programs.items()
+    }
+
+
+def main() -> None:
+    """All of them at once."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=30.0, help="measured (default 30)")
+    parser.add_argument("--processes", type=int, default=1000, help="idle ones beside them (default 1000)")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("these figures need root: the daemon would only observe")
+    with ExitStack() as stack:
+        stack.enter_context(idle_processes(options.processes))
+        ours = stack.enter_context(daemon())
+        programs = {"SmoothTask daemon": [ours]}
+        places = ["--runtime-dir", ours.cmdline()[ours.cmdline().index("--runtime-dir") + 1]]
+        top = [sys.executable, "-m", "smoothtask", "top", *places]
+        programs["SmoothTask dashboard"] = [stack.enter_context(watched(top))]
+        for name, words in MONITORS.items():
+            if shutil.which(name) is None:
+                log(f"{name}: not installed")
+                continue
+            programs[name] = [stack.enter_context(watched(words))]
+        for name in DAEMONS:
+            found = running(name)
+            if found is not None:
+                programs[name] = [found]
+            else:
+                there = shutil.which(name) is not None
+                log(f"{name}: {'installed, and not started: it would change priorities' if there else 'not installed'}")
+        time.sleep(SETTLE_S)
+        figures = measured({n: family(p[0]) for n, p in programs.items()}, options.seconds)
+    own, _ = figures["SmoothTask daemon"]
+    for name, (share, rss) in figures.items():
+        said = "" if name.startswith("SmoothTask") else f", {version_of(name)}"
+        log(f"{name:20} {share:7.2f} % of a core, {share / max(own, 1e-9):6.1f} × the daemon, {rss:6.1f} MiB{said}")
+        figure("peer", name=name, cpu_pct=share, rss_mib=rss, version=said.removeprefix(", "))
+    finish([verdict("the daemon against htop", own / figures["htop"][0], OF_HTOP)] if "htop" in figures else [])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""`bench/all.py`: what it collects, and that what is not reached is shown as that."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from smoothtask.bench.document import to_markdown
+
+BENCH = Path(__file__).parents[2] / "bench"
+
+
+@pytest.fixture
+def suite(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCH))
+    return __import__("all")
+
+
+def test_a_figure_is_written_for_whoever_collects(suite: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    harness = sys.modules["harness"]
+    monkeypatch.setenv(harness.FIGURES, str(tmp_path / "figures"))
+    assert harness.verdict("cost", 3.0, 2.0, " ms") is False
+    assert harness.verdict("nothing", float("nan"), 2.0) is False
+    first, second = map(json.loads, (tmp_path / "figures").read_text().splitlines())
+    assert (first["name"], first["value"], first["holds"]) == ("cost", 3.0, False)
+    assert second["value"] is None
+
+
+def test_what_is_not_reached_is_shown(suite: ModuleType):
+    figures = [
+        {"kind": "verdict", "name": "cost", "value": 3.0, "limit": 2.0, "unit": " ms", "holds": False},
+        {"kind": "verdict", "name": "size", "value": 1.0, "limit": 4.0, "unit": " MB", "holds": True},
+        {"kind": "verdict", "name": "lost", "value": None, "limit": 4.0, "unit": "", "holds": False},
+        {"kind": "peer", "name": "SmoothTask daemon", "cpu_pct": 0.5, "rss_mib": 60.0, "version": ""},
+        {"kind": "peer", "name": "htop", "cpu_pct": 10.0, "rss_mib": 6.0, "version": "3.2|2"},
+    ]
+    ran = [
+        suite.Ran("a", "bench/a.py", 1, "said ``` this", 3.0, figures),
+        suite.Ran("b", "bench/b.py", 1, "Traceback\nbroken", 1.0),
+    ]
+    text = to_markdown("Performance", suite.page(ran, {"CPU": "2 × x"}, ["c"]))
+    assert "1 of 3 figures are reached" in text
+    assert "| cost | 3 ms | ≤ 2 ms | 150 % | FAILED | bench/a.py |" in text
+    assert "| size | 1 MB | ≤ 4 MB | 25 % | ok | bench/a.py |" in text
+    assert "| lost | not measured |" in text
+    assert "| htop | 10.00 % | 20.0 | 6 | 3.2\\|2 |" in text
+    assert "| bench/b.py | broken |" in text
+    assert "| c | not asked for |" in text
+    assert "````\nsaid ``` this\n````" in text
+
+
+def test_one_benchmark_makes_a_page(tmp_path: Path):
+    words = [sys.executable, str(BENCH / "all.py"), "--only", "record", "--out", str(tmp_path / "page.md")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "KiB a snapshot" in (tmp_path / "page.md").read_text()
