@@ -151,7 +151,7 @@ def in_terminal(command: list[str]) -> tuple[int, int]:
     """Start *command* in a terminal of 160×50; its pid and the terminal."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.environ.update(TERM="xterm-256color", LINES="50", COLUMNS="160")
+        os.environ.update(TERM="xterm-256color", LINES="50", COLUMNS="160", LANG="C.UTF-8")
         os.execvp(command[0], command)
     return pid, terminal
 

@@ -3,7 +3,7 @@
     sudo .venv/bin/python bench/peers.py [--seconds 30] [--processes 1000]
 
 htop, btop, glances and top run in terminals of 160×50 with a refresh of 1 s (btop: 2 s, its default), beside a
-SmoothTask daemon, the SmoothTask dashboard attached to it, and so many idle processes. ananicy and ananicy-cpp would
+SmoothTask daemon and so many idle processes; then the same once more with the dashboard attached to it. ananicy and ananicy-cpp would
 change the priorities of this machine: they are measured where they run already, and otherwise only named. One run, the
 same processes, the same seconds: read the ratios.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 
 from daemon import drain, in_terminal
-from harness import cpu_s, daemon, family, figure, finish, idle_processes, log, verdict
+from harness import cpu_s, daemon, family, figure, finish, idle_processes, log
 
 MIB = 1024 * 1024
 SETTLE_S = 12.0
@@ -34,8 +34,7 @@ MONITORS = {
     "glances": ["glances", "-t", "1"],
 }
 DAEMONS = ("ananicy", "ananicy-cpp")
-OF_HTOP = 1 / 15
-"""The daemon against a monitor that shows as much."""
+OURS, BOTH = "SmoothTask daemon", "SmoothTask daemon with its dashboard"
 
 
 @contextmanager
@@ -98,6 +97,15 @@ def measured(programs: dict[str, list[psutil.Process]], seconds: float) -> dict[
     }
 
 
+def at_work(programs: dict[str, list[psutil.Process]], seconds: float) -> dict[str, tuple[float, float]]:
+    """`measured`, with the children of each, once they have settled. Those that have ended are left out, and named."""
+    time.sleep(SETTLE_S)
+    alive = {n: p for n, p in programs.items() if p[0].is_running() and p[0].status() != psutil.STATUS_ZOMBIE}
+    for name in programs.keys() - alive.keys():
+        log(f"{name}: has ended")
+    return measured({n: family(p[0]) for n, p in alive.items()}, seconds)
+
+
 def main() -> None:
     """All of them at once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -109,10 +117,7 @@ def main() -> None:
     with ExitStack() as stack:
         stack.enter_context(idle_processes(options.processes))
         ours = stack.enter_context(daemon())
-        programs = {"SmoothTask daemon": [ours]}
-        places = ["--runtime-dir", ours.cmdline()[ours.cmdline().index("--runtime-dir") + 1]]
-        top = [sys.executable, "-m", "smoothtask", "top", *places]
-        programs["SmoothTask dashboard"] = [stack.enter_context(watched(top))]
+        programs = {OURS: [ours]}
         for name, words in MONITORS.items():
             if shutil.which(name) is None:
                 log(f"{name}: not installed")
@@ -125,14 +130,17 @@ def main() -> None:
             else:
                 there = shutil.which(name) is not None
                 log(f"{name}: {'installed, and not started: it would change priorities' if there else 'not installed'}")
-        time.sleep(SETTLE_S)
-        figures = measured({n: family(p[0]) for n, p in programs.items()}, options.seconds)
-    own, _ = figures["SmoothTask daemon"]
+        figures = at_work(programs, options.seconds)
+        places = ["--runtime-dir", ours.cmdline()[ours.cmdline().index("--runtime-dir") + 1]]
+        top = stack.enter_context(watched([sys.executable, "-m", "smoothtask", "top", *places]))
+        watching = at_work({"daemon": [ours], "dashboard": [top]}, options.seconds)
+    figures[BOTH] = tuple(map(sum, zip(*watching.values(), strict=True)))
+    own, _ = figures[OURS]
     for name, (share, rss) in figures.items():
         said = "" if name.startswith("SmoothTask") else f", {version_of(name)}"
-        log(f"{name:20} {share:7.2f} % of a core, {share / max(own, 1e-9):6.1f} × the daemon, {rss:6.1f} MiB{said}")
+        log(f"{name:36} {share:7.2f} % of a core, {share / max(own, 1e-9):6.1f} × the daemon, {rss:6.1f} MiB{said}")
         figure("peer", name=name, cpu_pct=share, rss_mib=rss, version=said.removeprefix(", "))
-    finish([verdict("the daemon against htop", own / figures["htop"][0], OF_HTOP)] if "htop" in figures else [])
+    finish([])
 
 
 if __name__ == "__main__":

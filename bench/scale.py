@@ -5,8 +5,9 @@
 ticks  the whole tick of a real engine beside 100 to 15,000 sleeping threads, and 10 to 1,000 applications: a straight
        line through the figures, cost = a + b·threads + c·applications by least squares, and how well it fits.
 log    `smoothtask train record` plays real programs while a log with the default settings records; a day is
-       4 h of that, 6 h of a calm desktop and 14 h of an idle machine. Then a log is filled with these very rows until
-       it holds a day's, and the history screen's questions are asked of it.
+       4 h of that, and 20 h of what an engine records beside nothing, but never more than a log takes in a day
+       (`store/allowance.py`). Then a log is filled with these very rows until it holds the largest day that there
+       can be, and the history screen's questions are asked of it.
 """
 
 import argparse
@@ -43,7 +44,7 @@ for _ in range(int(sys.argv[1]) - 1):
 print("ready", flush=True)
 time.sleep(100000)
 """
-CONTENDED_H, CALM_H, IDLE_H = 4, 6, 14
+CONTENDED_H, CALM_H = 4, 20
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
 
@@ -128,7 +129,7 @@ def recorded(path: Path, minutes: float) -> None:
 
 
 def idle_rate(folder: Path, seconds: float) -> float:
-    """Rows a second of a machine as it is now, with nothing started: for the calm and the idle hours."""
+    """Rows a second of a machine as it is now, with nothing started: for the calm hours."""
     from smoothtask.config.paths import Paths
     from smoothtask.config.settings import load_settings
     from smoothtask.daemon import build
@@ -138,17 +139,23 @@ def idle_rate(folder: Path, seconds: float) -> float:
     signal.signal(signal.SIGALRM, lambda *_: loop.stop())
     signal.setitimer(signal.ITIMER_REAL, seconds)
     loop.run()
-    return rows_and_span(paths.database)[0] / seconds
+    rows, span = rows_and_span(paths.database, after_the_first=True)
+    return rows / span if span else 0.0
 
 
-def rows_and_span(path: Path) -> tuple[int, float]:
-    """Rows of every table, and seconds from the first snapshot to the last."""
+def rows_and_span(path: Path, *, after_the_first: bool = False) -> tuple[int, float]:
+    """Rows of every table, and seconds from the first snapshot to the last; the first one has every group."""
     with sqlite3.connect(path) as db:
         names = [
             n for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
         ]
         rows = sum(db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names)
         (span,) = db.execute("SELECT max(time_s) - min(time_s) FROM snapshot").fetchone()
+        if after_the_first:
+            rows -= sum(
+                db.execute(f"SELECT count(*) FROM {n} WHERE snapshot_id = (SELECT min(id) FROM snapshot)").fetchone()[0]
+                for n in ("app_group", "decision", "process")
+            )
     db.close()
     return rows, span or 0.0
 
@@ -232,11 +239,11 @@ def log_of_a_day(minutes: float) -> list[bool]:
         bytes_, (rows, span) = size(path), rows_and_span(path)
         a_row, rate = bytes_ / rows, rows / span
         quiet = idle_rate(Path(folder), 30.0)
-        contended = min(rate * CONTENDED_H * HOUR_S, ROWS_A_DAY * CONTENDED_H / 24 + AT_ONCE)
-        day_mb = a_row * (contended + quiet * (CALM_H + IDLE_H) * HOUR_S) / 1e6
-        worst_mb = a_row * (ROWS_A_DAY + 2 * AT_ONCE) / 1e6
+        most = ROWS_A_DAY + 2 * AT_ONCE
+        day_mb = a_row * min(most, (rate * CONTENDED_H + quiet * CALM_H) * HOUR_S) / 1e6
+        worst_mb = a_row * most / 1e6
         log(f"{rows} rows of {a_row:.0f} bytes in {span:.0f} s at work: {rate:.1f} rows a second, {quiet:.2f} at rest")
-        log(f"a day of {CONTENDED_H} h contention, {CALM_H} h calm, {IDLE_H} h idle: {day_mb:.1f} MB")
+        log(f"a day of {CONTENDED_H} h at work and {CALM_H} h at rest: {day_mb:.1f} MB")
         times = repeat(path, worst_mb * 1e6)
         log(f"the largest day there can be, {worst_mb:.0f} MB: the rows {times} times over, {size(path) / 1e6:.0f} MB")
         seconds = history_s(path)
