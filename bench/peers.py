@@ -3,9 +3,9 @@
     sudo .venv/bin/python bench/peers.py [--seconds 30] [--processes 1000]
 
 htop, btop, glances and top run in terminals of 160×50 with a refresh of 1 s (btop: 2 s, its default), beside a
-SmoothTask daemon and so many idle processes; then the same once more with the dashboard attached to it. ananicy and ananicy-cpp would
-change the priorities of this machine: they are measured where they run already, and otherwise only named. One run, the
-same processes, the same seconds: read the ratios.
+SmoothTask daemon and so many idle processes; then once more the daemon, with the dashboard attached to it. ananicy and
+ananicy-cpp would change the priorities of this machine: they are measured where they run already, and otherwise only
+named. One run, the same processes: read the ratios.
 """
 
 import argparse
