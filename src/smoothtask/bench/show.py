@@ -26,10 +26,10 @@ HEAD = (
     "KEY p50/p99 ms",
     "SOUND",
     "START p50/max ms",
-    "WORK/s",
     "W",
+    "WORK/s",
 )
-NARROW = (0, 1, 2, 3, 4, 7)
+NARROW = (0, 1, 2, 3, 4)
 """Columns of `HEAD` that 80 cells have room for, with a shorter head."""
 WIDE_CELLS = 120
 PLOT_CELLS = 100
@@ -102,8 +102,8 @@ def _cells(arm: Arm) -> tuple[str, ...]:
         _numbers(typing, ("p50", "p99")),
         f"{arm.broken.value:.1f} %",
         _numbers(start, ("p50", "max")),
-        ", ".join(f"{role} {done:.3g}" for role, done in arm.work.items()) or "–",
         "–" if arm.watts is None else f"{arm.watts:.1f}",
+        ", ".join(f"{role} {done:.3g}" for role, done in arm.work.items()) or "–",
     )
 
 
@@ -122,4 +122,4 @@ def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]], cells: int) -> 
     if len(keep) < len(head):
         table[0] = [cell.removeprefix("FRAME ") for cell in table[0]]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()[:cells] for row in table]
+    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True))[:cells].rstrip() for row in table]
