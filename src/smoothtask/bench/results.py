@@ -143,14 +143,15 @@ def _outcome(measured: Measured, idle_p99_ms: float, cpus: int, seed: int) -> Ou
     times = {arm: _pieces(measured, "frames", (arm,), as_frames=True) for arm in arms}
     both = len(arms) == 2
     lost = _lost(measured, cpus, seed) if both and scenario.loads else None
+    change = difference(plain[ON], plain[OFF], missed_pct, seed) if both else None
     return Outcome(
         scenario.name,
         scenario.text,
         arms,
-        difference(plain[ON], plain[OFF], missed_pct, seed) if both else None,
+        change,
         difference(times[ON], times[OFF], p99_ms, seed) if both else None,
         lost,
-        _checks(arms[ON], idle_p99_ms, lost) if ON in arms else (),
+        _checks(arms[ON], idle_p99_ms, lost, None if scenario.loads else change) if ON in arms else (),
     )
 
 
@@ -206,8 +207,11 @@ def _left(block: Block, cpus: int) -> float:
     return max(0.1, cpus - block.probe_cores - block.other_cores)
 
 
-def _checks(on: Arm, idle_p99_ms: float, lost: Estimate | None) -> tuple[Check, ...]:
+def _checks(on: Arm, idle_p99_ms: float, lost: Estimate | None, harm: Estimate | None) -> tuple[Check, ...]:
+    """*harm*: what changes where nothing runs, which must not be for the worse."""
     found = [Check("frames missed", on.missed.value, MOST_MISSED_PCT, " %")]
+    if harm is not None:
+        found.append(Check("surely more missed", max(0.0, harm.low), 0.0, " points"))
     if math.isfinite(idle_p99_ms):
         found.append(Check("frame p99 / idle", on.frame_p99.value / idle_p99_ms, MOST_OF_IDLE_P99, ""))
     if lost is not None:
