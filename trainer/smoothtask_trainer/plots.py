@@ -63,9 +63,10 @@ def matrix(names: Sequence[str], counts: Sequence[Sequence[int]], rows: str, col
 
     def draw(axes: "Axes") -> None:
         axes.imshow([list(map(float, row)) for row in counts], cmap="Blues")
+        dark = 0.6 * max((count for row in counts for count in row), default=0)
         for y, row in enumerate(counts):
             for x, count in enumerate(row):
-                axes.text(x, y, str(count), ha="center", va="center")
+                axes.text(x, y, str(count), ha="center", va="center", color="white" if count > dark else "black")
         axes.set_xticks(range(len(names)), list(names), rotation=30, ha="right")
         axes.set_yticks(range(len(names)), list(names))
         axes.set_xlabel(columns)
