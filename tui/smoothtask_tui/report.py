@@ -256,7 +256,7 @@ def _facts(r: Report, width: int) -> Iterator[Line]:
         if values:
             yield from labelled(name, ", ".join(values), width)
     if r.detail is not None and not r.detail.is_whole:
-        yield from labelled("not told", "command lines, threads and units' owners: it is somebody else's", width)
+        yield from labelled("not told", "its threads, and by what a rule could know it: it is somebody else's", width)
     yield BLANK
 
 

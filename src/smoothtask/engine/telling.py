@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ def detail_of(engine: Engine, found: GroupFrame, *, is_whole: bool, threads: boo
     rows, processes = processes_of(engine, group.id)
     changes = engine.in_force(group.id)
     root = engine.world.get(group.root_pid)
-    told = tuple(_without_command(p) for p in processes) if not is_whole else tuple(processes)
     read_s, listed, more = _threads(engine, rows) if threads and is_whole else (0.0, (), 0)
     return GroupDetail(
         group=group.id,
@@ -37,8 +35,8 @@ def detail_of(engine: Engine, found: GroupFrame, *, is_whole: bool, threads: boo
         more_in_force=max(0, len(changes) - IN_FORCE),
         past=engine.trail.of(group.id),
         what_if=engine.what_if(group),
-        processes=told[:PROCESSES],
-        more_processes=max(0, len(told) - PROCESSES),
+        processes=tuple(processes[:PROCESSES]),
+        more_processes=max(0, len(processes) - PROCESSES),
         threads=listed,
         more_threads=more,
         clues=clues_of(root.identity) if is_whole and root is not None else Clues(),
@@ -59,10 +57,6 @@ def processes_of(engine: Engine, group: str) -> tuple[list[int], list[ProcessFra
                 found.append(process_frame(table[i], rates[i], row_group, placed.identity.cmdline, measured, i))
     found.sort(key=lambda p: -(p.cpu + p.wait))
     return [p.pid for p in found], found
-
-
-def _without_command(p: ProcessFrame) -> ProcessFrame:
-    return replace(p, command=p.name)
 
 
 def _threads(engine: Engine, pids: Sequence[int]) -> tuple[float, tuple[ThreadFrame, ...], int]:

@@ -78,7 +78,7 @@ class GroupDetail:
 
     group: str
     is_whole: bool
-    """False for somebody else's group: threads, cgroups, clues and command lines are left out."""
+    """False for somebody else's group: threads and clues are left out."""
     mono_s: float
     """When the counters of the threads were read."""
     in_force: tuple[InForce, ...] = ()
