@@ -386,8 +386,8 @@ def _frame_data(frame: Any) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(encode_frame(frame))["frame"]
     for shown in data["groups"]:
         decision = shown["decision"]
-        for name in ("target", "wanted"):
-            decision[name] = PriorityClass(decision[name]).name
+        for name in ("target", "wanted", "rules"):
+            decision[name] = None if decision[name] is None else PriorityClass(decision[name]).name
     return data
 
 
