@@ -3,6 +3,7 @@
     .venv/bin/python bench/ranker.py [--model DIR] [--trees 300]
 
 Without a model one of so many trees is trained on made-up rows: how fast trees are does not depend on what they know.
+The target for CPU is for the default evaluator; for onnxruntime it is said how many of these trees would meet it.
 The daemon's memory is that of a real one that observes, after ten looks, once by the rules alone and once with each.
 """
 
@@ -20,6 +21,7 @@ import psutil
 
 from harness import daemon, finish, log, verdict
 from smoothtask.config.bundle import MANIFEST, Manifest
+from smoothtask.config.settings import Ranker as RankerSettings
 from smoothtask.engine.hybrid import expected
 from smoothtask.policy.features import FEATURES
 from smoothtask.ranker.reading import read_bundle
@@ -29,6 +31,7 @@ ROWS, ROUNDS = 200, 400
 BUDGET_MS, RSS_MIB, PARITY = 1.0, 110.0, 1e-5
 MIB = 1 << 20
 KINDS = ("json", "onnx")
+DEFAULT = RankerSettings().evaluator
 
 
 def main() -> None:
@@ -54,7 +57,10 @@ def main() -> None:
                 f"{kind:5} {found['cpu_ms']:.3f} ms of CPU for {ROWS} groups, import {found['import_mib']:.1f} MiB, "
                 f"model {found['model_mib']:.1f} MiB, loaded in {found['load_ms']:.0f} ms, {found['threads']} threads"
             )
-            results.append(verdict(f"{kind}: CPU for {ROWS} groups", found["cpu_ms"], BUDGET_MS, " ms"))
+            if kind == DEFAULT:
+                results.append(verdict(f"{kind}: CPU for {ROWS} groups", found["cpu_ms"], BUDGET_MS, " ms"))
+            else:
+                log(f"{kind}: {found['trees'] * BUDGET_MS / found['cpu_ms']:.0f} trees take {BUDGET_MS:g} ms")
             if wanted is not None:
                 apart = float(np.abs(np.array(_scores(folder, kind, rows)) - wanted).max())
                 results.append(verdict(f"{kind}: from CatBoost", apart, PARITY))
@@ -123,6 +129,7 @@ def _alone(folder: Path, kind: Any) -> dict[str, float]:
     return {
         "cpu_ms": float(np.median(needed)), "import_mib": (imported - before) / MIB,
         "model_mib": (resident - imported) / MIB, "load_ms": loaded_ms, "threads": process.num_threads(),
+        "trees": len(model.trees.leaves),
     }  # fmt: skip
 
 
@@ -158,7 +165,7 @@ def _daemon_mib(folder: Path, kind: str) -> float:
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
                 frame = newest_frame(socket)
-                ready = kind == "off" or frame.sources.get("model", "").startswith("model ")
+                ready = kind == "off" or f"({kind})" in frame.sources.get("model", "")
                 first = first or (frame.seq if ready else None)
                 if first is not None and frame.seq >= first + 10:
                     log(f"daemon with {kind}: {frame.sources.get('model')}, {len(frame.groups)} groups")
