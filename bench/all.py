@@ -43,6 +43,8 @@ class Ran:
     output: str
     seconds: float
     figures: list[dict[str, Any]] = field(default_factory=list)
+    report: dict[str, Any] | None = None
+    """Of `smoothtask bench`."""
 
 
 def run(name: str, quick: bool, under: list[str]) -> Ran:
@@ -68,7 +70,8 @@ def run(name: str, quick: bool, under: list[str]) -> Ran:
         found = [json.loads(line) for line in figures]
     ran = Ran(name, shown, status, output, time.monotonic() - begun, found)
     if name == OWN and status == 0:
-        ran.figures = list(own_figures(json.loads(output)))
+        ran.report = json.loads(output)
+        ran.figures = list(own_figures(ran.report))
     log("" if name == OWN else ran.output)
     return ran
 
@@ -79,6 +82,29 @@ def own_figures(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for check in outcome["checks"]:
             named = f"{outcome['name']}: {check['name']}"
             yield {"kind": "verdict", "name": named, **{k: check[k] for k in ("value", "limit", "unit", "holds")}}
+
+
+def benefit(report: dict[str, Any]) -> list[Block]:
+    """What `smoothtask bench` says, in short."""
+    rows = []
+    for o in report["outcomes"]:
+        if o["skipped"]:
+            rows.append((o["name"], o["text"], "not run", o["skipped"], "", ""))
+        elif set(o["arms"]) == {"on", "off"}:
+            off, on, change, lost = o["arms"]["off"], o["arms"]["on"], o["missed_change"], o["lost_pct"]
+            rows.append(
+                (
+                    o["name"],
+                    o["text"],
+                    f"{off['missed']['value']:.1f} → {on['missed']['value']:.1f} %",
+                    f"{change['low']:+.1f} to {change['high']:+.1f}",
+                    f"{off['frame']['p99']:.1f} → {on['frame']['p99']:.1f} ms",
+                    "–" if lost is None else f"{lost['value']:.1f} %",
+                )
+            )
+    head = ("load", "what it is", "frames missed, off → on", "points, 95 %", "frame p99, off → on", "throughput lost")
+    notes = [Paragraph(note) for note in (report["verdict"], *report["notes"])]
+    return [Heading("What it is for"), *notes, Table(head, rows)]
 
 
 def page(ran: list[Ran], machine: dict[str, str], missing: list[str]) -> list[Block]:
@@ -93,6 +119,7 @@ def page(ran: list[Ran], machine: dict[str, str], missing: list[str]) -> list[Bl
         Paragraph(f"{len(figures) - len(failed)} of {len(figures)} figures are reached.", note=bool(failed)),
         Table(("figure", "measured", "promised", "of the promised", "", "command"), [row(r, f) for r, f in figures]),
     ]
+    blocks += [b for r in ran if r.report is not None for b in benefit(r.report)]
     peers = [f for r in ran for f in r.figures if f["kind"] == "peer"]
     if peers:
         own = next(p["cpu_pct"] for p in peers if p["name"] == "SmoothTask daemon")

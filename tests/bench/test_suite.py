@@ -8,7 +8,10 @@ from types import ModuleType
 
 import pytest
 
+from bench.test_results import LOAD, measured
 from smoothtask.bench.document import to_markdown
+from smoothtask.bench.results import Report, judge, to_json
+from smoothtask.bench.scenarios import IDLE
 
 BENCH = Path(__file__).parents[2] / "bench"
 
@@ -50,6 +53,17 @@ def test_what_is_not_reached_is_shown(suite: ModuleType):
     assert "| bench/b.py | broken |" in text
     assert "| c | not asked for |" in text
     assert "````\nsaid ``` this\n````" in text
+
+
+def test_the_benefit_is_shown_off_and_on(suite: ModuleType):
+    outcomes = judge([measured(IDLE, 5, 5), measured(LOAD, 60, 5)], 2, 1)
+    report = json.loads(json.dumps(to_json(Report(outcomes, {}, 1, "", ("noisy",), "All is well."))))
+    ran = [suite.Ran("smoothtask-bench", "smoothtask bench", 0, "", 1.0, list(suite.own_figures(report)), report)]
+    text = to_markdown("Performance", suite.page(ran, {}, []))
+    assert "All is well." in text
+    assert "| terminal | three unknown programs" in text
+    assert "80.3 → 0.0 %" in text
+    assert "| terminal: frames missed | 0 % | ≤ 2 % | 0 % | ok |" in text
 
 
 def test_one_benchmark_makes_a_page(tmp_path: Path):
