@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 import zlib
 from pathlib import Path
@@ -45,6 +46,19 @@ def test_it_is_on_disk_before_anything_else(tmp_path: Path) -> None:
     second = Ledger.open(tmp_path / "l", "boot")
     assert list(second.entries.values()) == [entry(2), io, auto]
     assert (tmp_path / "l").stat().st_mode & 0o777 == 0o600
+
+
+def test_one_that_was_removed_is_lost_and_one_written_anew_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    ledger = Ledger.open(folder / "l", "boot")
+    assert not ledger.is_lost
+    ledger._rewrite()
+    assert not ledger.is_lost
+    shutil.rmtree(folder)
+    assert ledger.is_lost
+    ledger.close()
+    assert not ledger.is_lost
 
 
 def test_a_newer_value_keeps_the_place_of_the_older(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The real daemon on real processes: a hog is lowered, and everything is as before afterwards, whatever ends it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,17 @@ def test_the_next_daemon_restores_what_a_dead_one_left(daemon: Machine, hogs: li
     second.communicate(timeout=20)
     assert {sched.get_sched(p).nice for p in hogs} == {0}
     assert not Path(options[1], "ledger").exists()
+
+
+def test_without_its_runtime_directory_it_puts_everything_back_and_ends(daemon: Machine, hogs: list[int]) -> None:
+    """Nothing that it changed from then on could be undone after a crash; a service is started anew."""
+    process, options = daemon
+    assert until(lambda: all(sched.get_sched(p).nice > 0 for p in hogs))
+    shutil.rmtree(options[1])
+    assert process.wait(20) == 1
+    assert {sched.get_sched(p).nice for p in hogs} == {0}
+    assert process.stderr is not None
+    assert "removed the runtime directory" in process.stderr.read().decode()
 
 
 def test_a_persons_renice_stays(daemon: Machine, hogs: list[int]) -> None:

@@ -124,6 +124,11 @@ class Actuator:
         entries = [e for e in self._ledger.entries.values() if e.group == group or e.group.startswith(f"{group}/")]
         return kept_values(entries, now_s, now_ticks)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether a crash from now on could not be undone; see `Ledger.is_lost`."""
+        return self._ledger.is_lost
+
     def close(self) -> None:
         """Close the ledger."""
         self._ledger.close()

@@ -141,6 +141,11 @@ class Ledger:
             raise LedgerError(f"{path}: {error.strerror}") from error
         return ledger
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody removed the file, or its folder: what is written now, no restore would ever find."""
+        return self._fd is not None and os.fstat(self._fd).st_nlink == 0
+
     def of(self, knob: Knob) -> list[Entry]:
         """The entries in force about one knob, the oldest first."""
         if self._of[0] != self.revision:

@@ -143,7 +143,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanw
         events=events,
         psi_fds=tuple(triggers.filenos.values()),
         start_ticks=sched.start_ticks,
-        beat=lambda: _beat(engine, rules, hybrid, said),
+        beat=lambda: _beat(loop, rules, hybrid, log, said),
     )
     hybrid = HybridMode(engine, paths)
     hybrid.follow(settings)
@@ -154,8 +154,13 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanw
     person = _person(settings, paths, loop)
     engine.look_at_person = person.look
     opened.closers.append(person.close)
-    ours = frozenset({os.getpid(), *(() if probe is None or probe.pid is None else (probe.pid,))})
-    rules.own_pids = lambda: ours | person.pids | hybrid.pids
+
+    def own_pids() -> frozenset[int]:
+        """A probe that died has another pid when it comes back."""
+        probes = () if probe is None or probe.pid is None else (probe.pid,)
+        return frozenset({os.getpid(), *probes}) | person.pids | hybrid.pids
+
+    rules.own_pids = own_pids
     # Last in, first out: what was changed is put back before the ledger is closed.
     opened.closers.append(hands.undo_all)
     loop.on_stop = opened.close
@@ -330,9 +335,14 @@ def _people(
     )
 
 
-def _beat(engine: Engine, rules: Rules, hybrid: HybridMode, said: list[str]) -> None:
-    """Once a tick: watchdog, messages of the log, models, rule files."""
+def _beat(loop: Loop, rules: Rules, hybrid: HybridMode, log: SnapshotLog | None, said: list[str]) -> None:
+    """Once a tick: watchdog, the ledger's file, how the log fares and what it says, models, rule files."""
+    engine = loop.engine
     tell_systemd(message(watchdog=True))
+    if isinstance(engine.hands, Actuator) and engine.hands.is_lost:
+        loop.fail("somebody removed the runtime directory: everything is put back, for a crash could not be undone now")
+    if log is not None:
+        engine.sources["log"] = log.status
     while said:
         engine.say("system", said.pop(0))
     hybrid.beat()

@@ -1,6 +1,7 @@
 """The headless loop: signals, the control socket, and word to systemd."""
 
 import signal
+import sys
 import time
 
 from smoothtask.config.paths import Paths
@@ -13,7 +14,10 @@ from smoothtask.kernel.notify import message
 
 
 def run_daemon(settings: Settings, paths: Paths, *, observe: bool) -> int:
-    """Manage the machine until SIGTERM or SIGINT; SIGHUP reads configuration and rules again."""
+    """Manage the machine until SIGTERM or SIGINT; SIGHUP reads configuration and rules again.
+
+    Returns the exit status: 1 when the loop ended by itself, so that a service is started again.
+    """
     loop = build(settings, paths, observe=observe)
     server = ControlServer(loop, paths.socket, settings.control.group)
 
@@ -32,7 +36,9 @@ def run_daemon(settings: Settings, paths: Paths, *, observe: bool) -> int:
     finally:
         tell_systemd(message(stopping=True))
         server.close()
-    return 0
+    if loop.failure:
+        print(f"smoothtask: {loop.failure}", file=sys.stderr)
+    return 1 if loop.failure else 0
 
 
 def _announce_reload(loop: Loop) -> None:

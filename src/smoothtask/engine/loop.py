@@ -70,6 +70,8 @@ class Loop:
     commands: Commands
     wakers: Wakers = field(default_factory=Wakers)
     settings: TickSettings = field(default_factory=TickSettings)
+    failure: str = ""
+    """Why the loop ended by itself."""
     on_stop: Callable[[], None] = lambda: None
     """Called in the loop's thread after the last tick: restores and closes."""
 
@@ -137,6 +139,11 @@ class Loop:
         """See `EngineHost`."""
         self._stopping = True
         os.eventfd_write(self._wake_fd, 1)
+
+    def fail(self, why: str) -> None:
+        """End, and undo everything, because of *why*. From the loop's own thread."""
+        self.failure = why
+        self._stopping = True
 
     def run(self) -> None:
         """See `EngineHost`."""
