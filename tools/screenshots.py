@@ -1,31 +1,35 @@
-"""Makes screenshots/*.svg and *.png from the made-up machine: `python tools/screenshots.py [FOLDER]`."""
+"""Makes screenshots/*.svg and *.png from a recorded scene of a real engine: `python tools/screenshots.py [FOLDER]`."""
 
 import asyncio
 import html
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import cairosvg
 
-from smoothtask_tui import demo
+from smoothtask.config.paths import find_paths
+from smoothtask.model.frame import Frame
+from smoothtask.store.log import SnapshotLog
 from smoothtask_tui.app import Dashboard
-from smoothtask_tui.palette import CONTRAST, DARK, LIGHT
+from smoothtask_tui.palette import CONTRAST, DARK, LIGHT, SIXTEEN
 
-HISTORY = 480
-"""Ticks that the graphs already know."""
-NOW = demo.CYCLE_TICKS * 3 + demo.WAITING.start + 9
-"""A build has begun nine ticks ago, and somebody waits for it."""
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from scenes.play import Played, frames
 
 SHOTS: tuple[tuple[str, tuple[int, int], str, tuple[str, ...]], ...] = (
-    ("dashboard-80x24", (80, 24), DARK.name, ("down", "down")),
-    ("dashboard-120x40", (120, 40), DARK.name, ("down", "down")),
-    ("dashboard-200x60", (200, 60), DARK.name, ("down",)),
-    ("class-menu-120x40", (120, 40), DARK.name, ("down", "down", "down", "down", "c")),
+    ("dashboard-80x24", (80, 24), DARK.name, ("down",)),
+    ("dashboard-120x40", (120, 40), DARK.name, ("down",)),
+    ("dashboard-200x60", (200, 60), DARK.name, ("down", "plus")),
+    ("class-menu-120x40", (120, 40), DARK.name, ("down", "c")),
+    ("group-120x40", (120, 40), DARK.name, ("down", "enter")),
     ("responsiveness-120x40", (120, 40), DARK.name, ("g",)),
+    ("history-120x40", (120, 40), DARK.name, ("H", "n")),
     ("help-120x40", (120, 40), DARK.name, ("f1",)),
-    ("light-120x40", (120, 40), LIGHT.name, ("down", "down")),
-    ("contrast-120x40", (120, 40), CONTRAST.name, ("down", "down")),
+    ("light-120x40", (120, 40), LIGHT.name, ("down",)),
+    ("contrast-120x40", (120, 40), CONTRAST.name, ("down",)),
+    ("sixteen-120x40", (120, 40), SIXTEEN.name, ("down",)),
 )
 """Name, columns × rows, theme, keys pressed."""
 
@@ -71,32 +75,46 @@ def _dots(found: re.Match[str]) -> str:
     return "".join(circles)
 
 
-async def take(size: tuple[int, int], groups: int, theme: str, keys: tuple[str, ...]) -> str:
+async def take(scene: list[Frame], log: Path, size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> str:
     """One picture as SVG."""
-    client = demo.DemoClient(start=NOW, groups=groups, interval_s=3600.0)
-    app = Dashboard(client)
-    for tick in range(NOW - HISTORY, NOW):
-        app.scene.history.add(demo.frame_at(tick, groups=groups))
+    app = Dashboard(Played(scene[-1]), log_path=log, paths=find_paths(state_dir=str(log.parent), environ={}))
+    for frame in scene:
+        app.scene.history.add(frame)
     async with app.run_test(size=size) as pilot:
         app.theme = theme
         while app.scene.frame is None:
             await pilot.pause(0.05)
-        await pilot.press(*keys)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(1.0)
         await pilot.pause(0.5)
         return app.export_screenshot(title="smoothtask top")
+
+
+def record(scene: list[Frame], folder: Path) -> Path:
+    """The scene as a snapshot log, for the history."""
+    path = folder / "snapshots.db"
+    log = SnapshotLog(path, salt_path=folder / "salt", anonymise=False, on_problem=print)
+    for frame in scene:
+        log.offer(frame)
+    log.close()
+    return path
 
 
 def main() -> int:
     """Every picture, as SVG and PNG."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / "screenshots"
     folder.mkdir(exist_ok=True)
-    for name, size, theme, keys in SHOTS:
-        # The font that Textual names is fetched from the net; this one is everywhere.
-        svg = asyncio.run(take(size, size[1], theme, keys)).replace("Fira Code", "DejaVu Sans Mono")
-        svg = draw_braille(svg)
-        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-        cairosvg.svg2png(bytestring=place_each(svg).encode(), write_to=str(folder / f"{name}.png"), scale=1.0)
-        print(folder / f"{name}.png")
+    scene = frames()
+    with tempfile.TemporaryDirectory() as place:
+        log = record(scene, Path(place))
+        for name, size, theme, keys in SHOTS:
+            svg = asyncio.run(take(scene, log, size, theme, keys))
+            # The font that Textual names is fetched from the net; this one is everywhere.
+            svg = draw_braille(svg.replace("Fira Code", "DejaVu Sans Mono"))
+            (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+            cairosvg.svg2png(bytestring=place_each(svg).encode(), write_to=str(folder / f"{name}.png"), scale=1.0)
+            print(folder / f"{name}.png")
     return 0
 
 

@@ -1,6 +1,7 @@
 """Header, details, graphs and help as lines of text: what they say, and that they fit."""
 
 import doctest
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -210,3 +211,14 @@ def test_help_says_how_each_part_works_here_the_model_too() -> None:
     assert "How it works here" in texts(lines)
     assert "SHA-256" in texts(lines)
     assert all(x.cells <= 60 for x in lines[3:])
+
+
+def test_the_header_counts_breaks_of_sound_where_a_sound_server_is_known():
+    scene = scene_at(5)
+    unknown = replace(scene.frame, person=replace(scene.frame.person, xruns=None))
+    scene.frame = unknown
+    assert "XRUN" not in texts(header_lines(scene, 120, 40))
+    heard = replace(scene.frame, person=replace(scene.frame.person, xruns=2, missing_cycles=1, sound="pipewire 1.4"))
+    scene.history.add(heard)
+    scene.frame = heard
+    assert "XRUN 3 (3)" in texts(header_lines(scene, 120, 40))

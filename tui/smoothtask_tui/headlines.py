@@ -144,11 +144,21 @@ def _latency(scene: Scene, frame: Frame, width: int) -> Line:
         Span(f"p50 {fmt.milliseconds(latency.p50_ms)} ", "text"),
         Span(f"p99 {fmt.milliseconds(latency.p99_ms)} ", role),
         Span(f"max {fmt.milliseconds(latency.max_ms)} ms ", "text"),
+        *_sound(scene, frame),
     ]
     room = width - sum(len(s.text) for s in spans) - own.cells - 2
     points = newest(scene.history.series("p99_ms"), max(0, room))
     spans += _spark(points, 30.0, WARM_MS, HOT_MS)
     return spread(Line(tuple(spans)), own, width)
+
+
+def _sound(scene: Scene, frame: Frame) -> list[Span]:
+    """How often sound broke up: since the tick before, and in the minutes that are known."""
+    if frame.person.xruns is None:
+        return []
+    lately = sum(p.breaks or 0 for p in scene.history.points)
+    now = frame.person.sound_breaks
+    return [Span("XRUN ", "dim"), Span(f"{now} ({lately}) ", "bad" if now else "warn" if lately else "good")]
 
 
 def _compact(frame: Frame) -> Line:
@@ -201,6 +211,7 @@ def _mode_banner(scene: Scene, frame: Frame, width: int) -> list[Line]:
     reason = frame.mode_reason or scene.observe_reason
     if frame.mode is Mode.DRY_RUN:
         said = "  ◌ observing only: decisions are shown, nothing is applied"
+        said = said if len(said) + len(reason) + 2 <= width else "  ◌ observing only"
         return [
             line(
                 (said, "warn"),
