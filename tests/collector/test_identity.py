@@ -287,7 +287,8 @@ def test_a_program_in_memory_is_called_what_it_was_started_as() -> None:
     )
     program = subprocess.Popen([sys.executable, "-S", "-c", start])
     try:
-        wait_for(lambda: os.readlink(f"/proc/{program.pid}/exe").startswith("/memfd:"))
+        wait_for(lambda: Path(f"/proc/{program.pid}/cmdline").read_bytes().startswith(b"opt/backend\0"))
+        assert os.readlink(f"/proc/{program.pid}/exe").startswith("/memfd:")
         identity = identity_of(program.pid)
     finally:
         program.kill()
