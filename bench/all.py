@@ -26,7 +26,8 @@ from smoothtask.bench.document import Block, Code, Heading, Paragraph, Table, to
 from smoothtask.bench.machine import describe
 
 HERE = Path(__file__).parent
-NO_BENCHMARKS = {"all", "harness"}
+NO_BENCHMARKS = {"all", "harness", "soak"}
+"""The last takes an hour, and its outcome is no figure (docs/reliability.md)."""
 OWN = "smoothtask-bench"
 LIMIT_S = 1800.0
 TITLE = "Performance"
