@@ -56,7 +56,10 @@ def test_each_variant_counts(kind: Kind, variant: tuple[str, ...], load: Callabl
 
 
 def test_connections_are_seen() -> None:
-    with closing(BpfSockets()) as sockets, socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:
-            found = sockets.read()
-            assert os.fstat(client.fileno()).st_ino in found.inodes[found.pids == os.getpid()].tolist()
+    with (
+        closing(BpfSockets()) as sockets,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        found = sockets.read()
+        assert os.fstat(client.fileno()).st_ino in found.inodes[found.pids == os.getpid()].tolist()
