@@ -1,6 +1,7 @@
 """Who made others wait: who is charged with what, and how it is told."""
 
-from dataclasses import replace
+import unicodedata
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -8,12 +9,16 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from smoothtask.model.classes import PriorityClass
+from smoothtask.model.command import Reply
 from smoothtask.model.decision import Contention
+from smoothtask.model.detail import ThreadFrame
 from smoothtask.model.group import Behaviour
+from smoothtask.model.text import sanitise
+from smoothtask_tui import app
 from smoothtask_tui.culpritlines import culprit_lines, evidence, first_shown
 from smoothtask_tui.culprits import LONGEST_S, Blame, blame, ranked
 from tui.driving import dashboard
-from tui.fakes import frame, group
+from tui.fakes import frame, group, process
 
 WAITS = Contention(active=True, since_s=3.0, reasons=("cpu pressure 40 %",))
 
@@ -173,3 +178,32 @@ async def test_one_plot_alone_another_span_and_all_again():
         await d.until(lambda: "last 60s" in d.screen_text)
         await d.press("0", "minus", "minus", "minus", "minus")
         await d.until(lambda: "last 10m" in d.screen_text)
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (200, 60), (300, 100)])
+async def test_hostile_names_among_culprits_threads_and_in_files(size, tmp_path, monkeypatch):
+    monkeypatch.setattr(app, "save", lambda name, text: (tmp_path.joinpath(name).write_text(text), tmp_path)[1])
+    names = [
+        sanitise(n)
+        for n in ("[/nope]", "\x1b[31mred\x1b]0;t\x07", "\u202egnp", "名前の長い" * 9, "", "x\udc80y", "=1+1")
+    ]
+    groups = [hog(f"h{i}", label=n, cpu=1.0 - i / 20) for i, n in enumerate(names)]
+    victim = group("v", label=names[0], cpu=0.1, wait=0.9)
+    busy = replace(process(7, "h0", names[1]), threads=len(names))
+    shown = replace(at(*groups, victim, time=1.0), processes=(busy,))
+    async with dashboard(size=size, first=shown) as d:
+        listed = [asdict(ThreadFrame(7, 100 + i, n, 0, 0, "S", 0, 0)) for i, n in enumerate(names)]
+        told = {"group": "h0", "is_whole": True, "mono_s": 1.0, "threads": listed}
+        d.client.answer = lambda c: Reply(True, "", told) if c.op == "detail" else Reply(False, "".join(names))
+        await d.push(replace(shown, seq=2, time=2.0))
+        await d.press("plus", "down", "plus")
+        await d.until(lambda: any(r.endswith(".106") for r in d.rows))
+        for keys in ((), ("g",), ("E", "c"), ("E", "j"), ("E", "t")):
+            await d.press(*keys)
+            await d.pilot.pause(0.1)
+            assert all(cell_len(row) <= size[0] for row in d.screen_text.split("\n"))
+            assert not [c for c in d.screen_text if unicodedata.category(c) in {"Cc", "Cf", "Cs"} and c != "\n"]
+        await d.until(lambda: len(list(tmp_path.iterdir())) == 3)
+        for path in tmp_path.iterdir():
+            text = path.read_text()
+            assert not [c for c in text if unicodedata.category(c) in {"Cc", "Cf", "Cs"} and c != "\n"]
