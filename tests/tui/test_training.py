@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from smoothtask.config.paths import find_paths
-from smoothtask_tui.training import begin, end_of, how_far
+from smoothtask.model.classes import PriorityClass
+from smoothtask_tui.training import ENOUGH, begin, end_of, how_far, unlearnt
 from trainer.recordings import busy, recorded
 from tui.driving import dashboard
 
@@ -37,6 +38,29 @@ async def test_a_key_begins_a_training_and_what_became_of_it_is_said(tmp_path, m
     async with dashboard(paths=paths, log_path=log) as d:
         await d.press("b")
         await d.until(lambda: "too little recorded" in d.status)
+
+
+def test_words_since_the_last_training_are_counted(tmp_path):
+    paths, log = paths_in(tmp_path), tmp_path / "a.db"
+    assert unlearnt(paths, log) == 0
+    recorded(log, busy(45), labels={"unit:ffmpeg": PriorityClass.IDLE})  # one every 20 s, from 1e9 s on
+    assert unlearnt(paths, log) == 2
+    paths.training.mkdir(parents=True)
+    for started, count in ((1e9 + 20, 1), (2e9, 0), ("x", 2)):
+        (paths.training / "progress.json").write_text(json.dumps({"started_at": started}))
+        assert unlearnt(paths, log) == count
+
+
+async def test_when_there_is_enough_new_training_is_offered(tmp_path, monkeypatch):
+    paths = paths_in(tmp_path)
+    for count, offered in ((ENOUGH - 1, 0), (ENOUGH, 1), (ENOUGH + 1, 0)):
+        monkeypatch.setattr("smoothtask_tui.training.unlearnt", lambda _paths, _log, n=count: n)
+        async with dashboard(paths=paths, log_path=tmp_path / "a.db") as d:
+            said = []
+            monkeypatch.setattr(d.app, "notify", lambda text, said=said, **_: said.append(text))
+            d.app._offer_training()
+            await d.app.workers.wait_for_complete([w for w in d.app.workers if w.name == "labels"])
+            assert len([text for text in said if "b trains a model" in text]) == offered
 
 
 def test_what_cannot_begin_is_a_sentence(tmp_path):

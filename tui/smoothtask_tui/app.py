@@ -22,7 +22,20 @@ from textual.worker import Worker, WorkerState
 
 from smoothtask.config.paths import Paths, UnsafeDirectoryError, find_paths
 from smoothtask.model.client import EngineClient
-from smoothtask.model.command import Command, Detail, Explain, ListRules, Pause, Redo, Reload, Reply, Undo
+from smoothtask.model.command import (
+    Command,
+    Detail,
+    Explain,
+    LabelGroup,
+    ListRules,
+    Pause,
+    PinApp,
+    Redo,
+    Reload,
+    Reply,
+    SetOverride,
+    Undo,
+)
 from smoothtask.model.frame import Mode, ProcessFrame
 from smoothtask_tui.actions import ACT, ACTIONS, APP, LOOK, TEACH, bindings
 from smoothtask_tui.byhand import Done, Reniced, carry_out
@@ -312,6 +325,8 @@ class Dashboard(App[int]):
             return
         if reply.ok:
             self._note(command)
+            if isinstance(command, LabelGroup | PinApp | SetOverride):
+                self._offer_training()
         elif isinstance(command, Undo | Redo):
             self.deeds.lost("engine", again=isinstance(command, Redo))
         self._say(reply)
@@ -482,6 +497,20 @@ class Dashboard(App[int]):
 
         told = self.scene.newest.sources.get("log file", "") if self.scene.newest is not None else ""
         return self.log_path or told_log(told) or find_log(self.paths)
+
+    def _offer_training(self) -> None:
+        """Say that there is enough new to learn from, when there is."""
+        from smoothtask_tui.training import ENOUGH, unlearnt  # noqa: PLC0415
+
+        log = self.snapshot_log()
+
+        def work() -> None:
+            count = unlearnt(self.paths, log)
+            if count and count % ENOUGH == 0:
+                text = f"{count} pins, overrides and labels since the last training: b trains a model on them"
+                self.call_from_thread(self.notify, text, markup=False)
+
+        self.run_worker(work, name="labels", thread=True, exclusive=True, group="labels", exit_on_error=False)
 
     def action_train(self) -> None:
         """Begin to train a model; while one is trained, say how far that is."""

@@ -18,6 +18,8 @@ from smoothtask.model.text import sanitise
 STARTS_WITHIN_S, LOOK_EVERY_S = 60.0, 0.5
 SIZE_LIMIT = 1 << 16
 RUNNING, DONE = "running", "done"
+ENOUGH = 20
+"""Labels after which training is offered, and again after as many more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,23 @@ def how_far(paths: Paths) -> Training | None:
     if now.state == RUNNING and not _lives(now.pid):
         return Training(now.pid, "failed", f"it ended early: {paths.training / 'log'} may say why")
     return now
+
+
+def unlearnt(paths: Paths, log: Path) -> int:
+    """Words about groups in *log* since the newest training began; 0 where that cannot be told."""
+    from smoothtask.store.frames import RecordError, reading  # noqa: PLC0415 - sqlite3, for this alone
+
+    try:
+        found = json.loads((paths.training / "progress.json").read_bytes()[:SIZE_LIMIT])
+        since = float(found["started_at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        since = 0.0
+    try:
+        with reading(log) as db:
+            count = db.execute("SELECT count(*) FROM label WHERE time_s > ? AND target_class IS NOT NULL", (since,))
+            return int(count.fetchone()[0])
+    except RecordError:
+        return 0
 
 
 def begin(paths: Paths, log: Path) -> Training | str:
