@@ -65,7 +65,7 @@ async def everything(d: Driver) -> str:
     """What can be read by scrolling through."""
     await d.press("home")
     seen = d.screen_text
-    for _ in range(40):
+    for _ in range(80):
         before = d.screen_text
         await d.press("pagedown")
         seen += "\n" + d.screen_text
@@ -222,23 +222,26 @@ async def test_no_cursor_no_detail() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_text_in_every_section(size: tuple[int, int]) -> None:
-    for name in (sanitise(n) for n in HOSTILE):
-        told = replace(
-            TOLD,
-            in_force=(InForce(name, name, name, 0.0, name),),
-            past=(ClassChange(1.0, NORMAL, IDLE, name),),
-            what_if=(Supposition(name, IDLE, name),),
-            processes=(process(5, "a", name),),
-            threads=(ThreadFrame(5, 5, name, 0, 0, "R", 0, 0),),
-        )
+    names = [sanitise(n) for n in HOSTILE]
+    told = replace(
+        TOLD,
+        in_force=tuple(InForce(n, n, n, 0.0, n) for n in names),
+        past=tuple(ClassChange(1.0, NORMAL, IDLE, n) for n in names),
+        what_if=tuple(Supposition(n, IDLE, n) for n in names),
+        processes=tuple(process(i, "a", n) for i, n in enumerate(names, 1)),
+        threads=tuple(ThreadFrame(i, i, n, 0, 0, "R", 0, 0) for i, n in enumerate(names, 1)),
+    )
+    for name in (names[0], names[5]):
         hostile = group("a", label=name, cpu=0.9)
         hostile = replace(
-            hostile, mechanism=name, effect=name, group=replace(hostile.group, cgroups=(name,), unit=name)
+            hostile, mechanism=name, effect=name, group=replace(hostile.group, cgroups=tuple(names), unit=name)
         )
         async with dashboard(hostile, size=size) as d:
             d.client.answer = telling(told)
             await opened(d)
             await d.until(lambda d=d: d.app.scene.details.get("a") is not None)  # type: ignore[misc]
+            await d.press("t")
             text = await everything(d)
             assert all(cell_len(row) <= size[0] for row in text.split("\n")), name
             assert not [c for c in text if unicodedata.category(c) in {"Cc", "Cf", "Cs"} and c != "\n"]
+            assert "[/nope]" in text

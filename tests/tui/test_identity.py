@@ -30,7 +30,7 @@ async def test_no_key_ever_acts_on_another_application(seed: int) -> None:
     """Re-sorted, new and exited groups, with and without a menu open, on the list and in the details."""
     chance = random.Random(seed)
     async with dashboard(first=any_frame(chance, 1), size=(100, 24)) as d:
-        for seq in range(2, 26):
+        for seq in range(2, 20):
             if isinstance(d.app.screen, GroupScreen) and chance.random() < 0.3:
                 await d.press("escape")
             elif isinstance(d.app.screen, GroupsScreen):
