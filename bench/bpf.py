@@ -29,7 +29,7 @@ from smoothtask.engine.metering import Metering
 from smoothtask.kernel import libbpf
 from smoothtask.kernel.meters_bpf import BLOCK_IO, NETWORK, RUN_QUEUE, BpfMeter, BpfSockets, Kind
 from smoothtask.kernel.tasks_bpf import BpfTasks
-from smoothtask.model.meters import Readings
+from smoothtask.model.readings import Readings
 
 
 def switches(events: int) -> int:

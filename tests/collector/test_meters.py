@@ -10,7 +10,7 @@ import pytest
 from smoothtask.collector.meters import LINGER_S, Choice, Meters, connections_from_proc
 from smoothtask.kernel.libbpf import BpfUnavailable
 from smoothtask.kernel.meters_bpf import Kind
-from smoothtask.model.meters import Connections, Counted, Readings
+from smoothtask.model.readings import Connections, Counted, Readings
 
 ONE = np.ones(1, np.int64)
 CONNECTIONS = Connections(ONE, ONE)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smoothtask.engine.metering import NOT_METERED, Metered, Metering, Window, by_group, delays_of
-from smoothtask.model.meters import BUCKETS, NO_METERS, Connections, Counted, Delays, Readings
+from smoothtask.model.meters import NO_METERS, Delays
+from smoothtask.model.readings import BUCKETS, Connections, Counted, Readings
 from smoothtask.model.tasks import PROCESS_DTYPE
 
 PROCESSES = np.zeros(3, PROCESS_DTYPE)

@@ -17,7 +17,7 @@ import pytest
 
 from smoothtask.kernel.libbpf import BpfUnavailable, statistics
 from smoothtask.kernel.meters_bpf import BLOCK_IO, NETWORK, RUN_QUEUE, BpfMeter, BpfSockets, Kind
-from smoothtask.model.meters import BUCKETS, Counted
+from smoothtask.model.readings import BUCKETS, Counted
 
 pytestmark = pytest.mark.root
 

@@ -480,7 +480,8 @@ async def test_plots_and_back_and_no_order_meanwhile():
         await d.press("tab")
         assert isinstance(d.app.screen, ResponsivenessScreen)
         await d.until(lambda: "wake-up latency" in d.screen_text)
-        assert "pressure" in d.screen_text
+        await d.press("right")
+        await d.until(lambda: "pressure" in d.screen_text)
         await d.press("f7", "z", "p")
         assert d.client.asked == []
         d.client.push(frame(B, seq=99))

@@ -11,7 +11,7 @@ import psutil
 from smoothtask.kernel.libbpf import BpfUnavailable
 from smoothtask.kernel.meters_bpf import BLOCK_IO, NETWORK, RUN_QUEUE, BpfMeter, BpfSockets, Kind
 from smoothtask.kernel.powercap import joules_between, read_energy
-from smoothtask.model.meters import Connections, Counted, Readings
+from smoothtask.model.readings import Connections, Counted, Readings
 
 LINGER_S = 10.0
 """A meter stays attached this long after the last wish: contention comes and goes."""

@@ -23,7 +23,6 @@ from smoothtask.model.decision import Contention, Decision
 from smoothtask.model.detail import InForce, Supposition
 from smoothtask.model.frame import Event, Frame, GroupPressure, Mark, Mode, SelfCost
 from smoothtask.model.group import AppGroup
-from smoothtask.model.meters import NO_READINGS, Readings
 from smoothtask.model.person import (
     NO_ATTENTION,
     NOBODY_KNOWN,
@@ -33,6 +32,7 @@ from smoothtask.model.person import (
     PersonView,
     Source,
 )
+from smoothtask.model.readings import NO_READINGS, Readings
 from smoothtask.model.tasks import USER_HZ, Array, ProcKey, TaskTable
 from smoothtask.policy.attention import AttentionState, SoundState, attend, person_metrics, typed_into
 from smoothtask.policy.contention import ContentionState, assess

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from smoothtask.model.meters import BUCKETS, NO_METERS, Connections, Counted, Delays, Meters, Readings
+from smoothtask.model.meters import NO_METERS, Delays, Meters
+from smoothtask.model.readings import BUCKETS, Connections, Counted, Readings
 from smoothtask.model.tasks import Array
 
 WINDOW_S = 10.0

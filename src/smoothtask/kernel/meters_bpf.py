@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from smoothtask.kernel.libbpf import BpfObject, BpfUnavailable
-from smoothtask.model.meters import BUCKETS, Connections, Counted
+from smoothtask.model.readings import BUCKETS, Connections, Counted
 
 CONNECTION_DTYPE: Final = np.dtype([("inode", "<u8"), ("tgid", "<u4"), ("unused", "<u4")])
 OLDEST: Final = (5, 11)
