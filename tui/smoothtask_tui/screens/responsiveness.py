@@ -26,6 +26,8 @@ REDRAW_S = 2.0
 """plotext costs 60 to 90 ms a picture: it draws at most so often, and only while this screen is shown."""
 PLOT_LINES = 11
 """A picture is no lower, where there are several."""
+PICTURES = 4
+"""That `plots_of` has."""
 SPANS_S = (60.0, 120.0, 300.0, 600.0)
 
 KEYS: tuple[tuple[str, str, str], ...] = (
@@ -58,6 +60,11 @@ class Plots(Widget):
         self.first = -1
         """Which picture fills the place; −1: as many as fit."""
 
+    @property
+    def fitting(self) -> int:
+        """How many plots there is room for."""
+        return max(1, min(PICTURES, self.size.height // PLOT_LINES))
+
     def render(self) -> RenderResult:
         """Drawn on refresh alone: `refresh` is called by a timer and by keys."""
         points = list(self.scene.history.points)
@@ -66,7 +73,7 @@ class Plots(Widget):
             return Text("  plots need a few ticks, and at least 30 × 8 cells", no_wrap=True)
         palette = PALETTES.get(self.app.theme, DARK)
         plots = plots_of(points, palette)
-        count = max(1, min(len(plots), height // PLOT_LINES)) if self.first < 0 else 1
+        count = self.fitting if self.first < 0 else 1
         shown = plots[:count] if self.first < 0 else plots[self.first : self.first + 1]
         heights = [height // count + (i < height % count) for i in range(count)]
         said = list(self.scene.history.events)
@@ -194,8 +201,9 @@ class ResponsivenessScreen(Screen[None]):
         self.plots.refresh()
 
     def action_picture_step(self, step: int) -> None:
-        """The next one alone."""
-        self.action_picture((self.plots.first + step) % 4 if self.plots.first >= 0 or step > 0 else 3)
+        """The next one alone, or the first that did not fit."""
+        at = self.plots.first if self.plots.first >= 0 else self.plots.fitting - 1 if step > 0 else 0
+        self.action_picture((at + step) % PICTURES)
 
     def action_cursor(self, step: int) -> None:
         """Another culprit."""
