@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
@@ -23,7 +23,6 @@ from textual.worker import Worker, WorkerState
 from smoothtask.config.paths import Paths, UnsafeDirectoryError, find_paths
 from smoothtask.model.client import EngineClient
 from smoothtask.model.command import (
-    Command,
     Detail,
     Explain,
     LabelGroup,
@@ -31,29 +30,21 @@ from smoothtask.model.command import (
     Pause,
     PinApp,
     Redo,
-    Reload,
     Reply,
     SetOverride,
     Undo,
 )
 from smoothtask.model.frame import Mode, ProcessFrame
 from smoothtask_tui.actions import ACT, ACTIONS, APP, LOOK, TEACH, bindings
-from smoothtask_tui.byhand import Done, Reniced, carry_out
-from smoothtask_tui.deeds import Deeds, is_undoable
+from smoothtask_tui.doing import Doing
 from smoothtask_tui.export import Format, Shows, as_csv, as_json, as_text
 from smoothtask_tui.feed import Mailbox
 from smoothtask_tui.messages import (
     Answered,
     DetailWanted,
-    DoneByHand,
     FrameWaiting,
     LinkChanged,
-    Ordered,
     Replied,
-    RuleChosen,
-    RuleSaved,
-    RuleWanted,
-    UndoWanted,
 )
 from smoothtask_tui.palette import DARK, MONO, PALETTES, fitting
 from smoothtask_tui.prefs import Prefs
@@ -68,14 +59,12 @@ from smoothtask_tui.screens.responsiveness import CulpritChosen, ResponsivenessS
 from smoothtask_tui.screens.save import SaveScreen, screen_lines
 from smoothtask_tui.terminal import TerminalDriver, guarded_terminal
 from smoothtask_tui.told import read_detail
-from smoothtask_tui.widgets.statusline import StatusLine
 
 ON_ITS_WAY_S, ORDERS_S = 0.05, 2.0
 """While leaving: for keys already typed to become orders, and for orders to be answered."""
 
 if TYPE_CHECKING:
     from smoothtask.classifier.saving import OwnRules
-    from smoothtask_tui.made import Made
 
 
 @runtime_checkable
@@ -89,7 +78,7 @@ class Drawing(Protocol):
         ...
 
 
-class Dashboard(App[int]):
+class Dashboard(Doing):
     """State is in `scene`; what a person looks at is in the list's view."""
 
     CSS_PATH = "app.tcss"
@@ -116,8 +105,6 @@ class Dashboard(App[int]):
         """Where the configuration and the log are looked for."""
         self.own_rules = own_rules
         """Where rules are saved; None: where those of whoever runs this are."""
-        self._made: Made | None = None
-        self.deeds = Deeds()
         self.log_path = log_path
         """The snapshot log; None: where the configuration says, looked up when the history is opened."""
         self.scene = Scene(description=client.description, observe_reason=observe_reason)
@@ -127,7 +114,6 @@ class Dashboard(App[int]):
         """Why the engine ended, when nobody asked it to."""
         self.closing = False
         self._mailbox = Mailbox(lambda: self.post_message(FrameWaiting()))
-        self._orders: asyncio.Queue[Command] = asyncio.Queue()
         for palette in PALETTES.values():
             self.register_theme(palette.theme)
         self._prefs_path = prefs_path
@@ -250,60 +236,6 @@ class Dashboard(App[int]):
         if isinstance(screen, Drawing):
             screen.draw(tick=tick)
 
-    def on_ordered(self, message: Ordered) -> None:
-        """Have it carried out; the answer comes as `Replied`. Orders keep their order."""
-        self._orders.put_nowait(message.command)
-
-    def on_done_by_hand(self, message: DoneByHand) -> None:
-        """Do it in a thread of its own: the engine is asked which processes there are."""
-
-        def work() -> None:
-            try:
-                done = carry_out(message.what, self.client.ask)
-            except (OSError, RuntimeError, ValueError, KeyError) as error:
-                done = Done(Reply(False, f"not done: {error}"))
-            self.call_from_thread(self._by_hand, done)
-
-        self.run_worker(work, name="by hand", thread=True, exit_on_error=False)
-
-    def _by_hand(self, done: Done) -> None:
-        if done.undo is not None:
-            self.deeds.did(done.undo)
-        self._say(done.reply)
-
-    def on_undo_wanted(self, message: UndoWanted) -> None:
-        """Whoever did the newest takes it back, or does it again."""
-        deed = self.deeds.to_redo if message.again else self.deeds.to_undo
-        if deed == "engine":
-            self.on_ordered(Ordered(Redo() if message.again else Undo()))
-            return
-        made = self.made if deed == "rule" else None
-
-        def work() -> None:
-            if made is not None:
-                reply = made.redo() if message.again else made.undo()
-                self.post_message(RuleSaved(reply, "redo" if message.again else "undo"))
-            elif isinstance(deed, Reniced):
-                reply = deed.again() if message.again else deed.take_back()
-                self.call_from_thread(self._put_back, deed, reply, message.again)
-
-        self.run_worker(work, name="undo", thread=True, exit_on_error=False)
-
-    def _put_back(self, deed: Reniced, reply: Reply, again: bool) -> None:
-        # What cannot be put back any more must not stand in the way of what was done before it.
-        (self.deeds.redid if again else self.deeds.undid)(deed)
-        self._say(reply)
-
-    async def _send_orders(self) -> None:
-        while True:
-            command = await self._orders.get()
-            try:
-                reply = await asyncio.to_thread(self.client.ask, command)
-            except (OSError, RuntimeError, ValueError) as error:
-                reply = Reply(False, f"no answer from the engine: {error}")
-            self._orders.task_done()
-            self.post_message(Replied(command, reply))
-
     def on_replied(self, message: Replied) -> None:
         """Say what was done and how to undo it, or why not."""
         command, reply = message.command, message.reply
@@ -331,15 +263,6 @@ class Dashboard(App[int]):
             self.deeds.lost("engine", again=isinstance(command, Redo))
         self._say(reply)
 
-    def _note(self, command: Command) -> None:
-        """What the engine has done, for the order of undo."""
-        if isinstance(command, Undo):
-            self.deeds.undid("engine")
-        elif isinstance(command, Redo):
-            self.deeds.redid("engine")
-        elif is_undoable(command):
-            self.deeds.did("engine")
-
     def _take_detail(self, command: Detail, reply: Reply) -> None:
         told = read_detail(reply)
         if isinstance(told, str):
@@ -350,67 +273,11 @@ class Dashboard(App[int]):
         if isinstance(self.screen, GroupScreen):
             self.screen.draw()
 
-    @property
-    def status(self) -> StatusLine:
-        """Where this screen says things; the main screen's when it has no such line."""
-        status = getattr(self.screen, "status", None) if self.screen_stack else None
-        return status if isinstance(status, StatusLine) else self.main.status
-
-    def _say(self, reply: Reply) -> None:
-        self.status.say(reply.message, good=reply.ok)
-        if not reply.ok:
-            self.notify(reply.message, severity="error", markup=False)
-
     def on_detail_wanted(self, message: DetailWanted) -> None:
         """Show everything known of a group."""
         g = self.scene.group(message.group)
         if g is not None and not isinstance(self.screen, GroupScreen):
-            self.push_screen(GroupScreen(self.scene, g, self._find_log))
-
-    # --- rules ---------------------------------------------------------------------------------------
-
-    @property
-    def made(self) -> "Made":
-        """The rules that were made here; what reads rules is loaded when it is first needed."""
-        if self._made is None:
-            from smoothtask_tui.made import Made, own_rules  # noqa: PLC0415
-
-            self._made = Made(self.own_rules or own_rules(self.paths))
-        return self._made
-
-    def _find_log(self) -> Path:
-        """Where the snapshot log is; reads the configuration."""
-        from smoothtask_tui.recorded import find_log  # noqa: PLC0415
-
-        return self.log_path or find_log(self.paths)
-
-    def action_rules(self) -> None:
-        """Show the rules."""
-        from smoothtask_tui.screens.rules import RulesScreen  # noqa: PLC0415
-
-        self.push_screen(RulesScreen(self.scene, self.made, self._find_log))
-
-    def on_rule_wanted(self, message: RuleWanted) -> None:
-        """Make a rule from a group."""
-        from smoothtask_tui.screens.making import MakeRuleScreen  # noqa: PLC0415
-
-        g = self.scene.group(message.group)
-        if g is not None:
-            self.push_screen(MakeRuleScreen(g, self.made))
-
-    def on_rule_saved(self, message: RuleSaved) -> None:
-        """Say it, and have the engine follow at once where we may; else it reads the files by itself."""
-        self._say(message.reply)
-        if message.reply.ok:
-            note = {"save": self.deeds.did, "undo": self.deeds.undid, "redo": self.deeds.redid}[message.how]
-            note("rule")
-            self.notify(message.reply.message, markup=False)
-            if os.geteuid() == 0 or self.client.ends_with_us:
-                self.on_ordered(Ordered(Reload()))
-
-    def on_rule_chosen(self, message: RuleChosen) -> None:
-        """The groups of a rule."""
-        self.main.filter_by(f"app:{message.id_of_rule.casefold()}")
+            self.push_screen(GroupScreen(self.scene, g, self.snapshot_log))
 
     # --- what keys do on any screen ------------------------------------------------------------------
 
