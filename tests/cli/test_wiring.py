@@ -40,7 +40,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.SimpleNamespace]:
     host = FakeHost()
     built: list[tuple[Any, ...]] = []
 
-    def build(settings: Any, paths: Any, *, observe: bool) -> FakeHost:
+    def build(settings: Any, paths: Any, *, observe: bool, **_: Any) -> FakeHost:
         built.append((settings.mode, paths.runtime_dir, observe))
         return host
 
