@@ -3,7 +3,7 @@
     sudo .venv/bin/python bench/soak.py [--minutes 60] [--observe]
 
 The daemon has folders of its own in a mount namespace of its own, its state on a disk of 24 MiB, a bus of its own, and
-manages uid 60999 alone, whose programs come and go: hogs, threads, writers, bursts of short programs. Faults are
+manages one unused uid alone, whose programs come and go: hogs, threads, writers, bursts of short programs. Faults are
 injected one after the other, again and again until the time is up. Memory, descriptors, threads, BPF iterators,
 children, the ledger's size and cgroups are read every second; a leak is what a figure gains by its slope over the
 second half of a daemon's longest life, more than an hour may add. At the end everything must be as before. With
@@ -35,8 +35,8 @@ from smoothtask.control.client import DaemonError, newest_frame
 from smoothtask.kernel import sched
 from smoothtask.model.frame import Frame
 
-NOBODY = 60_999
-"""A user of no other program."""
+NOBODY = 60_000 + os.getpid() % 5000
+"""A user of no other program, and of no other soak."""
 PYTHON = "/usr/bin/python3"
 """For programs of that user, who may not look into a checkout."""
 MIB = 1 << 20
