@@ -30,6 +30,8 @@ LEGEND: tuple[tuple[str, str], ...] = (
     ("CPU%", "processor use: 100 % is one core; an application counts its parts"),
     ("WAIT%", "threads that want to run and may not: 100 % is one thread waiting all the time"),
     ("PSI%", "of its own cgroup, where it has one: time in which it waited for c a CPU, i a disk, m memory"),
+    ("QUEUE", "of 100 waits for a CPU, 99 were shorter (ms, in 10 s); ~ is their mean, where nothing counts them"),
+    ("DISK", "the same of requests to a disk; NET/s: bytes sent and received; CONN: connections; WATTS: power"),
     ("BY", "who decided: a rule, its behaviour, a pin, you (an override), a guardrail; - is nobody"),
     ("FOR", "time in this class; ↑ or ↓ beside a class: another one is wanted, but held back"),
     ("IN EFFECT", "what was changed for it in the kernel; all of it is undone at exit"),
