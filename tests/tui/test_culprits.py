@@ -168,7 +168,7 @@ async def test_one_plot_alone_another_span_and_all_again():
         await d.press("g")
         await d.until(lambda: "wake-up latency" in d.screen_text)
         assert "pressure, %" not in d.screen_text
-        await d.press("right", "right")
+        await d.press("right")
         await d.until(lambda: "pressure, %" in d.screen_text)
         await d.press("3")
         await d.until(lambda: "no sound server is known" in d.screen_text)
