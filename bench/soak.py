@@ -335,7 +335,7 @@ def lowered() -> list[int]:
     for p in psutil.process_iter(["uids"]):
         if p.info["uids"] and p.info["uids"].real == NOBODY:
             with contextlib.suppress(OSError):
-                if sched.get_sched(p.pid).nice != 0:
+                if sched.get_sched(p.pid).nice != os.nice(0):  # theirs is ours unless somebody changed it
                     found.append(p.pid)
     return found
 
