@@ -250,3 +250,25 @@ def test_ctrl_z_suspends_and_fg_goes_on(stage):
         screen.wait_for("APPLICATION", gone=True)
     finally:
         screen.close()
+
+
+def test_stopped_from_outside_it_goes_on_with_one_reader_of_keys(stage):
+    command = " ".join([sys.executable, "-m", "smoothtask", "top", *stage.places])
+    screen = Screen(stage.place, "bash --norc -i", (80, 24))
+    try:
+        screen.keys("-l", f"{command}\n")
+        screen.wait_for("APPLICATION")
+        asked = ["pgrep", "-f", f"smoothtask top .*{stage.place}/run"]
+        pid = int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[0])
+        threads = len(os.listdir(f"/proc/{pid}/task"))
+        for _ in range(2):
+            os.kill(pid, signal.SIGSTOP)
+            screen.wait_for("Stopped")
+            screen.keys("-l", "fg\n")
+            screen.wait_for("Stopped", gone=True)
+            screen.wait_for("APPLICATION")
+        assert len(os.listdir(f"/proc/{pid}/task")) <= threads + 1  # a pool of asyncio may have grown
+        screen.keys("q")
+        screen.wait_for("APPLICATION", gone=True)
+    finally:
+        screen.close()

@@ -57,6 +57,13 @@ class TerminalDriver(LinuxDriver):
         end: Callable[[], object] = getattr(app, "close_engine", app.exit)
         self._file: Any = TerminalFile(self._file, lambda: app.call_later(end))
 
+    def _sigcont_application(self, *_: object) -> None:
+        """Textual begins anew after any SIGCONT: without a stop of ours before, a second reader would eat keys."""
+        if self._auto_restart and not self._must_signal_resume:  # stopped by SIGSTOP, which cannot be caught
+            self.suspend_application_mode()
+            self._must_signal_resume = True  # and what another program wrote meanwhile is drawn over
+        super()._sigcont_application()
+
 
 GUARD = r"""
 trap '' HUP INT QUIT TERM TSTP TTOU TTIN
