@@ -3,8 +3,9 @@
     sudo .venv/bin/python bench/all.py [--only NAME …] [--quick] [--out FILE]
 
 Runs each benchmark of this folder, one after the other, and `smoothtask bench`; a figure that is not reached is shown
-as that, and so is a benchmark that could not be run. --only: these alone (`frames`, `smoothtask-bench`, …); --quick:
-the short `smoothtask bench`.
+as that, and so is a benchmark that could not be run. --only: these alone (`frames`, `smoothtask-bench`, …), while
+what is known of the others stays; --quick: the short `smoothtask bench`. What was measured is kept beside the page, in
+a file of the same name that ends in .json.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,8 @@ class Ran:
     figures: list[dict[str, Any]] = field(default_factory=list)
     report: dict[str, Any] | None = None
     """Of `smoothtask bench`."""
+    at: str = ""
+    """When."""
 
 
 def run(name: str, quick: bool, under: list[str]) -> Ran:
@@ -69,7 +73,8 @@ def run(name: str, quick: bool, under: list[str]) -> Ran:
         except subprocess.TimeoutExpired as error:
             status, output = -1, f"{(error.stdout or b'').decode(errors='replace')}\nnot done within {LIMIT_S:g} s"
         found = [json.loads(line) for line in figures]
-    ran = Ran(name, shown, status, output, time.monotonic() - begun, found)
+    ran = Ran(name, shown, status, output.replace(f"{HERE.parent}/", ""), time.monotonic() - begun, found)
+    ran.at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     if name == OWN and status == 0:
         ran.report = json.loads(output)
         ran.figures = list(own_figures(ran.report))
@@ -149,7 +154,7 @@ def page(ran: list[Ran], machine: dict[str, str], missing: list[str]) -> list[Bl
     blocks += [Heading("What each said")]
     for r in ran:
         if r.name != OWN:
-            blocks += [Paragraph(f"{r.command}, {r.seconds:.0f} s"), Code(r.output.strip() or "(nothing)")]
+            blocks += [Paragraph(f"{r.command}, {r.at}, {r.seconds:.0f} s"), Code(r.output.strip() or "(nothing)")]
     return blocks
 
 
@@ -193,9 +198,14 @@ def main() -> None:
     options = parser.parse_args()
     chosen = options.only or names
     machine = {**describe(), **versions()}
+    kept = options.out.with_suffix(".json")
+    known = {r["name"]: Ran(**r) for r in json.loads(kept.read_text())} if options.only and kept.exists() else {}
     ran = [run(name, options.quick, shlex.split(options.under)) for name in chosen]
-    options.out.write_text(to_markdown(TITLE, page(ran, machine, [n for n in names if n not in chosen])))
-    log(f"{options.out} is written")
+    known |= {r.name: r for r in ran}
+    shown = [known[name] for name in names if name in known]
+    kept.write_text(json.dumps([asdict(r) for r in shown], indent=1) + "\n")
+    options.out.write_text(to_markdown(TITLE, page(shown, machine, [n for n in names if n not in known])))
+    log(f"{options.out} and {kept.name} are written")
     sys.exit(1 if any(r.status != 0 for r in ran) else 0)
 
 

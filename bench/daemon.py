@@ -10,14 +10,17 @@ new-app  from the exec of an application that a rule knows until its nice change
 """
 
 import argparse
+import fcntl
 import os
 import pty
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from pathlib import Path
 
@@ -151,6 +154,7 @@ def in_terminal(command: list[str]) -> tuple[int, int]:
     """Start *command* in a terminal of 160×50; its pid and the terminal."""
     pid, terminal = pty.fork()
     if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
         os.environ.update(TERM="xterm-256color", LINES="50", COLUMNS="160", LANG="C.UTF-8")
         os.execvp(command[0], command)
     return pid, terminal

@@ -34,6 +34,7 @@ def figure(kind: str, **values: object) -> None:
 
 def verdict(name: str, value: float, limit: float, unit: str = "") -> bool:
     """One line that compares a measured value with its target; True when it holds."""
+    value, limit = float(value), float(limit)  # numpy's are no JSON
     good = value <= limit
     known = value if math.isfinite(value) else None
     figure("verdict", name=name, value=known, limit=limit, unit=unit, holds=good)

@@ -34,7 +34,7 @@ MONITORS = {
     "glances": ["glances", "-t", "1"],
 }
 DAEMONS = ("ananicy", "ananicy-cpp")
-OURS, BOTH = "SmoothTask daemon", "SmoothTask daemon with its dashboard"
+OURS, WATCHED, DASHBOARD = "SmoothTask daemon", "SmoothTask daemon, watched", "SmoothTask dashboard"
 
 
 @contextmanager
@@ -133,8 +133,7 @@ def main() -> None:
         figures = at_work(programs, options.seconds)
         places = ["--runtime-dir", ours.cmdline()[ours.cmdline().index("--runtime-dir") + 1]]
         top = stack.enter_context(watched([sys.executable, "-m", "smoothtask", "top", *places]))
-        watching = at_work({"daemon": [ours], "dashboard": [top]}, options.seconds)
-    figures[BOTH] = tuple(map(sum, zip(*watching.values(), strict=True)))
+        figures |= at_work({WATCHED: [ours], DASHBOARD: [top]}, options.seconds)
     own, _ = figures[OURS]
     for name, (share, rss) in figures.items():
         said = "" if name.startswith("SmoothTask") else f", {version_of(name)}"
