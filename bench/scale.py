@@ -1,6 +1,6 @@
 """How costs grow: CPU of a tick with threads and groups, fitted; bytes of the snapshot log a day; a day's history.
 
-    sudo .venv/bin/python bench/scale.py [ticks|log] [--minutes 2]
+    sudo .venv/bin/python bench/scale.py [ticks|log] [--minutes 1]
 
 ticks  the whole tick of a real engine beside 100 to 15,000 sleeping threads, and 10 to 1,000 applications: a straight
        line through the figures, cost = a + b·threads + c·applications by least squares, and how well it fits.
@@ -223,7 +223,7 @@ def history_s(path: Path) -> float:
     slowest_s = 0.0
     for moment in moments[:: max(1, len(moments) // 20)]:
         begun = time.perf_counter()
-        read_past(path, moment.snapshot)
+        read_past(path, moment.id)
         slowest_s = max(slowest_s, time.perf_counter() - begun)
     log(f"  {len(moments)} moments listed in {1000 * listed_s:.0f} ms; one whole in {1000 * slowest_s:.0f} ms at most")
     return max(listed_s, slowest_s)
@@ -258,7 +258,7 @@ def main() -> None:
     """Both, or the one that is named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=["ticks", "log", []], help="default: both")
-    parser.add_argument("--minutes", type=float, default=2.0, help="that are recorded (default 2)")
+    parser.add_argument("--minutes", type=float, default=1.0, help="that are recorded (default 1)")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("BPF needs root")
