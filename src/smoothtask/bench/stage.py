@@ -184,10 +184,16 @@ class Stage:
         if self.managers is None:
             return
         about = {"Description": f"smoothtask bench: {name}", "CollectMode": "inactive-or-failed", "PIDs": [pid]}
+        unit = f"{SCOPE}-{name}-{pid}.scope"
         try:
-            self.managers.start_scope(SYSTEM, f"{SCOPE}-{name}-{pid}.scope", about)
+            self.managers.start_scope(SYSTEM, unit, about)
         except ManagerError as error:
             raise StageError(f"no scope for {name}: {error}") from error
+        deadline_s = time.monotonic() + MANAGER_LIMIT_S
+        while not (cgroup2.of_process(pid) or "").endswith(unit):  # it is moved a moment later
+            if time.monotonic() > deadline_s:
+                raise StageError(f"{name} is not moved into its scope")
+            time.sleep(0.01)
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "PATH") if name in os.environ}
