@@ -36,6 +36,7 @@ person: {focus_memory_s: 0, typed_s: 0, sound: false}
 hysteresis: {snapshots: 1, min_class_s: 0}
 store: {record: false}
 """
+LOOK_S = 5.0
 PAUSE_S = 1.2
 """Between two moves: somebody who changes windows without end is not hurried after."""
 
@@ -101,7 +102,7 @@ def on_sway(count: int, config: Path) -> list[bool]:
 
 
 def idle(_count: int, _config: Path) -> list[bool]:
-    """Half a minute of nothing, looked at once a second, as with a dashboard open."""
+    """Half a minute of nothing, looked at every five seconds, as the daemon does while nothing happens."""
     with (
         tempfile.TemporaryDirectory(prefix="st-bench-") as home,
         desktop(Path(home)) as screen,
@@ -139,7 +140,7 @@ def turn(watch: PersonWatch, poll: Poll, seconds: float) -> None:
     end_s = time.monotonic() + seconds
     while (now_s := time.monotonic()) < end_s:
         watch.look(now_s)
-        while (left_s := now_s + 1.0 - time.monotonic()) > 0:
+        while (left_s := min(now_s + LOOK_S, end_s) - time.monotonic()) > 0:
             poll.turn(left_s)
 
 

@@ -21,7 +21,7 @@ from smoothtask.person import children as module
 from smoothtask.person.children import Children
 from smoothtask.person.endpoints import Endpoint, Kind, read_endpoints
 
-LIMIT_S = 15.0
+LIMIT_S = 30.0
 
 
 class Loop:

@@ -27,7 +27,9 @@ LOOK_S: Final = 5.0
 """How often new sockets are looked for."""
 ENVIRONS_S: Final = 60.0
 """How often processes are asked which displays they use."""
-FIRST_PAUSE_S, LAST_PAUSE_S, WAIT_S = 1.0, 60.0, 5.0
+FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 60.0
+WAIT_S: Final = 15.0
+"""For what does not run: each look goes through all processes."""
 PIPEWIRE, PULSEAUDIO = "sound: pipewire", "sound: pulseaudio"
 REMEDIES: Final = {
     "windows: x11": "in that session, as its user: xhost +si:localuser:NAME",
