@@ -237,6 +237,7 @@ def test_programs_run_as_the_person_who_called_sudo(place):
     until(lambda: any("loads.py threads" in line for line in leftovers()))
     below = psutil.Process(stage.pid).children(recursive=True)
     assert {p.uids().effective for p in below if p.is_running()} == {NOBODY}
+    time.sleep(3.0)  # each probe writes at its end what it has measured
     stage.stdin.write("end\n")
     stage.stdin.flush()
     assert stage.stdout.readline() == "done\n"
