@@ -318,6 +318,10 @@ def test_an_x_server_of_roots_is_whose_programs_use_it(made: Callable[..., Child
     become = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
     with subprocess.Popen([*become, "sleep", "1000"], env={"DISPLAY": ":4242", "PATH": os.environ["PATH"]}) as user:
         try:
+            end_s = time.monotonic() + LIMIT_S
+            while Path(f"/proc/{user.pid}/comm").read_text() != "sleep\n":  # until then it is root's
+                assert time.monotonic() < end_s
+                time.sleep(0.01)
             children.look(time.monotonic() + module.NOBODY_S + 1)
             assert [view.uid for view in children.views()] == [NOBODY]
         finally:
