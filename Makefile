@@ -7,6 +7,8 @@ VM_ARGS ?=
 export PYTHON PREFIX
 
 BIN := .venv/bin
+# Tests of daemons, loads and servers run one after the other; the others share the processors.
+ALONE := tests/actuator tests/bench tests/collector tests/daemon tests/kernel tests/packaging tests/person
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev test lint format pytest test-vm test-desktops bench screenshots bpf install uninstall clean
@@ -37,7 +39,12 @@ format: setup-dev ## put the code into its form
 	$(BIN)/ruff check --fix .
 
 pytest: setup-dev ## the tests alone (ARGS="tests/policy -x")
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest $(ALONE)
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 test-vm: setup-dev ## tests on a kernel of their own, in a VM (VM_ARGS="tests/vm/test_kernel.py")
 	@sh tools/test-vm.sh $(VM_ARGS)

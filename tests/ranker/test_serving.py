@@ -92,7 +92,7 @@ def test_tampering_with_the_model_in_use_leaves_the_rules(made, shelf):
     settled(ranker)
     assert len(said) == 2  # said once
     shelf.install(read_bundle(made[0]))
-    assert settled(ranker).scores(ROWS) is not None
+    assert settled(ranker).scores(ROWS) is not None, ranker.status
     (shelf.folder / CURRENT).unlink()
     assert settled(ranker).scores(ROWS) is None
     assert "was taken away" in said[-1]

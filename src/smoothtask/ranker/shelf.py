@@ -11,6 +11,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from smoothtask.config.bundle import CURRENT, MANIFEST, ONNX, TREES
@@ -68,15 +69,17 @@ class Shelf:
     def install(self, contents: Contents) -> str:
         """Keep a copy of *contents*, which were tried out, and make it the one in use; its name. Raises OSError."""
         make_folder(self.folder, FOLDER_MODE)
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{contents.model}"
+        name = wanted = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{contents.model}"
+        again = count(2)
+        while (self.folder / name).exists():  # of the same second; what is in it may have been changed since
+            name = f"{wanted}-{next(again)}"
         draft = self.folder / f".{name}-{os.getpid()}"
         draft.mkdir(0o755)
         try:
             for part, data in ((ONNX, contents.onnx), (TREES, contents.trees), (MANIFEST, contents.manifest)):
                 _write(draft / part, data)
             _sync(draft)
-            if not (self.folder / name).exists():  # the same again, in the same second
-                draft.rename(self.folder / name)
+            draft.rename(self.folder / name)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         self.forgive(contents.model)
