@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from family import below
 from smoothtask.bench import loads, probes
 from smoothtask.bench.scenarios import SCENARIOS, Need
 from smoothtask.classifier.apart import load_apart
@@ -118,8 +119,9 @@ def test_what_it_did_not_start_is_not_touched(place):
         lowered: set[int] = set()
 
         def is_lowered() -> bool:
-            below = psutil.Process(bench.pid).children(recursive=True)
-            lowered.update(p.pid for p in below if p.is_running() and p.nice() > 0)
+            for p in below(bench.pid):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    lowered.update({p.pid} if p.nice() > 0 else ())
             return bool(lowered)
 
         until(is_lowered)
@@ -235,8 +237,11 @@ def test_programs_run_as_the_person_who_called_sudo(place):
     assert stage.stdout is not None
     assert set(json.loads(stage.stdout.readline())["probes"]) == {"frames", "audio", "typing", "start"}
     until(lambda: any("loads.py threads" in line for line in leftovers()))
-    below = psutil.Process(stage.pid).children(recursive=True)
-    assert {p.uids().effective for p in below if p.is_running()} == {NOBODY}
+    uids = set()
+    for p in below(stage.pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            uids.add(p.uids().effective)
+    assert uids == {NOBODY}
     time.sleep(3.0)  # each probe writes at its end what it has measured
     stage.stdin.write("end\n")
     stage.stdin.flush()

@@ -1,5 +1,6 @@
 """The real daemon on real processes: a hog is lowered, and everything is as before afterwards, whatever ends it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from family import below
 from smoothtask.kernel import sched
 
 pytestmark = [
@@ -150,24 +152,25 @@ def test_a_persons_renice_stays(daemon: Machine, hogs: list[int]) -> None:
 def test_what_a_lowered_process_starts_is_restored_too(daemon: Machine) -> None:
     """Children inherit; undoing reaches them."""
     process, _ = daemon
-    script = (
-        f"(sh -c '{BURN}; true') & sleep 6; sh -c 'i=0; while [ $i -lt 900000 ]; do i=$((i+1)); done; sleep 60 & wait'"
-    )
+    until_lowered = r"while read -r all < /proc/\$\$/stat; set -- \$all; [ \${19} = 0 ]; do :; done"
+    script = f"for i in 1 2 3 4 5; do sh -c '{BURN}' & done; sh -c \"{until_lowered}; sleep 60 & {BURN}\" & wait"
     shell = subprocess.Popen(["bash", "-c", script], start_new_session=True)
     try:
-        assert until(lambda: any(c.name() == "sleep" and c.parent() is not None for c in family(shell.pid)), 40)
+        assert until(lambda: any(name == "sleep" and niceness(p) for p, name in below(shell.pid).items()), 40)
         process.terminate()
         process.wait(20)
-        assert {sched.get_sched(p.pid).nice for p in family(shell.pid)} == {0}
+        assert {niceness(p) for p in below(shell.pid)} == {0}
+        assert sched.get_sched(shell.pid).nice == 0
     finally:
         os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
 
 
-def family(pid: int) -> list[psutil.Process]:
-    """A process and what it started."""
-    parent = psutil.Process(pid)
-    return [parent, *parent.children(recursive=True)]
+def niceness(process: psutil.Process) -> int:
+    """0 for one that has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        return sched.get_sched(process.pid).nice
+    return 0
 
 
 def test_a_second_daemon_is_refused(daemon: Machine) -> None:

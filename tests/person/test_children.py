@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from family import below
 from person.audio.servers import PipeWire, session
 from person.desktops import NOBODY, installed, sway
 from person.windows.xservers import Desktop, desktop
@@ -172,8 +172,7 @@ def test_an_xwayland_that_is_not_needed_is_not_started(loop: Loop, made: Callabl
         for _ in range(20):  # its socket was looked at by now
             loop.until(children, lambda: True)
             time.sleep(0.05)
-        started = psutil.Process(compositor.server.pid).children(recursive=True)
-        assert "Xwayland" not in [p.name() for p in started]
+        assert "Xwayland" not in below(compositor.server.pid).values()
 
         client = compositor.run("xterm", "-e", "sleep", "1000", DISPLAY=display.display)
 

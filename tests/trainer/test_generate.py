@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from family import below, lives
 from smoothtask.model.classes import PriorityClass
 from smoothtask_trainer.scenes import OUGHT, PAUSE_S, SCENES, program
 
@@ -34,10 +35,6 @@ def start(minutes: float, out: Path, **more: object) -> "subprocess.Popen[str]":
     environment = {**os.environ, "TMPDIR": str(out.parent)}
     words = [sys.executable, "-c", RECORD, str(minutes), str(out)]
     return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
-
-
-def below(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True)
 
 
 def wait_for(condition, seconds: float = 20.0) -> None:
@@ -73,16 +70,16 @@ def test_a_recording_holds_what_the_stage_started_and_nothing_else(tmp_path: Pat
 def test_nothing_runs_on_when_it_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "made.db"
     process = start(5, out)
-    started: list[psutil.Process] = []
+    started: dict[psutil.Process, str] = {}
 
     def has_begun() -> bool:
-        started[:] = below(process.pid)
-        return any(p.name() in {"firefox", "frame-loop"} for p in started if p.is_running())
+        started.update(below(process.pid))
+        return not {"firefox", "frame-loop"}.isdisjoint(started.values())
 
     wait_for(has_begun)
     process.send_signal(number)
     stdout, _ = process.communicate(timeout=30)
-    wait_for(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in started))
+    wait_for(lambda: not any(lives(p) for p in started))
     if number == signal.SIGINT:
         assert int(stdout.split("|")[0]) >= 1
         assert list(tmp_path.iterdir()) == [out]

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from family import below, lives
 from smoothtask.config.settings import Settings
 from smoothtask_trainer.generate import RecordingError, play
 from smoothtask_trainer.live import Block, best, differences, interval, lines, summary, to_json
@@ -81,16 +82,16 @@ def test_an_interrupt_ends_the_load(tmp_path):
         "play(None, 60.0, p, p / 'frames', p / 'held')"
     )
     process = psutil.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.DEVNULL)
-    started: list[psutil.Process] = []
+    started: dict[psutil.Process, str] = {}
     deadline = time.monotonic() + 20
-    while not any(p.name() == "frame-loop" for p in started if p.is_running()):
+    while "frame-loop" not in started.values():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-        started = process.children(recursive=True)
+        started |= below(process.pid)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) != 0
-    psutil.wait_procs(started, timeout=10)
-    assert not any(p.is_running() for p in started)
+    psutil.wait_procs(list(started), timeout=10)
+    assert not any(lives(p) for p in started)
     assert not (tmp_path / ".smoothtask-stage").exists()
 
 
@@ -114,5 +115,5 @@ def test_a_block_acts_on_its_own_load_alone_and_leaves_nothing(tmp_path):
     found = summary("now", 0, (tmp_path / "frames").read_text(), 4.0)
     assert found.frames > 10
     assert not (tmp_path / ".smoothtask-stage").exists()
-    assert not any(p.name() in {"qzxv-worker", "frame-loop"} and str(tmp_path) in (p.cwd() or "")
-                   for p in psutil.process_iter() if p.is_running())  # fmt: skip
+    assert not any(p.info["name"] in {"qzxv-worker", "frame-loop"} and str(tmp_path) in (p.info["cwd"] or "")
+                   for p in psutil.process_iter(["name", "cwd"]))  # fmt: skip
