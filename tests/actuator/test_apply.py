@@ -126,6 +126,18 @@ def test_a_session_that_a_person_changed_is_theirs(rig: Rig) -> None:
         assert rig.kernel.sessions == {10: 0}
 
 
+def test_who_ended_before_it_was_known_owns_no_session(rig: Rig) -> None:
+    """In a storm's session there always is one; somebody else who lives there keeps it as it is."""
+    first = rig.kernel.spawn(10, "g")
+    rig.kernel.spawn(11, "", first)
+    rig.tick(decision("g", BACKGROUND))
+    assert rig.kernel.sessions == {10: 5}
+    rig.tick(decision("g", NORMAL))
+    rig.kernel.spawn(12, "other", first)
+    rig.tick(decision("g", BACKGROUND), decision("other", NORMAL))
+    assert rig.kernel.sessions == {10: 0}
+
+
 def test_children_of_a_lowered_process_that_left_are_reached(rig: Rig) -> None:
     """They inherited from one that no entry would name any more."""
     parent = rig.kernel.spawn(10, "g")

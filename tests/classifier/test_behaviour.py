@@ -19,12 +19,21 @@ def rates(*rows: tuple[float, float, float]) -> Array:
     return table
 
 
-def watch(ticks: int, *rows: tuple[float, float, float], before: Array | None = None, tick_s: float = 1.0) -> Array:
-    """Behaviour after some ticks of the same rates."""
+def watch(
+    ticks: int,
+    *rows: tuple[float, float, float],
+    before: Array | None = None,
+    tick_s: float = 1.0,
+    cpus: int = 2,
+    children: float = 0.0,
+) -> Array:
+    """Behaviour after some ticks of the same rates; *children*: cores that short-lived ones of each used."""
     codes = np.arange(1, len(rows) + 1, dtype=np.uint64)
     ages = np.full(len(rows), tick_s, np.float32)
     for _ in range(ticks):
-        before = observe(before, codes, rates(*rows), ages, tick_s, LIMITS)
+        now = rates(*rows)
+        now["children"] = children
+        before = observe(before, codes, now, ages, tick_s, LIMITS, cpus)
     assert before is not None
     return before
 
@@ -38,6 +47,9 @@ def watch(ticks: int, *rows: tuple[float, float, float], before: Array | None = 
         ((0.9, 0.1, 12.0), HOG),  # an encoder that writes a little
         ((0.3, 0.0, 60.0), STEADY),  # a frame loop on an idle machine
         ((0.25, 0.7, 40.0), STEADY),  # the same, starved
+        ((0.05, 0.9, 14.0), STEADY),  # hardly a frame gets done
+        ((0.55, 17.9, 193.0), HOG),  # 64 threads that compute, on two CPUs
+        ((1.2, 4.5, 400.0), STEADY),  # a game of eight threads, starved
         ((0.001, 0.0, 8.0), STEADY),  # an editor with a blinking cursor
         ((0.0, 0.0, 0.1), QUIET),
         ((0.1, 0.1, 1.0), QUIET),  # now and then a burst
@@ -82,6 +94,54 @@ def test_who_starts_one_short_lived_child_after_another_is_a_hog() -> None:
 def test_a_long_lived_child_that_ends_accuses_nobody() -> None:
     """Its hours are counted all at once, in a single look, however long that was."""
     assert storm(3600.0, 1, 60.0) == [QUIET]
+
+
+def test_who_is_lowered_is_not_acquitted_by_what_it_cannot_do() -> None:
+    """It gets little, so that its bursts are short and its children few; what it wants tells."""
+    encoder = watch(3, (1.8, 0.1, 12.0))
+    assert watch(20, (0.09, 1.9, 12.0), before=encoder)["kind"][0] == HOG
+    assert watch(5, (0.09, 0.1, 12.0), before=encoder)["kind"][0] == STEADY  # nobody keeps it waiting any more
+    forks = watch(3, (0.05, 0.5, 900.0), children=0.4)
+    assert watch(20, (0.01, 0.8, 200.0), children=0.05, before=forks)["kind"][0] == HOG
+    assert watch(5, (0.01, 0.0, 20.0), children=0.05, before=forks)["kind"][0] == STEADY
+
+
+def test_a_frame_loop_after_a_long_burst_is_acquitted_however_it_fares() -> None:
+    """A game that has loaded its level: it sleeps and wakes again, starved or not."""
+    loading = watch(3, (1.0, 0.0, 0.0))
+    for row in ((0.3, 0.0, 60.0), (0.15, 0.85, 20.0), (0.05, 0.9, 14.0)):
+        assert watch(4, row, before=loading)["kind"][0] == STEADY
+
+
+@given(
+    st.floats(0, 1, width=32),
+    st.floats(0, 1, width=32),
+    st.floats(12, 1000, width=32),
+    st.lists(st.sampled_from([(1.0, 0.0, 0.0), (0.2, 8.0, 0.0), (0.5, 20.0, 100.0)]), max_size=3),
+)
+def test_one_thread_that_sleeps_often_enough_is_no_hog(
+    wanted: float, got: float, sleeps: float, past: list[tuple[float, float, float]]
+) -> None:
+    """Whatever it did before, and however little of what it wants it gets."""
+    before = None
+    for row in past:
+        before = watch(3, row, before=before)
+    row = (min(wanted * got, 0.029 * sleeps), wanted * (1 - got), sleeps)
+    assert watch(4, row, before=before)["kind"][0] == STEADY
+
+
+def test_a_storm_that_gets_little_is_seen() -> None:
+    """Many of them at once: each has a tenth of a core, and waits for more."""
+    assert watch(3, (0.02, 0.6, 500.0), children=0.15)["kind"][0] == HOG
+    assert watch(3, (0.02, 0.1, 500.0), children=0.15)["kind"][0] == STEADY
+    assert watch(3, (0.12, 0.6, 50.0), children=0.15)["kind"][0] == STEADY  # an editor and its linter
+
+
+def test_a_crowd_is_one_where_there_are_too_few_cpus() -> None:
+    """The same threads have room on a larger machine."""
+    row = (6.0, 4.0, 900.0)
+    assert watch(3, row, cpus=2)["kind"][0] == HOG
+    assert watch(3, row, cpus=16)["kind"][0] == STEADY
 
 
 def test_memory_follows_the_process_and_not_the_row() -> None:

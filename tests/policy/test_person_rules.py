@@ -129,6 +129,18 @@ def test_who_moves_much_from_and_to_disks_waits_under_contention() -> None:
     assert decision.wanted is INTERACTIVE
 
 
+def test_who_moves_less_because_it_is_lowered_stays_lowered() -> None:
+    """Until it moves half of what is heavy: else it would be lowered and raised in turn."""
+    state, targets = PolicyState(), []
+    for tick, moved_bps in enumerate((*[60e6] * 7, *[30e6] * 7, *[20e6] * 7)):
+        g = group(metrics=replace(metrics(cpu=0.3), read_bps=moved_bps), behaviour=Behaviour.STEADY)
+        (decision,), state = decide((g,), CONTENDED, Orders(), state, 1000.0 + tick, PARAMETERS, person=SOMEBODY)
+        targets.append(decision.target)
+    assert (targets[6], targets[13], targets[20]) == (BACKGROUND, BACKGROUND, NORMAL)
+    never = group(metrics=replace(metrics(cpu=0.3), read_bps=30e6), behaviour=Behaviour.STEADY)
+    assert rule_of(judge(never, contention=CONTENDED)[0]) == "default"
+
+
 def test_minimised_applications_wait_under_contention() -> None:
     """When they do something, and after hysteresis; not when they are heard."""
     hidden = {"metrics": metrics(0.3, 0.1), "behaviour": Behaviour.STEADY}

@@ -94,11 +94,16 @@ class Sessions:
 
 
 def _session_owners(table: TaskTable, row_groups: Sequence[str]) -> dict[int, tuple[str, ProcKey]]:
-    """Sessions all of whose processes are of one application (its parts included): → it and one process."""
+    """Sessions all of whose processes are of one application (its parts included): → it and one process.
+
+    Who ended before anybody could ask whose it was owns nothing: a storm's session always has such a one.
+    """
     owners: dict[int, tuple[str, ProcKey] | None] = {}
     p = table.processes
     rows = zip(p["sid"].tolist(), p["pid"].tolist(), p["start_ticks"].tolist(), row_groups, strict=True)
     for sid, pid, start, row_group in rows:
+        if not row_group:
+            continue
         group = row_group.partition("/")[0]
         known = owners.get(sid)
         if sid not in owners:

@@ -4,7 +4,10 @@ A *hog* wants a CPU all the time (running or waiting for one) and gives it up on
 between two voluntary sleeps it computes for tens of milliseconds. A *steady* process sleeps and wakes
 many times a second and computes briefly each time, as a frame loop, an editor or a call does. Under
 contention both may be using all they can get; the length of the bursts still tells them apart. Who starts one
-short-lived child after another that compute as much together is a hog as well: a *storm*.
+short-lived child after another that compute as much together is a hog as well: a *storm*. So is a *crowd*: more
+threads than any machine has CPUs for, whose bursts are short because they are in each other's way.
+
+Who is lowered waits for what it wants, and computes and starts less: that alone does not acquit it.
 """
 
 from dataclasses import dataclass
@@ -18,6 +21,12 @@ from smoothtask.model.tasks import Array
 QUIET, STEADY, HOG = range(3)
 STORM_SHARE = 0.4
 """So much of what makes a hog must short-lived children have used, at least."""
+CROWD = 4.0
+"""Threads that want a CPU for each there is, from which on they are counted together."""
+KEPT_WAITING_MS = 100.0
+"""A hog that mostly waits stays one while it wants a CPU for so long between two sleeps."""
+CHILDREN_SHARE = 2.0
+"""A storm's children use so much more than itself."""
 NAMES = (Behaviour.QUIET, Behaviour.STEADY, Behaviour.HOG)
 
 STATE_DTYPE = np.dtype(
@@ -62,25 +71,33 @@ def observe(
     ages_s: npt.NDArray[np.float32],
     elapsed_s: float,
     limits: BehaviourLimits,
+    cpus: int = 1,
 ) -> Array:
-    """The behaviour of each process after a tick of *elapsed_s*; rows as in *codes* and *rates*."""
+    """The behaviour of each process after a tick of *elapsed_s* on so many *cpus*; rows as in *codes* and *rates*."""
     state, known = _carry_over(before, codes)
     # A process that is new has behaved as its first rates say for as long as it lives.
     span = np.where(known, np.float32(elapsed_s), np.minimum(ages_s, np.float32(10)))
     demand = rates["cpu"] + rates["wait"]
-    burst_ms = 1000 * rates["cpu"] / np.maximum(rates["vcsw"], np.float32(0.5))
+    sleeps = np.maximum(rates["vcsw"], np.float32(0.5))
+    burst_ms = 1000 * rates["cpu"] / sleeps
+    burst_ms = np.where(demand >= CROWD * cpus, burst_ms * demand, burst_ms)
     hogging = (demand >= limits.hog_demand) & (burst_ms >= limits.hog_burst_ms)
-    starting = rates["children"] >= STORM_SHARE * limits.hog_demand
-    storming = ~hogging & starting & (demand + rates["children"] >= limits.hog_demand)
+    got = rates["cpu"] + rates["children"]
+    waiting = rates["wait"] > got
+    by_children = rates["children"] >= CHILDREN_SHARE * rates["cpu"]
+    least = np.where(waiting & by_children, STORM_SHARE / 2, STORM_SHARE) * limits.hog_demand
+    storming = ~hogging & (rates["children"] >= least) & (demand + rates["children"] >= limits.hog_demand)
     steady = ~hogging & ~storming & (rates["vcsw"] >= limits.steady_vcsw) & (burst_ms < limits.hog_burst_ms)
 
+    was_hog = state["kind"] == HOG
+    long_wanted = 1000 * demand >= KEPT_WAITING_MS * sleeps
+    kept = was_hog & waiting & (demand >= limits.hog_demand) & (long_wanted | (by_children & (rates["children"] > 0)))
     # A long-lived child is counted all at once when it ends: one look at that proves nothing.
     span_of_hog = np.where(storming, np.minimum(span, np.float32(limits.hog_window_s / 2)), span)
     hogging |= storming
     state["hog_s"] = np.where(hogging, state["hog_s"] + span_of_hog, 0)
-    state["calm_s"] = np.where(hogging, 0, state["calm_s"] + span)
+    state["calm_s"] = np.where(hogging | kept, 0, state["calm_s"] + span)
     state["steady_s"] = np.where(steady, state["steady_s"] + span, 0)
-    was_hog = state["kind"] == HOG
     is_hog = (state["hog_s"] >= limits.hog_window_s) | (was_hog & (state["calm_s"] < limits.calm_window_s))
     is_steady = ~is_hog & (state["steady_s"] >= limits.steady_window_s)
     kind = np.where(is_hog, HOG, np.where(is_steady, STEADY, QUIET)).astype(np.uint8)

@@ -307,6 +307,7 @@ class Engine:
             ages,
             sample.elapsed_s,
             self.behaviour_limits,
+            len(sample.system.cpu_pct) or 1,
         )
         self.world.split(processes, self._behaviour)
         groups = self._builder.build(self.world, processes, sample.rates, self._behaviour, now_ticks)

@@ -67,6 +67,7 @@ def decide(
     busy = _applications_with_waiters(groups)
     for group in groups:
         parent = decisions.get(group.parent) if group.parent else None
+        before = state.standings.get(group.id)
         facts = Facts(
             group,
             contention,
@@ -75,10 +76,10 @@ def decide(
             person,
             parameters.person,
             applications.get(group.parent or ""),
+            lowered=before is not None and before.target < PriorityClass.NORMAL,
         )
         rules = ruled(facts)
         wish = _guarded(group, _wish(facts, rules, orders, now_s, parameters, closed.get(group.id), opinions))
-        before = state.standings.get(group.id)
         standing, held = _settle(before, wish, now_s, parameters.hysteresis)
         standings[group.id] = standing
         limits, said = NOTHING

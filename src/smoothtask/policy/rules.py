@@ -23,6 +23,8 @@ MINIMISED_USE = 0.1
 """Cores that an application with hidden windows may use or want before it is asked to wait."""
 HEAVY_IO_BPS = 50e6
 """Bytes a second from and to disks, from which on nobody waits for the next one alone."""
+STILL_HEAVY_IO_BPS = 25e6
+"""What is lowered moves less because of that: below this it is not heavy any more."""
 NOT_WHILE_SOMEBODY_WORKS = frozenset({"updater", "indexer", "backup", "maintenance"})
 """Tags of what can wait until the person has gone."""
 
@@ -41,6 +43,8 @@ class Facts:
     limits: PersonLimits = DEFAULT_LIMITS
     parent: AppGroup | None = None
     """The application that this group is a part of."""
+    lowered: bool = False
+    """Whether it is in a class below NORMAL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,8 @@ def _hog(f: Facts) -> Answer | None:
 def _heavy_io(f: Facts) -> Answer | None:
     a, m, c = f.group.attention, f.group.metrics, f.group.classification
     moved_bps = m.read_bps + m.write_bps
-    if moved_bps < HEAVY_IO_BPS or a.visible or a.playing or c.target is not None:
+    least_bps = STILL_HEAVY_IO_BPS if f.lowered else HEAVY_IO_BPS
+    if moved_bps < least_bps or a.visible or a.playing or c.target is not None:
         return None
     return Answer(PriorityClass.BACKGROUND, f"moves {moved_bps / 1e6:.0f} MB/s from and to disks, unseen")
 
