@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from smoothtask_tui import screens
+from smoothtask_tui.screens import MODULES
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {
     "textual", "rich", "plotext", "catboost", "onnxruntime", "sqlmodel", "sqlalchemy", "pyarrow", "asyncio",
@@ -36,6 +39,24 @@ def test_the_daemon_loads_what_models_need_when_there_is_one() -> None:
 
 def test_the_check_sees_what_is_loaded() -> None:
     assert "textual" in loaded_by("smoothtask_tui.app")
+
+
+def test_the_first_picture_waits_for_no_other_screen() -> None:
+    """What the list of groups does not show is loaded when it is asked for."""
+    code = "import sys, smoothtask_tui.app; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(done.stdout.split())
+    of_others = {f"smoothtask_tui.screens.{name}" for name in MODULES.values()}
+    assert (
+        loaded & (of_others | {"plotext", "pydantic", "sqlite3", "smoothtask_tui.report", "smoothtask_tui.byhand"})
+        == set()
+    )
+    assert "smoothtask_tui.screens.main" in loaded
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_screen_is_found_by_its_name(name: str) -> None:
+    assert getattr(screens, name).__name__ == name
 
 
 def test_imports_keep_to_the_contracts() -> None:

@@ -35,9 +35,9 @@ from smoothtask.model.command import (
     Undo,
 )
 from smoothtask.model.frame import Mode, ProcessFrame
+from smoothtask_tui import screens
 from smoothtask_tui.actions import ACT, ACTIONS, APP, LOOK, TEACH, bindings
 from smoothtask_tui.doing import Doing
-from smoothtask_tui.export import Format, Shows, as_csv, as_json, as_text
 from smoothtask_tui.feed import Mailbox
 from smoothtask_tui.messages import (
     Answered,
@@ -51,20 +51,15 @@ from smoothtask_tui.prefs import Prefs
 from smoothtask_tui.remembered import read_prefs, write_prefs
 from smoothtask_tui.savefile import save
 from smoothtask_tui.scene import Scene
-from smoothtask_tui.screens.columns import ColumnsScreen
-from smoothtask_tui.screens.group import GroupScreen
-from smoothtask_tui.screens.help import HelpScreen
 from smoothtask_tui.screens.ordering import GroupsScreen
-from smoothtask_tui.screens.responsiveness import CulpritChosen, ResponsivenessScreen
-from smoothtask_tui.screens.save import SaveScreen, screen_lines
 from smoothtask_tui.terminal import TerminalDriver, guarded_terminal
-from smoothtask_tui.told import read_detail
 
 ON_ITS_WAY_S, ORDERS_S = 0.05, 2.0
 """While leaving: for keys already typed to become orders, and for orders to be answered."""
 
 if TYPE_CHECKING:
     from smoothtask.classifier.saving import OwnRules
+    from smoothtask_tui.screens.responsiveness import CulpritChosen
 
 
 @runtime_checkable
@@ -264,30 +259,32 @@ class Dashboard(Doing):
         self._say(reply)
 
     def _take_detail(self, command: Detail, reply: Reply) -> None:
+        from smoothtask_tui.told import read_detail  # noqa: PLC0415
+
         told = read_detail(reply)
         if isinstance(told, str):
             self.scene.untold[command.target] = told
         else:
             self.scene.tell(command.target, told, with_threads=command.threads)
             self.main.draw_processes()
-        if isinstance(self.screen, GroupScreen):
-            self.screen.draw()
+        if self.screen is not self.main:
+            self._draw()
 
     def on_detail_wanted(self, message: DetailWanted) -> None:
         """Show everything known of a group."""
         g = self.scene.group(message.group)
-        if g is not None and not isinstance(self.screen, GroupScreen):
-            self.push_screen(GroupScreen(self.scene, g, self.snapshot_log))
+        if g is not None and not isinstance(self.screen, screens.GroupScreen):
+            self.push_screen(screens.GroupScreen(self.scene, g, self.snapshot_log))
 
     # --- what keys do on any screen ------------------------------------------------------------------
 
     def action_plots(self) -> None:
         """Show the plots."""
-        self.push_screen(ResponsivenessScreen(self.scene))
+        self.push_screen(screens.ResponsivenessScreen(self.scene))
 
-    def on_culprit_chosen(self, message: CulpritChosen) -> None:
+    def on_culprit_chosen(self, message: "CulpritChosen") -> None:
         """Back to the groups, with the cursor on it."""
-        if isinstance(self.screen, ResponsivenessScreen):
+        if isinstance(self.screen, screens.ResponsivenessScreen):
             self.screen.dismiss()
         if self.main.show_group(message.group):
             return
@@ -295,13 +292,17 @@ class Dashboard(Doing):
 
     def action_columns(self) -> None:
         """Choose columns."""
-        self.push_screen(ColumnsScreen(self.main.groups.view.columns, self._choose_columns), lambda _: self.remember())
+        chosen = screens.ColumnsScreen(self.main.groups.view.columns, self._choose_columns)
+        self.push_screen(chosen, lambda _: self.remember())
 
     def _choose_columns(self, columns: tuple[str, ...]) -> None:
         self.main.groups.view = replace(self.main.groups.view, columns=columns)
 
     def action_save(self) -> None:
         """Write down what is shown."""
+        from smoothtask_tui.export import Format, Shows, as_csv, as_json, as_text  # noqa: PLC0415
+        from smoothtask_tui.screens.save import screen_lines  # noqa: PLC0415
+
         screen = self.screen
         lines = screen_lines(screen)
         records = screen.records() if isinstance(screen, Shows) else None
@@ -323,7 +324,7 @@ class Dashboard(Doing):
                     text = as_json(title, now.timestamp(), records or ())
             self._save(f"smoothtask-{title}-{now:%Y%m%d-%H%M%S}.{kind.value}", text)
 
-        self.push_screen(SaveScreen(), chosen)
+        self.push_screen(screens.SaveScreen(), chosen)
 
     def _save(self, name: str, text: str) -> None:
         def work() -> None:
@@ -354,9 +355,8 @@ class Dashboard(Doing):
         """Show what was recorded."""
         # The reader's parts cost memory that most sessions never need.
         from smoothtask_tui.recorded import read_parameters  # noqa: PLC0415
-        from smoothtask_tui.screens.history import HistoryScreen  # noqa: PLC0415
 
-        self.push_screen(HistoryScreen(self.snapshot_log(), read_parameters(self.paths)))
+        self.push_screen(screens.HistoryScreen(self.snapshot_log(), read_parameters(self.paths)))
 
     def snapshot_log(self) -> Path:
         """Where the snapshot log of what is shown is."""
@@ -406,7 +406,7 @@ class Dashboard(Doing):
     def action_help(self) -> None:
         """Show the help."""
         frame = self.scene.frame
-        self.push_screen(HelpScreen() if frame is None else HelpScreen(frame.person_sources, frame.sources))
+        self.push_screen(screens.HelpScreen(frame.person_sources, frame.sources) if frame else screens.HelpScreen())
 
     def action_next_theme(self) -> None:
         """The next of our themes."""

@@ -1,7 +1,7 @@
 """What this dashboard's person did, in order, wherever it was done: so that undo takes back the newest (pure)."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from smoothtask.model.command import (
     Command,
@@ -13,11 +13,13 @@ from smoothtask.model.command import (
     SetOverride,
     Unpin,
 )
-from smoothtask_tui.byhand import Reniced
+
+if TYPE_CHECKING:
+    from smoothtask_tui.byhand import Reniced
 
 KEPT = 50
 UNDOABLE = (PinApp, Unpin, SetOverride, LabelGroup, LabelMoment, Pause, Rehearse)
-Deed = Literal["engine", "rule"] | Reniced
+Deed: TypeAlias = "Literal['engine', 'rule'] | Reniced"
 """The engine and the rule files keep their own; of nice values by hand only we know."""
 
 

@@ -11,7 +11,7 @@ from textual.driver import Driver
 from smoothtask.config.paths import Paths
 from smoothtask.model.client import EngineClient
 from smoothtask.model.command import Command, Redo, Reload, Reply, Undo
-from smoothtask_tui.byhand import Done, Reniced, carry_out
+from smoothtask_tui import screens
 from smoothtask_tui.deeds import Deeds, is_undoable
 from smoothtask_tui.messages import DoneByHand, Ordered, Replied, RuleChosen, RuleSaved, RuleWanted, UndoWanted
 from smoothtask_tui.scene import Scene
@@ -20,6 +20,7 @@ from smoothtask_tui.widgets.statusline import StatusLine
 
 if TYPE_CHECKING:
     from smoothtask.classifier.saving import OwnRules
+    from smoothtask_tui.byhand import Done, Reniced
     from smoothtask_tui.made import Made
 
 
@@ -60,6 +61,8 @@ class Doing(App[int]):
     def on_done_by_hand(self, message: DoneByHand) -> None:
         """Do it in a thread of its own: the engine is asked which processes there are."""
 
+        from smoothtask_tui.byhand import Done, carry_out  # noqa: PLC0415
+
         def work() -> None:
             try:
                 done = carry_out(message.what, self.client.ask)
@@ -69,7 +72,7 @@ class Doing(App[int]):
 
         self.run_worker(work, name="by hand", thread=True, exit_on_error=False)
 
-    def _by_hand(self, done: Done) -> None:
+    def _by_hand(self, done: "Done") -> None:
         if done.undo is not None:
             self.deeds.did(done.undo)
         self._say(done.reply)
@@ -86,13 +89,13 @@ class Doing(App[int]):
             if made is not None:
                 reply = made.redo() if message.again else made.undo()
                 self.post_message(RuleSaved(reply, "redo" if message.again else "undo"))
-            elif isinstance(deed, Reniced):
+            elif deed is not None and deed != "rule":
                 reply = deed.again() if message.again else deed.take_back()
                 self.call_from_thread(self._put_back, deed, reply, message.again)
 
         self.run_worker(work, name="undo", thread=True, exit_on_error=False)
 
-    def _put_back(self, deed: Reniced, reply: Reply, again: bool) -> None:
+    def _put_back(self, deed: "Reniced", reply: Reply, again: bool) -> None:
         # What cannot be put back any more must not stand in the way of what was done before it.
         (self.deeds.redid if again else self.deeds.undid)(deed)
         self._say(reply)
@@ -129,17 +132,13 @@ class Doing(App[int]):
 
     def action_rules(self) -> None:
         """Show the rules."""
-        from smoothtask_tui.screens.rules import RulesScreen  # noqa: PLC0415
-
-        self.push_screen(RulesScreen(self.scene, self.made, self.snapshot_log))
+        self.push_screen(screens.RulesScreen(self.scene, self.made, self.snapshot_log))
 
     def on_rule_wanted(self, message: RuleWanted) -> None:
         """Make a rule from a group."""
-        from smoothtask_tui.screens.making import MakeRuleScreen  # noqa: PLC0415
-
         g = self.scene.group(message.group)
         if g is not None:
-            self.push_screen(MakeRuleScreen(g, self.made))
+            self.push_screen(screens.MakeRuleScreen(g, self.made))
 
     def on_rule_saved(self, message: RuleSaved) -> None:
         """Say it, and have the engine follow at once where we may; else it reads the files by itself."""

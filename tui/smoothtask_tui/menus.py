@@ -6,13 +6,15 @@ Rule 2: only what cannot be undone (a signal that may end a program) asks twice.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import Command, LabelGroup, LabelMoment, PinApp, SetOverride
 from smoothtask.model.frame import GroupFrame
 from smoothtask_tui.rows import SortKey
-from smoothtask_tui.rulelist import RuleSort
+
+if TYPE_CHECKING:
+    from smoothtask_tui.rulelist import RuleSort
 
 CLASSES: tuple[tuple[str, PriorityClass, str], ...] = (
     ("1", PriorityClass.LATENCY_CRITICAL, "critical"),
@@ -101,7 +103,7 @@ class FilterBy:
     text: str
 
 
-Outcome = Command | Menu | SortKey | RuleSort | Send | Nice | FilterBy
+Outcome: TypeAlias = "Command | Menu | SortKey | RuleSort | Send | Nice | FilterBy"
 GroupOrder = PinApp | SetOverride | LabelGroup
 """Orders that say which group they are about."""
 

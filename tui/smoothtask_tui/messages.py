@@ -1,12 +1,14 @@
 """What the parts of the dashboard tell each other."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
 
 from smoothtask.model.command import Command, Reply
-from smoothtask_tui.byhand import ByHand
 from smoothtask_tui.rows import SortKey
+
+if TYPE_CHECKING:
+    from smoothtask_tui.byhand import ByHand
 
 
 class FrameWaiting(Message):
@@ -83,7 +85,7 @@ class RuleChosen(Message):
 class DoneByHand(Message):
     """A person wants something done to processes, with their own rights."""
 
-    def __init__(self, what: ByHand) -> None:
+    def __init__(self, what: "ByHand") -> None:
         self.what = what
         super().__init__()
 

@@ -10,10 +10,10 @@ Rule 4: a process's row has an id of its own, with its start time, and a thread'
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Stage
-from smoothtask.model.detail import ThreadFrame
 from smoothtask.model.frame import Frame, GroupFrame, GroupPressure, Mark, ProcessFrame
 from smoothtask.model.group import GroupMetrics
 from smoothtask.model.meters import NO_METERS, Meters
@@ -21,6 +21,9 @@ from smoothtask_tui.meters import network_bps, queue_value, together
 from smoothtask_tui.query import SHOWN_AS, parse_query
 from smoothtask_tui.threads import ThreadUse
 from smoothtask_tui.twins import told_apart
+
+if TYPE_CHECKING:
+    from smoothtask.model.detail import ThreadFrame
 
 POLICIES = {1: "FIFO", 2: "RR", 3: "BATCH", 5: "IDLE", 6: "DEADLINE", 7: "EXT"}
 """Of sched(7), but for the usual one."""
@@ -108,7 +111,7 @@ class Row:
     marked: bool = False
     process: ProcessFrame | None = None
     """Set on a process's row, and on its threads'."""
-    thread: ThreadFrame | None = None
+    thread: "ThreadFrame | None" = None
 
     @property
     def kind(self) -> str:

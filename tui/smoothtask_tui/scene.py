@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.detail import GroupDetail, ThreadFrame
 from smoothtask.model.frame import Frame, GroupFrame, ProcessFrame
 from smoothtask_tui.history import History
 from smoothtask_tui.threads import ThreadUse, Told, told
+
+if TYPE_CHECKING:
+    from smoothtask.model.detail import GroupDetail, ThreadFrame
 
 
 @dataclass(slots=True)
@@ -27,7 +30,7 @@ class Scene:
     history: History = field(default_factory=History)
     explained: dict[str, tuple[ProcessFrame, ...]] = field(default_factory=dict)
     """Group → its processes as `explain` told last: it knows those too quiet for the frame."""
-    details: dict[str, GroupDetail] = field(default_factory=dict)
+    details: "dict[str, GroupDetail]" = field(default_factory=dict)
     """Group → what `detail` told last."""
     recalled: set[str] = field(default_factory=set)
     """Groups whose recorded past has been looked up."""
@@ -74,14 +77,14 @@ class Scene:
         """What `explain` told of *group*."""
         self.explained[group] = processes
 
-    def tell(self, group: str, detail: GroupDetail, *, with_threads: bool) -> None:
+    def tell(self, group: str, detail: "GroupDetail", *, with_threads: bool) -> None:
         """What `detail` told of *group*."""
         self.details[group] = detail
         self.untold.pop(group, None)
         if with_threads:
             self.remember_threads(group, detail.mono_s, detail.threads)
 
-    def remember_threads(self, group: str, mono_s: float, threads: Iterable[ThreadFrame]) -> None:
+    def remember_threads(self, group: str, mono_s: float, threads: "Iterable[ThreadFrame]") -> None:
         """What `detail` told of *group* at *mono_s* (CLOCK_MONOTONIC)."""
         self.threads[group] = told(self.threads.get(group), mono_s, threads)
 

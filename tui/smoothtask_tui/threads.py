@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from smoothtask.model.detail import ThreadFrame
+if TYPE_CHECKING:
+    from smoothtask.model.detail import ThreadFrame
+
 
 Counters = Mapping[tuple[int, int], tuple[int, int]]
 """(pid, tid) → nanoseconds run, nanoseconds waited."""
@@ -13,7 +15,7 @@ Counters = Mapping[tuple[int, int], tuple[int, int]]
 class ThreadUse(NamedTuple):
     """One thread and what it does: cores in use, and the share of time it waited for one."""
 
-    thread: ThreadFrame
+    thread: "ThreadFrame"
     cpu: float
     wait: float
 
@@ -27,7 +29,7 @@ class Told:
     uses: tuple[ThreadUse, ...] = field(default=())
 
 
-def told(before: Told | None, mono_s: float, threads: Iterable[ThreadFrame]) -> Told:
+def told(before: Told | None, mono_s: float, threads: "Iterable[ThreadFrame]") -> Told:
     """What is known now. Without a moment before, and for threads that are new, rates are 0."""
     listed = tuple(threads)
     counters = {(t.pid, t.tid): (t.run_ns, t.wait_ns) for t in listed}
@@ -35,7 +37,7 @@ def told(before: Told | None, mono_s: float, threads: Iterable[ThreadFrame]) -> 
         return before
     elapsed_ns = (mono_s - before.mono_s) * 1e9 if before is not None else 0.0
 
-    def use(t: ThreadFrame) -> ThreadUse:
+    def use(t: "ThreadFrame") -> ThreadUse:
         old = before.counters.get((t.pid, t.tid)) if before is not None else None
         if old is None:
             return ThreadUse(t, 0.0, 0.0)

@@ -6,14 +6,12 @@ from typing import ClassVar
 from textual.screen import Screen
 
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.command import Pause, Rehearse, SetOverride, Unpin
+from smoothtask.model.command import Command, Pause, Rehearse, SetOverride, Unpin
 from smoothtask.model.frame import GroupFrame, Mark, Mode, ProcessFrame
 from smoothtask.model.process import ProcKey
 from smoothtask_tui import menus, rows
-from smoothtask_tui.byhand import ByHand
 from smoothtask_tui.detaillines import reasons_text
 from smoothtask_tui.messages import DoneByHand, Ordered, RuleWanted, UndoWanted
-from smoothtask_tui.rulelist import RuleSort
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.widgets.statusline import StatusLine
 
@@ -143,7 +141,7 @@ class Acting(Screen[None]):
         if isinstance(outcome, menus.Send | menus.Nice):
             self._do_by_hand(menu, outcome)
             return
-        if isinstance(outcome, menus.Menu | rows.SortKey | RuleSort | menus.FilterBy):
+        if not isinstance(outcome, Command):
             return
         if menu.group is None or not isinstance(outcome, menus.GroupOrder):
             self.post_message(Ordered(outcome))
@@ -158,6 +156,8 @@ class Acting(Screen[None]):
             self._warn(f"{len(asked) - len(living)} of {menu.label} have exited meanwhile")
 
     def _do_by_hand(self, menu: menus.Menu, deed: menus.Send | menus.Nice) -> None:
+        from smoothtask_tui.byhand import ByHand  # noqa: PLC0415
+
         p = self._by_hand
         key = ProcKey(p.pid, p.start_ticks) if p is not None else None
         asked = (*((menu.group,) if menu.group is not None else ()), *menu.others)

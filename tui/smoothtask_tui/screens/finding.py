@@ -2,16 +2,19 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from smoothtask.model.command import Explain
 from smoothtask.model.frame import ProcessFrame
 from smoothtask_tui import menus, rows
-from smoothtask_tui.export import Record, row_record
 from smoothtask_tui.messages import Ordered
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.screens.main import MainScreen
 from smoothtask_tui.widgets.grouplist import user_name
 from smoothtask_tui.widgets.statusline import Prompt
+
+if TYPE_CHECKING:
+    from smoothtask_tui.export import Record
 
 PID_DIGITS = 7
 """PID_MAX_LIMIT is 4,194,304 (proc(5), pid_max)."""
@@ -154,8 +157,10 @@ class FindingScreen(MainScreen):
         self.groups.set_view(opened)
         self.groups.choose(rows.process_id(process))
 
-    def records(self) -> list[Record]:
+    def records(self) -> "list[Record]":
         """The rows, as filtered and sorted."""
+        from smoothtask_tui.export import row_record  # noqa: PLC0415
+
         return [row_record(row) for row in self.groups.listing.rows]
 
     # --- follow, freeze ------------------------------------------------------------------------------
