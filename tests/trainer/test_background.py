@@ -60,10 +60,11 @@ def test_progress_of_a_process_that_is_gone_is_a_failure(tmp_path: Path) -> None
     gone = subprocess.Popen(["true"])
     gone.wait()
     data = json.loads((tmp_path / background.PROGRESS).read_text())
-    (tmp_path / background.PROGRESS).write_text(json.dumps({**data, "pid": gone.pid}))
-    later = read(tmp_path)
-    assert later is not None
-    assert later.state == "failed"
+    for other in ({"pid": gone.pid}, {"start_ticks": data["start_ticks"] + 1}):  # gone, and its pid used again
+        (tmp_path / background.PROGRESS).write_text(json.dumps({**data, **other}))
+        later = read(tmp_path)
+        assert later is not None
+        assert later.state == "failed"
     for broken in ("", "[]", '{"state": 1}', "nonsense"):
         (tmp_path / background.PROGRESS).write_text(broken)
         assert read(tmp_path) is None
@@ -84,7 +85,8 @@ def test_a_model_is_trained_behind_and_put_to_use(
 ) -> None:
     words = ["train", "--from", str(log), "--every", "1", "--trees", "20", "--depth", "3", "--threads", "1", *places]
     assert main([*words, "--now", "--json"]) == OK
-    pid = json.loads(capsys.readouterr().out)["pid"]
+    begun = json.loads(capsys.readouterr().out)
+    pid = begun["pid"]
     assert main([*words, "--now"]) == FAILED
     assert "another training runs" in capsys.readouterr().err
     deadline = time.monotonic() + 300  # at idle priority, beside whatever runs here
@@ -93,7 +95,7 @@ def test_a_model_is_trained_behind_and_put_to_use(
         time.sleep(0.1)
     os.waitpid(pid, 0)
     assert now.state == "done", (tmp_path / "state/training" / background.LOG).read_text()
-    assert now.pid == pid
+    assert (now.pid, now.start_ticks) == (pid, begun["start_ticks"])
     assert main(["train", "--progress", *places]) == OK
     assert "a new model is installed" in capsys.readouterr().out
     shelf = Shelf(tmp_path / "state" / "models")

@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 
 from smoothtask.config.paths import find_paths
+from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.classes import PriorityClass
 from smoothtask_tui.training import ENOUGH, begin, end_of, how_far, unlearnt
 from trainer.recordings import busy, recorded
 from tui.driving import dashboard
 
 pytest.importorskip("catboost")
+
+
+def me():
+    return {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid())}
 
 
 def paths_in(folder: Path):
@@ -23,7 +28,7 @@ def paths_in(folder: Path):
 async def test_while_one_is_trained_the_key_says_how_far_that_is(tmp_path):
     paths = paths_in(tmp_path)
     paths.training.mkdir(parents=True)
-    told = {"pid": os.getpid(), "state": "running", "text": "tree 30 of 300 at most"}
+    told = {**me(), "state": "running", "text": "tree 30 of 300 at most"}
     (paths.training / "progress.json").write_text(json.dumps(told))
     async with dashboard(paths=paths, log_path=tmp_path / "a.db") as d:
         await d.press("b")
@@ -70,21 +75,40 @@ def test_what_cannot_begin_is_a_sentence(tmp_path):
     assert "training" in str(begin(paths, tmp_path / "none.db"))
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"pid": "x"}', '{"pid": 1}', '{"pid": 1, "state": [], "text": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", '{"pid": "x"}', '{"pid": 1}', '{"pid": 1, "state": "running", "text": ""}'),
+        '{"pid": 1, "start_ticks": 1, "state": [], "text": {}}',
+        json.dumps({"pid": 10**300, "start_ticks": 1, "state": "running", "text": ""}),
+    ],
+)
 def test_a_progress_that_makes_no_sense_is_none_or_no_markup(tmp_path, text):
     paths = paths_in(tmp_path)
     paths.training.mkdir(parents=True)
     (paths.training / "progress.json").write_text(text)
     now = how_far(paths)
-    assert now is None or now.state == "[]"
+    assert now is None or now.state in {"[]", "failed"}
+
+
+def test_another_process_with_the_pid_is_not_the_training(tmp_path):
+    paths = paths_in(tmp_path)
+    paths.training.mkdir(parents=True)
+    told = {**me(), "state": "running", "text": "tree 3"}
+    told["start_ticks"] += 1
+    (paths.training / "progress.json").write_text(json.dumps(told))
+    now = how_far(paths)
+    assert now is not None
+    assert (now.state, "ended early" in now.text) == ("failed", True)
+    reply = end_of(paths, now, lambda: False)
+    assert reply is not None
+    assert not reply.ok
 
 
 def test_nobody_waits_for_a_dashboard_that_ends(tmp_path):
     paths = paths_in(tmp_path)
     paths.training.mkdir(parents=True)
-    (paths.training / "progress.json").write_text(
-        json.dumps({"pid": os.getpid(), "state": "running", "text": "\x1b[31mx"})
-    )
+    (paths.training / "progress.json").write_text(json.dumps({**me(), "state": "running", "text": "\x1b[31mx"}))
     now = how_far(paths)
     assert now is not None
     assert "\x1b" not in now.text

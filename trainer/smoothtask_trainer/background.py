@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from smoothtask.config.paths import make_folder
+from smoothtask.kernel.sched import start_ticks
+from smoothtask.model.process import ProcKey
 from smoothtask.model.text import sanitise
 
 PROGRESS, LOG, LOCK = "progress.json", "log", "lock"
@@ -38,13 +40,15 @@ class Progress:
     """running, done or failed."""
     text: str
     pid: int
+    start_ticks: int
+    """Of that process: a pid is used again."""
     started_at: float
     """Unix time."""
     changed_at: float
 
 
-def start(folder: Path, arguments: Sequence[str]) -> int:
-    """Begin `smoothtask train ARGUMENTS` behind whoever calls, which may end; its pid. Raises BusyError, OSError."""
+def start(folder: Path, arguments: Sequence[str]) -> ProcKey:
+    """Begin `smoothtask train ARGUMENTS` behind whoever calls, which may end; who it is. Raises BusyError, OSError."""
     make_folder(folder, FOLDER_MODE)
     with only_one(folder) as lock, _log(folder) as log:
         child = subprocess.Popen(
@@ -52,7 +56,7 @@ def start(folder: Path, arguments: Sequence[str]) -> int:
             [sys.executable, "-P", "-m", "smoothtask", "train", *arguments, "--background", str(lock)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/", pass_fds=(lock,),
         )  # fmt: skip
-    return child.pid
+    return ProcKey(child.pid, start_ticks(child.pid) or 0)  # not waited for: it has a start even when it has ended
 
 
 @contextlib.contextmanager
@@ -97,6 +101,7 @@ class Reporter:
         self._path = folder / PROGRESS
         self._started_at = time.time()
         self._told_s = 0.0
+        self._start_ticks = start_ticks(os.getpid()) or 0
 
     def tell(self, text: str) -> None:
         """How far it is; not more often than anybody would read it."""
@@ -109,7 +114,7 @@ class Reporter:
         self._write("done" if well else "failed", text)
 
     def _write(self, state: str, text: str) -> None:
-        progress = Progress(state, sanitise(text, 1000), os.getpid(), self._started_at, time.time())
+        progress = Progress(state, sanitise(text, 1000), os.getpid(), self._start_ticks, self._started_at, time.time())
         draft = self._path.with_name(f".{self._path.name}-{os.getpid()}")
         draft.write_text(json.dumps(asdict(progress)), encoding="utf-8")
         draft.replace(self._path)
@@ -120,10 +125,9 @@ def read(folder: Path) -> Progress | None:
     try:
         with (folder / PROGRESS).open("rb") as file:
             found = Progress(**json.loads(file.read(SIZE_LIMIT)))
+        lives = start_ticks(found.pid) == found.start_ticks
     except (OSError, ValueError, TypeError):
         return None
-    if found.state == "running" and not psutil.pid_exists(found.pid):
-        return Progress(
-            "failed", f"it ended early: {folder / LOG} may say why", found.pid, found.started_at, found.changed_at
-        )
+    if found.state == "running" and not lives:
+        return replace(found, state="failed", text=f"it ended early: {folder / LOG} may say why")
     return found

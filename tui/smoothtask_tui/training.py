@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smoothtask.config.paths import Paths
+from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.command import Reply
+from smoothtask.model.process import ProcKey
 from smoothtask.model.text import sanitise
 
 STARTS_WITHIN_S, LOOK_EVERY_S = 60.0, 0.5
@@ -26,7 +28,7 @@ ENOUGH = 20
 class Training:
     """The newest training."""
 
-    pid: int
+    process: ProcKey
     state: str
     """running, done or failed."""
     text: str
@@ -37,11 +39,12 @@ def how_far(paths: Paths) -> Training | None:
     try:
         with (paths.training / "progress.json").open("rb") as file:
             found = json.loads(file.read(SIZE_LIMIT))
-        now = Training(int(found["pid"]), str(found["state"]), sanitise(str(found["text"]), 300))
+        now = Training(_key(found), str(found["state"]), sanitise(str(found["text"]), 300))
+        lives = _lives(now.process)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if now.state == RUNNING and not _lives(now.pid):
-        return Training(now.pid, "failed", f"it ended early: {paths.training / 'log'} may say why")
+    if now.state == RUNNING and not lives:
+        return replace(now, state="failed", text=f"it ended early: {paths.training / 'log'} may say why")
     return now
 
 
@@ -74,7 +77,7 @@ def begin(paths: Paths, log: Path) -> Training | str:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=STARTS_WITHIN_S, check=False,
         )  # fmt: skip
         if done.returncode == 0:
-            return Training(int(json.loads(done.stdout)["pid"]), RUNNING, "starting")
+            return Training(_key(json.loads(done.stdout)), RUNNING, "starting")
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
         return f"training did not begin: {error}"
     said = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
@@ -85,13 +88,18 @@ def end_of(paths: Paths, begun: Training, is_over: Callable[[], bool]) -> Reply 
     """What became of *begun*, waited for; `None` when nobody wants to know any more (*is_over*)."""
     while not is_over():
         now = how_far(paths)
-        if now is not None and now.pid == begun.pid and now.state != RUNNING:
+        if now is not None and now.process == begun.process and now.state != RUNNING:
             return Reply(now.state == DONE, f"training: {now.text}")
-        if (now is None or now.pid != begun.pid) and not _lives(begun.pid):
+        if (now is None or now.process != begun.process) and not _lives(begun.process):
             return Reply(False, f"training ended early: {paths.training / 'log'} may say why")
         time.sleep(LOOK_EVERY_S)
     return None
 
 
-def _lives(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+def _key(said: Mapping[str, object]) -> ProcKey:
+    """Raises KeyError, TypeError, ValueError."""
+    return ProcKey(int(str(said["pid"])), int(str(said["start_ticks"])))
+
+
+def _lives(process: ProcKey) -> bool:
+    return start_ticks(process.pid) == process.start_ticks

@@ -50,11 +50,12 @@ def run(options: Options) -> int:
         return _progress(options, paths)
     if options.now:
         try:
-            pid = background.start(paths.training, _again(options, paths))
+            begun = background.start(paths.training, _again(options, paths))
         except background.BusyError as error:
             raise CannotError(f"train: {error}") from error
-        text = f"training in the background (pid {pid}); `smoothtask train --progress` says how far it is"
-        _print_json({"pid": pid, "log": str(paths.training / background.LOG)}) if options.json else print(text)
+        text = f"training in the background (pid {begun.pid}); `smoothtask train --progress` says how far it is"
+        log = str(paths.training / background.LOG)
+        _print_json({**begun._asdict(), "log": log}) if options.json else print(text)
         return OK
     if options.background is not None:
         return _train_behind(options, paths)
