@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from harness import finish, log, verdict
-from smoothtask.classifier.apart import load_apart
+from smoothtask.classifier.apart import Reading
 from smoothtask.classifier.layers import RuleFiles, signature
 from smoothtask.classifier.match import RuleSet
 from smoothtask.model.identity import Identity
@@ -90,7 +90,7 @@ def measure(case: str) -> None:
         files = write_rules(case, Path(folder))
         gc.collect()
         before, start = rss_bytes(), time.monotonic()
-        loaded = load_apart(files)
+        loaded = Reading(files, Path(folder) / "kept", signature(files)).result()
         load_s = time.monotonic() - start
         gc.collect()
         grown = rss_bytes() - before

@@ -17,8 +17,8 @@ import pytest
 from family import below
 from smoothtask.bench import loads, probes
 from smoothtask.bench.scenarios import SCENARIOS, Need
-from smoothtask.classifier.apart import load_apart
-from smoothtask.classifier.layers import RuleFiles
+from smoothtask.classifier.apart import Reading
+from smoothtask.classifier.layers import RuleFiles, signature
 from smoothtask.cli import main
 from smoothtask.collector.identity import read_identity
 from smoothtask.kernel import sched
@@ -262,7 +262,8 @@ def test_a_sudo_uid_that_means_nobody_is_none(monkeypatch, text):
 
 def test_no_rule_knows_these_programs(tmp_path):
     """They are judged by what they do."""
-    rules = load_apart(RuleFiles(runtime=tmp_path, ananicy=None, homes=False)).rules
+    files = RuleFiles(runtime=tmp_path, ananicy=None, homes=False)
+    rules = Reading(files, tmp_path / "kept", signature(files)).result().rules
     for script in (loads.__file__, probes.__file__):
         copied = shutil.copy(script, tmp_path)
         arguments = (

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from scenery import identity
-from smoothtask.classifier import layers
-from smoothtask.classifier.layers import RuleFiles, load, signature
+from smoothtask.classifier import reading
+from smoothtask.classifier.layers import RuleFiles, signature
+from smoothtask.classifier.reading import load
 from smoothtask.config.located import ConfigError, Problem
 from smoothtask.model.classes import PriorityClass
 
@@ -120,7 +121,7 @@ def test_a_bad_file_of_a_person_hides_no_other(tmp_path: Path, home: Path, bad: 
             path.write_text(FOO.replace("foo", "bar"))
             path.chmod(0o666)
         case "large":
-            path.write_text("#" * (layers.PERSONAL_BYTES + 1))
+            path.write_text("#" * (reading.PERSONAL_BYTES + 1))
         case "broken":
             path.write_text("applications: [")
     (home / "b.yaml").write_text(FOO)
@@ -194,14 +195,14 @@ def test_a_person_has_a_budget(tmp_path: Path, home: Path) -> None:
     """Of files, bytes, rules, values, and time that expressions can take."""
     slow = ["foo.*bar" + str(n) for n in range(40)]
     (home / "a.yaml").write_text(f"applications: [{{id: slow, type: t, match: [{{cmdline: {slow}}}]}}]\n")
-    names = [f"n{n}" for n in range(layers.PERSONAL_VALUES + 1)]
+    names = [f"n{n}" for n in range(reading.PERSONAL_VALUES + 1)]
     (home / "b.yaml").write_text(f"applications: [{{id: wide, type: t, match: [{{name: {names}}}]}}]\n")
-    many = "".join(f"- {{id: r{n}, type: t, match: [{{name: x{n}}}]}}\n" for n in range(layers.PERSONAL_RULES + 1))
+    many = "".join(f"- {{id: r{n}, type: t, match: [{{name: x{n}}}]}}\n" for n in range(reading.PERSONAL_RULES + 1))
     (home / "c.yaml").write_text("applications:\n" + many)
-    for n in range(layers.PERSONAL_FILES):
+    for n in range(reading.PERSONAL_FILES):
         (home / f"d{n}.yaml").touch()
     rules, problems = own(tmp_path)
-    assert rules == [f"r{n}" for n in range(layers.PERSONAL_RULES)]
+    assert rules == [f"r{n}" for n in range(reading.PERSONAL_RULES)]
     said = sorted(p.message.partition(":")[0].split(",")[0] for p in problems)
     assert said == [
         "only 2000 values are read",
@@ -214,7 +215,7 @@ def test_a_person_has_a_budget(tmp_path: Path, home: Path) -> None:
 def test_all_of_a_persons_files_share_the_bytes(tmp_path: Path, home: Path) -> None:
     """Many middling files are one large one."""
     for name in "abc":
-        (home / f"{name}.yaml").write_text("#" * (layers.PERSONAL_BYTES // 2))
+        (home / f"{name}.yaml").write_text("#" * (reading.PERSONAL_BYTES // 2))
     _, problems = own(tmp_path)
     assert [Path(p.file).name for p in problems] == ["c.yaml"]
 

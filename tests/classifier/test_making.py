@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scenery import classification, identity, known
-from smoothtask.classifier.layers import RuleFiles, load
+from smoothtask.classifier.layers import RuleFiles
 from smoothtask.classifier.making import (
     Condition,
     Draft,
@@ -23,6 +23,7 @@ from smoothtask.classifier.making import (
     unified,
     with_rule,
 )
+from smoothtask.classifier.reading import load
 from smoothtask.classifier.saving import NAME, OwnRules, check, propose, refuses, save, take_back
 from smoothtask.config.located import ConfigError, load_text
 from smoothtask.model.classes import PriorityClass

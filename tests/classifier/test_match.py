@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from scenery import identity
 from smoothtask.classifier.lint import why
-from smoothtask.classifier.match import Prior, PriorTable, Rule, RuleSet, rule_of
+from smoothtask.classifier.match import Prior, PriorTable, Rule, RuleSet
 from smoothtask.classifier.regex import PERSONAL_TEXT, SHARED_TEXT
-from smoothtask.classifier.schema import ApplicationRule, TypeRule
+from smoothtask.classifier.schema import ApplicationRule, TypeRule, rule_of
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import ProcessType, RuleSource
 

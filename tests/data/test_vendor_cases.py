@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from smoothtask.classifier.layers import RuleFiles, load
+from smoothtask.classifier.layers import RuleFiles
 from smoothtask.classifier.match import RuleSet
+from smoothtask.classifier.reading import load
 from smoothtask.model.identity import Identity
 from smoothtask.model.tasks import ProcKey
 

@@ -8,7 +8,6 @@ import pytest
 
 from scenery import IDLE, INTERACTIVE, identity, system
 from smoothtask.classifier.match import Rule, RuleSet
-from smoothtask.classifier.schema import Alternative
 from smoothtask.collector.sampler import Sample
 from smoothtask.engine.commands import Commands
 from smoothtask.engine.engine import Engine
@@ -32,7 +31,7 @@ def rule(name: str, layer: str = "vendor") -> Rule:
     """By name."""
     return Rule(
         name, name.title(), "batch", IDLE, True, frozenset(), ProcessType.CLI, False, False, None, 0.0,
-        RuleSource(layer, f"{layer}.yaml", 3), (Alternative(name=(name,)),),
+        RuleSource(layer, f"{layer}.yaml", 3), ({"name": (name,)},),
     )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ import pytest
 from rich.cells import cell_len
 from textual import events
 
-from smoothtask.classifier.layers import RuleFiles, load
+from smoothtask.classifier.layers import RuleFiles
+from smoothtask.classifier.reading import load
 from smoothtask.classifier.saving import NAME, OwnRules
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import Command, Detail, ListRules, Reload, Reply

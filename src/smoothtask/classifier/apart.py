@@ -1,13 +1,19 @@
 """Reads the rules in a short-lived child: parsing thousands of them would leave 17 MiB behind for good."""
 
+import contextlib
 import pickle
 import subprocess
 import sys
-from typing import Any, Literal
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from smoothtask.classifier.layers import Loaded, RuleFiles, compile_rules, read
-from smoothtask.classifier.lint import Finding, findings_in, lint
+from smoothtask.classifier.kept import keep, recall
+from smoothtask.classifier.layers import Loaded, RuleFiles, Source, compile_rules
 from smoothtask.config.located import ConfigError
+
+if TYPE_CHECKING:
+    from smoothtask.classifier.lint import Finding
 
 TIMEOUT_S = 60.0
 
@@ -22,7 +28,7 @@ class _Child:
     def __init__(self, task: Literal["read", "lint"], files: RuleFiles, only: str | None = None) -> None:
         self._child = subprocess.Popen(
             # -P: nothing is imported from the current directory, which may be anybody's.
-            [sys.executable, "-P", "-m", "smoothtask.classifier.apart"],
+            [sys.executable, "-P", "-m", "smoothtask.classifier.apart_main"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -31,8 +37,8 @@ class _Child:
         self._child.stdin.close()
         self._child.stdin = None
 
-    def answer(self) -> Any:
-        """Raises RulesUnreadable when the child failed."""
+    def answer(self) -> bytes:
+        """Pickled. Raises RulesUnreadable when the child failed."""
         try:
             output, _ = self._child.communicate(timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
@@ -41,48 +47,34 @@ class _Child:
             raise RulesUnreadable(f"reading the rules took more than {TIMEOUT_S:.0f} s") from error
         if self._child.returncode != 0:
             raise RulesUnreadable(f"reading the rules failed with status {self._child.returncode}")
-        return pickle.loads(output)  # noqa: S301 - from our own child
+        return output
 
 
 class Reading:
-    """The rules while they are read."""
+    """The rules while they are read, unless they are known from the last time."""
 
-    def __init__(self, files: RuleFiles) -> None:
-        self._child = _Child("read", files)
+    def __init__(self, files: RuleFiles, kept: Path, seen: Hashable) -> None:
+        """*kept* is where they are kept, *seen* how the files look (`layers.signature`)."""
+        self._kept, self._seen = kept, seen
+        self._source = recall(kept, seen)
+        self._child = _Child("read", files) if self._source is None else None
 
     def result(self) -> Loaded:
-        """Raises ConfigError as `layers.load` does, RulesUnreadable when the child failed otherwise."""
-        answer = self._child.answer()
+        """Raises ConfigError as `reading.load` does, RulesUnreadable when the child failed otherwise."""
+        return compile_rules(self._source or self._read())
+
+    def _read(self) -> Source:
+        assert self._child is not None  # noqa: S101 (there is a source or a child)
+        pickled = self._child.answer()
+        answer: Source | ConfigError = pickle.loads(pickled)  # noqa: S301 - from our own child
         if isinstance(answer, ConfigError):
             raise answer
-        return compile_rules(answer)
+        with contextlib.suppress(OSError):  # no room: the next start takes longer
+            keep(self._kept, self._seen, pickled)
+        return answer
 
 
-def load_apart(files: RuleFiles) -> Loaded:
-    """`layers.load` in a child."""
-    return Reading(files).result()
-
-
-def lint_apart(files: RuleFiles, only: str | None = None) -> list[Finding]:
+def lint_apart(files: RuleFiles, only: str | None = None) -> "list[Finding]":
     """`lint.lint`, or of one file alone `lint.findings_in`, in a child. Raises RulesUnreadable."""
-    answer: list[Finding] = _Child("lint", files, only).answer()
+    answer: list[Finding] = pickle.loads(_Child("lint", files, only).answer())  # noqa: S301 - from our own child
     return answer
-
-
-def main() -> None:
-    """The child: what to do from stdin, rules or problems to stdout."""
-    task, files, only = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
-    answer: Any
-    try:
-        answer = read(files) if task == "read" else _look(files, only)
-    except ConfigError as error:
-        answer = error
-    pickle.dump(answer, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
-
-
-def _look(files: RuleFiles, only: str | None) -> list[Finding]:
-    return lint(files) if only is None else findings_in(files, only)
-
-
-if __name__ == "__main__":
-    main()

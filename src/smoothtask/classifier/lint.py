@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smoothtask.classifier.layers import RuleFiles, Source, survey
-from smoothtask.classifier.match import LAYERS, Match, Rule, specificity
-from smoothtask.classifier.schema import Alternative
+from smoothtask.classifier.layers import RuleFiles, Source
+from smoothtask.classifier.match import LAYERS, Conditions, Match, Rule, specificity, strings
+from smoothtask.classifier.reading import survey
 from smoothtask.config.located import Problem
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import ProcessType
@@ -105,8 +105,8 @@ def _unsafe(rules: Sequence[Rule]) -> Iterator[Finding]:
         if rule.limits and (reason := _never_limited(rule)):
             yield _about(rule, Severity.ERROR, f"limits that never hold: {reason}")
         for alternative in rule.alternatives:
-            only_names = alternative.model_fields_set == {"name"}
-            if only_names and INTERPRETERS & set(alternative.name) and not rule.starts_others:
+            only_names = alternative.keys() == {"name"}
+            if only_names and INTERPRETERS & set(strings(alternative, "name")) and not rule.starts_others:
                 yield _about(rule, Severity.WARNING, "an interpreter's name alone says nothing: add cmdline")
             if _matches_nearly_all(alternative):
                 yield _about(rule, Severity.WARNING, "matches nearly every process")
@@ -125,21 +125,21 @@ def _never_limited(rule: Rule) -> str | None:
     return None
 
 
-def _matches_nearly_all(alternative: Alternative) -> bool:
+def _matches_nearly_all(alternative: Conditions) -> bool:
     """Whether no condition narrows it down: a bare `*`, an expression that finds nothing, a tty."""
     broad = {
         key
-        for key, value in alternative.values.items()
+        for key, value in alternative.items()
         if key == "tty"
         or (key in {"exe", "cgroup", "unit"} and isinstance(value, tuple) and _BROAD & set(value))
         or (key == "cmdline" and isinstance(value, tuple) and {".", ".*", ".+", "^", "$"} & set(value))
     }
-    return broad == alternative.model_fields_set
+    return broad == alternative.keys()
 
 
 def _shadowed(rules: Sequence[Rule]) -> Iterator[Finding]:
     """Rules that can never win: each alternative is covered by one of another rule that wins over it."""
-    near: dict[object, list[tuple[tuple[int, int, int], Rule, Alternative]]] = defaultdict(list)
+    near: dict[object, list[tuple[tuple[int, int, int], Rule, Conditions]]] = defaultdict(list)
     for order, rule in enumerate(rules):
         for alternative in rule.alternatives:
             rank = (LAYERS.index(rule.source.layer), specificity(alternative), order)
@@ -156,19 +156,17 @@ def _shadowed(rules: Sequence[Rule]) -> Iterator[Finding]:
             yield _about(rule, Severity.WARNING, f"never wins: {first.id} at {first.source} says the same")
 
 
-def _places(alternative: Alternative) -> list[tuple[frozenset[str], str]]:
+def _places(alternative: Conditions) -> list[tuple[frozenset[str], str]]:
     """Its keys with each value of the first one: what covers it shares all of them."""
-    values = alternative.values
-    value = values[min(values)]
-    return [(frozenset(values), v) for v in (value if isinstance(value, tuple) else (repr(value),))]
+    value = alternative[min(alternative)]
+    return [(frozenset(alternative), v) for v in (value if isinstance(value, tuple) else (repr(value),))]
 
 
-def _covers(wide: Alternative, narrow: Alternative) -> bool:
+def _covers(wide: Conditions, narrow: Conditions) -> bool:
     """Whether *wide*, of the same keys, holds wherever *narrow* does."""
-    others = wide.values
     return all(
-        set(v) <= set(others[k]) if isinstance(v, tuple) else v == others[k]  # type: ignore[arg-type]
-        for k, v in narrow.values.items()
+        set(v) <= set(wide[k]) if isinstance(v, tuple) else v == wide[k]  # type: ignore[arg-type]
+        for k, v in narrow.items()
     )
 
 

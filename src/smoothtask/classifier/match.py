@@ -4,11 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import translate
-from functools import lru_cache
-from typing import TypeVar
 
 from smoothtask.classifier.regex import PERSONAL_TEXT, SHARED_TEXT
-from smoothtask.classifier.schema import Alternative, ApplicationRule, TypeRule
 from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 from smoothtask.model.group import Classification, ProcessType, RuleSource
 from smoothtask.model.identity import Identity
@@ -34,6 +31,8 @@ _GLOB = re.compile(r"[*?\[]")
 
 Ancestors = Sequence[Identity]
 Test = Callable[[Identity, Ancestors], str | None]
+Conditions = Mapping[str, tuple[str, ...] | dict[str, str] | bool]
+"""One alternative of a rule (`schema.Conditions`): every key must hold, and any of its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Rule:
     part: str | None
     after_s: float
     source: RuleSource
-    alternatives: tuple[Alternative, ...]
+    alternatives: tuple[Conditions, ...]
     limits: Limits = NO_LIMITS
 
 
@@ -138,27 +137,26 @@ class _Index:
         self._cut_names: dict[str, list[tuple[str, Pattern]]] = {}
         """By the first 15 bytes: (the whole name, the pattern)."""
         self._scanned: list[_Scan] = []
-        by_trait: dict[str, list[tuple[Alternative, Pattern]]] = {}
+        by_trait: dict[str, list[tuple[Conditions, Pattern]]] = {}
         for order, (rule, alternatives) in enumerate(zip(rules, (f.alternatives for f in full), strict=True)):
             for alternative in alternatives:
                 pattern = self._add(rule, alternative, order)
                 if pattern is not None:
-                    trait = next((t for t in _TRAITS if t in alternative.model_fields_set), "")
+                    trait = next((t for t in _TRAITS if t in alternative), "")
                     by_trait.setdefault(trait, []).append((alternative, pattern))
         for trait, found in by_trait.items():
             self._scanned += (_Scan.of(trait, found[i : i + _TOGETHER]) for i in range(0, len(found), _TOGETHER))
 
-    def _add(self, rule: Rule, alternative: Alternative, order: int) -> Pattern | None:
+    def _add(self, rule: Rule, alternative: Conditions, order: int) -> Pattern | None:
         """Index a pattern; return it when it has no exact value."""
-        values = alternative.values
-        key = next((k for k in _INDEXED if k in values and _is_exact(k, values[k])), None)
-        tests = tuple(_test(k, v, personal=rule.source.layer == "personal") for k, v in values.items() if k != key)
+        key = next((k for k in _INDEXED if k in alternative and _is_exact(k, alternative[k])), None)
+        tests = tuple(_test(k, v, personal=rule.source.layer == "personal") for k, v in alternative.items() if k != key)
         layer = LAYERS.index(rule.source.layer)
         pattern = Pattern(rule, tests, (layer, specificity(alternative), order))
         if key is None:
             return pattern
         by_value = self._exact.setdefault(key, {})
-        for value in getattr(alternative, key):
+        for value in strings(alternative, key):
             by_value.setdefault(value.lower() if key == "wine" else value, []).append(pattern)
             if key == "name" and len(value.encode()) > COMM_BYTES:
                 self._cut_names.setdefault(_cut(value), []).append((value, pattern))
@@ -206,9 +204,9 @@ class _Scan:
     patterns: tuple[Pattern, ...]
 
     @classmethod
-    def of(cls, trait: str, found: Sequence[tuple[Alternative, Pattern]]) -> "_Scan":
+    def of(cls, trait: str, found: Sequence[tuple[Conditions, Pattern]]) -> "_Scan":
         """For patterns that all ask for *trait*."""
-        globs = [glob for alternative, _ in found for glob in getattr(alternative, trait)] if trait in _GLOBS else []
+        globs = [glob for alternative, _ in found for glob in strings(alternative, trait)] if trait in _GLOBS else []
         return cls(trait, _matcher(trait, globs) if globs else None, tuple(p for _, p in found))
 
     def may_hold(self, identity: Identity) -> bool:
@@ -298,11 +296,16 @@ def cut_name(identity: Identity) -> str | None:
     return None if any(n != comm and _cut(n) == comm for n in known) else comm
 
 
-def specificity(alternative: Alternative) -> int:
+def specificity(alternative: Conditions) -> int:
     """How much an alternative says when it holds; the greater wins within a layer."""
-    values = alternative.values
-    exact = sum(_EXACT_BONUS for key in ("exe", "unit") if key in values and _is_exact(key, values[key]))
-    return exact + sum(_WEIGHTS[key] for key in values)
+    exact = sum(_EXACT_BONUS for key in ("exe", "unit") if key in alternative and _is_exact(key, alternative[key]))
+    return exact + sum(_WEIGHTS[key] for key in alternative)
+
+
+def strings(alternative: Conditions, key: str) -> tuple[str, ...]:
+    """The values of a key that has a list of them; none when it does not stand there."""
+    values = alternative.get(key)
+    return values if isinstance(values, tuple) else ()
 
 
 def _cut(name: str) -> str:
@@ -412,39 +415,3 @@ def _guess(identity: Identity) -> ProcessType:
     if on_screen and identity.unit and identity.unit.startswith("app-"):
         return ProcessType.GUI
     return ProcessType.DAEMON
-
-
-T = TypeVar("T")
-
-
-def _pick(own: T | None, default: T | None, last: T) -> T:
-    """The application's word, else its type's, else the last resort."""
-    return own if own is not None else default if default is not None else last
-
-
-def rule_of(app: ApplicationRule, types: Mapping[str, TypeRule], source: RuleSource) -> Rule:
-    """*app* with its type's fields filled in. Raises KeyError when the type is defined nowhere."""
-    kind = types[app.type]
-    target = app.target if app.target is not None else kind.target
-    limits = app.limits if app.limits is not None else kind.limits
-    return Rule(
-        id=app.id,
-        label=app.label or app.id,
-        type=app.type,
-        target=None if target is None else PriorityClass[target],
-        certain=_pick(app.certain, kind.certain, False),
-        tags=_tags(kind.tags, app.tags),
-        process_type=_pick(app.process_type, kind.process_type, ProcessType.CLI),
-        protected=_pick(app.protected, kind.protected, False),
-        starts_others=_pick(app.starts_others, kind.starts_others, False),
-        part=app.part if app.part is not None else kind.part,
-        after_s=_pick(app.after_s, kind.after_s, 0.0),
-        source=source,
-        alternatives=app.match,
-        limits=NO_LIMITS if limits is None else limits.value,
-    )
-
-
-@lru_cache(1024)
-def _tags(kind: tuple[str, ...], own: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(kind) | frozenset(own)  # thousands of rules share a few sets

@@ -1,6 +1,8 @@
 """The rule files' format, checked by pydantic: every problem at once, with file, line and field."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -14,10 +16,11 @@ from pydantic import (
 )
 
 from smoothtask.classifier import regex
+from smoothtask.classifier.match import Conditions, Rule
 from smoothtask.config.located import Located, Problem
 from smoothtask.model.amounts import parse_percent, parse_size, problem_with
-from smoothtask.model.classes import Limits
-from smoothtask.model.group import ProcessType
+from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
+from smoothtask.model.group import ProcessType, RuleSource
 from smoothtask.model.text import sanitise
 
 ClassName = Literal["LATENCY_CRITICAL", "INTERACTIVE", "NORMAL", "BACKGROUND", "IDLE"]
@@ -137,9 +140,9 @@ class Alternative(_Strict):
         return self
 
     @property
-    def values(self) -> dict[str, tuple[str, ...] | dict[str, str] | bool]:
+    def conditions(self) -> Conditions:
         """What each key that stands here asks for."""
-        return {key: getattr(self, key) for key in self.model_fields_set}
+        return {key: getattr(self, key) for key in type(self).model_fields if key in self.model_fields_set}
 
 
 class ApplicationRule(_Fields):
@@ -171,3 +174,39 @@ def _follows(problem: Problem, others: list[Problem]) -> bool:
     """Whether a list is called empty only because each of its values is wrong, which is said already."""
     empty = "at least 1 item after" in problem.message
     return empty and any(p.field.startswith(f"{problem.field}[") for p in others)
+
+
+T = TypeVar("T")
+
+
+def _pick(own: T | None, default: T | None, last: T) -> T:
+    """The application's word, else its type's, else the last resort."""
+    return own if own is not None else default if default is not None else last
+
+
+def rule_of(app: ApplicationRule, types: Mapping[str, TypeRule], source: RuleSource) -> Rule:
+    """*app* with its type's fields filled in. Raises KeyError when the type is defined nowhere."""
+    kind = types[app.type]
+    target = app.target if app.target is not None else kind.target
+    limits = app.limits if app.limits is not None else kind.limits
+    return Rule(
+        id=app.id,
+        label=app.label or app.id,
+        type=app.type,
+        target=None if target is None else PriorityClass[target],
+        certain=_pick(app.certain, kind.certain, False),
+        tags=_tags(kind.tags, app.tags),
+        process_type=_pick(app.process_type, kind.process_type, ProcessType.CLI),
+        protected=_pick(app.protected, kind.protected, False),
+        starts_others=_pick(app.starts_others, kind.starts_others, False),
+        part=app.part if app.part is not None else kind.part,
+        after_s=_pick(app.after_s, kind.after_s, 0.0),
+        source=source,
+        alternatives=tuple(a.conditions for a in app.match),
+        limits=NO_LIMITS if limits is None else limits.value,
+    )
+
+
+@lru_cache(1024)
+def _tags(kind: tuple[str, ...], own: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(kind) | frozenset(own)  # thousands of rules share a few sets

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from smoothtask.classifier.apart import RulesUnreadable
-from smoothtask.classifier.layers import RuleFiles, load
+from smoothtask.classifier.layers import RuleFiles
 from smoothtask.classifier.lint import Severity, lint, why
 from smoothtask.classifier.making import MakingError, clues_of, conditions, draft, id_for
 from smoothtask.classifier.match import Rule, RuleSet
+from smoothtask.classifier.reading import load
 from smoothtask.classifier.saving import OwnRules, check, propose, refuses, save
 from smoothtask.collector.identity import read_identity
 from smoothtask.kernel.sched import start_ticks

@@ -37,9 +37,7 @@ Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]*$", max_length=8 * MA
 class Part(BaseModel):
     """Part of a manifest: frozen, unknown keys are errors, no text for a number, nothing infinite."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Column(Part):

@@ -89,6 +89,11 @@ class Paths:
         return self.models / "current"
 
     @property
+    def rules_kept(self) -> Path:
+        """What the rule files said when they were read last (`classifier.kept`)."""
+        return self.state_dir / "rules.kept"
+
+    @property
     def training(self) -> Path:
         """What the trainer made, for people, and how far it is."""
         return self.state_dir / "training"

@@ -32,9 +32,7 @@ IO_CLASSES = {"best-effort": IoClass.BEST_EFFORT, "idle": IoClass.IDLE}
 class Section(BaseModel):
     """Part of the settings: frozen, unknown keys are errors, and text is never taken for a number."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Tick(Section):

@@ -1,10 +1,11 @@
 """The rules in force: read at the start, and again when their files change."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from pathlib import Path
 
-from smoothtask.classifier.apart import Reading, RulesUnreadable, load_apart
+from smoothtask.classifier.apart import Reading, RulesUnreadable
 from smoothtask.classifier.behaviour import BehaviourLimits
 from smoothtask.classifier.layers import Loaded, RuleFiles, rule_files, signature
 from smoothtask.classifier.match import Ancestors
@@ -26,8 +27,9 @@ class Rules:
     """The rules in force, read again when their files change."""
 
     files: RuleFiles
+    kept: Path
     loaded: Loaded
-    seen: object
+    seen: Hashable
     looked_at_s: float = 0.0
     own_pids: Callable[[], frozenset[int]] = frozenset
     """Of this daemon and its children."""
@@ -42,7 +44,7 @@ class Rules:
     def read_again(self) -> None:
         """Raises ConfigError, and keeps the old rules then."""
         self.seen = signature(self.files)
-        self.loaded = load_apart(self.files)
+        self.loaded = Reading(self.files, self.kept, self.seen).result()
 
     def classify(self, identity: Identity, ancestors: Ancestors) -> Classification:
         """What *identity* is; we ourselves are never touched."""
@@ -70,14 +72,16 @@ class RulesReading:
     """The rules while they are read."""
 
     files: RuleFiles
-    seen: object
+    kept: Path
+    seen: Hashable
     reading: Reading
 
     @classmethod
     def start(cls, settings: Settings, paths: Paths) -> "RulesReading":
         """Begin."""
         files = rule_files(settings, paths)
-        return cls(files, signature(files), Reading(files))
+        seen = signature(files)
+        return cls(files, paths.rules_kept, seen, Reading(files, paths.rules_kept, seen))
 
     def result(self) -> Rules:
         """Raises ConfigError."""
@@ -85,7 +89,7 @@ class RulesReading:
             loaded = self.reading.result()
         except RulesUnreadable as error:
             raise ConfigError([Problem(str(self.files.user), 1, "", str(error))]) from error
-        return Rules(self.files, loaded, self.seen, time.monotonic())
+        return Rules(self.files, self.kept, loaded, self.seen, time.monotonic())
 
 
 def read_anew(engine: Engine, rules: Rules, paths: Paths, follow: Callable[[Settings], None]) -> Reply:

@@ -1,0 +1,28 @@
+"""The child of `apart`: reads or checks the rule files it is told of, and ends."""
+
+import pickle
+import sys
+
+from smoothtask.classifier.layers import RuleFiles, Source
+from smoothtask.classifier.lint import Finding, findings_in, lint
+from smoothtask.classifier.reading import read
+from smoothtask.config.located import ConfigError
+
+
+def main() -> None:
+    """What to do from stdin, rules or problems to stdout."""
+    task, files, only = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+    answer: Source | ConfigError | list[Finding]
+    try:
+        answer = read(files) if task == "read" else _look(files, only)
+    except ConfigError as error:
+        answer = error
+    pickle.dump(answer, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
+
+
+def _look(files: RuleFiles, only: str | None) -> list[Finding]:
+    return lint(files) if only is None else findings_in(files, only)
+
+
+if __name__ == "__main__":
+    main()
