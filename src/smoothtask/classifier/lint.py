@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from smoothtask.classifier.clues import INTERPRETERS
 from smoothtask.classifier.layers import RuleFiles, Source
 from smoothtask.classifier.match import LAYERS, Conditions, Match, Rule, specificity, strings
 from smoothtask.classifier.reading import survey
@@ -12,10 +13,6 @@ from smoothtask.config.located import Problem
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import ProcessType
 
-INTERPRETERS = frozenset({
-    "python", "python2", "python3", "perl", "ruby", "node", "nodejs", "java", "mono", "dotnet", "php", "lua",
-    "electron", "gjs", "bash", "sh", "dash", "zsh",
-})  # fmt: skip
 _BROAD = frozenset({"*", "/*", "**", "?*"})
 _BACKGROUND = frozenset({ProcessType.BATCH, ProcessType.MAINTENANCE, ProcessType.DAEMON, ProcessType.SERVICE})
 

@@ -13,12 +13,10 @@ from typing import Any
 
 import yaml
 
-from smoothtask.classifier.lint import INTERPRETERS
 from smoothtask.config.located import ConfigError, load_text
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.detail import Clues
 from smoothtask.model.group import Classification
-from smoothtask.model.identity import Identity
 
 LABEL_LIMIT = 64
 HEAD = "# Rules of one's own; `smoothtask rules lint` checks them.\n"
@@ -67,16 +65,6 @@ class Draft:
             "certain": True,
             "match": [dict(self.condition.match)],
         }
-
-
-def clues_of(i: Identity) -> Clues:
-    """By what a rule can know the process *i*."""
-    interprets = any(i.basename == name or i.basename.startswith(f"{name}.") for name in INTERPRETERS)
-    script = next((a for a in i.cmdline[1:] if not a.startswith("-")), "") if interprets else ""
-    return Clues(
-        exe=i.exe or "", name=i.basename, unit=i.unit or "", flatpak=i.flatpak or "", snap=i.snap or "",
-        wine=i.wine_exe or "", script=script,
-    )  # fmt: skip
 
 
 def conditions(clues: Clues) -> tuple[Condition, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from smoothtask.classifier.apart import RulesUnreadable
+from smoothtask.classifier.clues import clues_of
 from smoothtask.classifier.layers import RuleFiles
 from smoothtask.classifier.lint import Severity, lint, why
-from smoothtask.classifier.making import MakingError, clues_of, conditions, draft, id_for
+from smoothtask.classifier.making import MakingError, conditions, draft, id_for
 from smoothtask.classifier.match import Rule, RuleSet
 from smoothtask.classifier.reading import load
 from smoothtask.classifier.saving import OwnRules, check, propose, refuses, save

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from smoothtask.classifier.making import clues_of
+from smoothtask.classifier.clues import clues_of
 from smoothtask.classifier.match import Rule, RuleSet
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.frames import process_frame
