@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415 - late imports: no command pays for another's libraries
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -74,6 +75,7 @@ def _top(options: Options) -> int:
 
 def _top_here(options: Options, paths: Paths) -> int:
     """The dashboard around an engine in this process, which others may reach through the socket."""
+    gc.disable()  # what is made now stays; once that is done `tidy_memory` enables it
     from smoothtask import daemon
     from smoothtask.control.local import LocalEngine
     from smoothtask.control.server import ControlServer, SocketTakenError
@@ -92,6 +94,7 @@ def _top_here(options: Options, paths: Paths) -> int:
 
 
 def _daemon(options: Options) -> int:
+    gc.disable()  # as in `_top_here`
     from smoothtask import daemon
     from smoothtask.control.server import SocketTakenError
 

@@ -2,9 +2,11 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from smoothtask import __version__
 from smoothtask.actuator.apply import Actuator, DryRun
@@ -47,11 +49,13 @@ from smoothtask.model.decision import Pin
 from smoothtask.model.frame import Frame, Mode
 from smoothtask.model.owner import Owner, OwnerKind
 from smoothtask.model.scope import Scope, ScopeError
-from smoothtask.person.watch import PersonWatch
 from smoothtask.store.lessons import load_lessons, save_lessons
 from smoothtask.store.log import SnapshotLog
 from smoothtask.store.pins import load_pins, save_pins
 from smoothtask.store.retention import Retention
+
+if TYPE_CHECKING:
+    from smoothtask.person.watch import PersonWatch
 
 MEGABYTE = 1_000_000
 
@@ -143,7 +147,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanw
         events=events,
         psi_fds=tuple(triggers.filenos.values()),
         start_ticks=sched.start_ticks,
-        beat=lambda: _beat(loop, rules, hybrid, log, said),
+        beat=lambda: _beat(loop, rules, hybrid, log, said, later),
     )
     hybrid = HybridMode(engine, paths)
     hybrid.follow(settings)
@@ -151,9 +155,8 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanw
     reload = partial(read_anew, engine, rules, paths, hybrid.follow)
     commands = Commands(engine, reload, can_apply=not reason, rules=lambda: rules.loaded.rules, since=time.time())
     loop = Loop(engine, commands, wakers, _tick_settings(settings))
-    person = _person(settings, paths, loop)
-    engine.look_at_person = person.look
-    opened.closers.append(person.close)
+    person = _Person(settings, paths, loop, opened)
+    later = deque((person.start, tidy_memory))
 
     def own_pids() -> frozenset[int]:
         """A probe that died has another pid when it comes back."""
@@ -164,7 +167,6 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanw
     # Last in, first out: what was changed is put back before the ledger is closed.
     opened.closers.append(hands.undo_all)
     loop.on_stop = opened.close
-    tidy_memory()
     return loop
 
 
@@ -233,17 +235,36 @@ def _eyes(paths: Paths) -> Eyes:
     return Eyes(owners.recognise, owners.complete, owners.uses_gamemode, daemons)
 
 
-def _person(settings: Settings, paths: Paths, loop: Loop) -> PersonWatch:
-    """Who watches the person: of everybody where we may, else of ourselves."""
-    uid = os.geteuid()
-    return PersonWatch.start(
-        loop,
-        loop.hasten,
-        windows=settings.person.windows,
-        sound=settings.person.sound,
-        inputs=settings.person.input,
-        only_uid=uid if uid != 0 else paths.scope.uid,
-    )
+@dataclass(slots=True)
+class _Person:
+    """Who watches the person, once the first look is done: it needs none of it."""
+
+    settings: Settings
+    paths: Paths
+    loop: Loop
+    opened: _Open
+    watch: "PersonWatch | None" = None
+
+    def start(self) -> None:
+        """Watch everybody where we may, else ourselves."""
+        from smoothtask.person.watch import PersonWatch  # noqa: PLC0415 (after the first look)
+
+        wanted, uid = self.settings.person, os.geteuid()
+        self.watch = PersonWatch.start(
+            self.loop,
+            self.loop.hasten,
+            windows=wanted.windows,
+            sound=wanted.sound,
+            inputs=wanted.input,
+            only_uid=uid if uid != 0 else self.paths.scope.uid,
+        )
+        self.loop.engine.look_at_person = self.watch.look
+        self.opened.closers.insert(-1, self.watch.close)  # after `undo_all`, which is the last
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Of processes that are ours."""
+        return frozenset() if self.watch is None else self.watch.pids
 
 
 def _probe(settings: Settings, sources: dict[str, str], opened: _Open) -> LatencyProbe | None:
@@ -335,8 +356,18 @@ def _people(
     )
 
 
-def _beat(loop: Loop, rules: Rules, hybrid: HybridMode, log: SnapshotLog | None, said: list[str]) -> None:
-    """Once a tick: watchdog, the ledger's file, how the log fares and what it says, models, rule files."""
+def _beat(
+    loop: Loop,
+    rules: Rules,
+    hybrid: HybridMode,
+    log: SnapshotLog | None,
+    said: list[str],
+    later: deque[Callable[[], None]],
+) -> None:
+    """Once a tick: watchdog, the ledger's file, how the log fares and what it says, models, rule files.
+
+    *later*: what the first look did without, a piece at a time.
+    """
     engine = loop.engine
     tell_systemd(message(watchdog=True))
     if isinstance(engine.hands, Actuator) and engine.hands.is_lost:
@@ -345,6 +376,8 @@ def _beat(loop: Loop, rules: Rules, hybrid: HybridMode, log: SnapshotLog | None,
         engine.sources["log"] = log.status
     while said:
         engine.say("system", said.pop(0))
+    if later:
+        later.popleft()()
     hybrid.beat()
     follow_files(engine, rules, time.monotonic())
 

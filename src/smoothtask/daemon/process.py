@@ -58,7 +58,11 @@ def rss_bytes() -> int:
 
 
 def tidy_memory() -> None:
-    """What loading left behind goes back to the kernel, and what stays is not looked at by the collector again."""
+    """What loading left behind goes back to the kernel, and what stays is not looked at by the collector again.
+
+    A start-up makes objects that stay: the command line lets the collector rest until this (`cli.verbs`).
+    """
+    gc.enable()
     gc.collect()
     gc.freeze()
     libc = ctypes.CDLL(None)
