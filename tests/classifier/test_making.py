@@ -25,7 +25,8 @@ from smoothtask.classifier.making import (
 )
 from smoothtask.classifier.reading import load
 from smoothtask.classifier.saving import NAME, OwnRules, check, propose, refuses, save, take_back
-from smoothtask.config.located import ConfigError, load_text
+from smoothtask.config.located import ConfigError
+from smoothtask.config.yamlfile import load_text
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.detail import Clues
 from smoothtask.model.group import RuleSource

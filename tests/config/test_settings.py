@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from smoothtask.config.located import ConfigError, load_text
+from smoothtask.config.located import ConfigError
 from smoothtask.config.settings import Settings, effects, load_settings, parse_settings
+from smoothtask.config.yamlfile import load_text
 from smoothtask.model.classes import DEFAULT_EFFECTS, IoClass, PriorityClass
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"

@@ -11,7 +11,7 @@ import pytest
 
 import smoothtask
 from smoothtask.collector.identity import ENVIRON_KEYS
-from smoothtask.config.located import load_file
+from smoothtask.config.yamlfile import load_file
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import ProcessType
 

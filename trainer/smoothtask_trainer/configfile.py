@@ -11,8 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 from smoothtask.config.atomic import replace_file
-from smoothtask.config.located import ConfigError, load_file, load_text
+from smoothtask.config.located import ConfigError
 from smoothtask.config.settings import Settings, parse_settings
+from smoothtask.config.yamlfile import load_file, load_text
 from smoothtask_trainer.space import Value, value_of, with_values
 
 INDENT = "  "

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from smoothtask.config.located import ConfigError, load_text
+from smoothtask.config.located import ConfigError
+from smoothtask.config.yamlfile import load_text
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.detail import Clues
 from smoothtask.model.group import Classification

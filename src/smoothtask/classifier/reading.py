@@ -22,7 +22,8 @@ from smoothtask.classifier.layers import (
 )
 from smoothtask.classifier.match import PriorTable, Rule, strings
 from smoothtask.classifier.schema import RuleFile, TypeRule, parse_rules, rule_of
-from smoothtask.config.located import ConfigError, Located, Problem, load_file, load_text
+from smoothtask.config.located import ConfigError, Located, Problem
+from smoothtask.config.yamlfile import load_file, load_text
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import RuleSource
 from smoothtask.model.text import sanitise

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from smoothtask.config.located import ConfigError, Located, Location, Problem, load_file
+from smoothtask.config.located import ConfigError, Located, Location, Problem
 from smoothtask.model.classes import DEFAULT_EFFECTS, NICE_CEILING, NICE_FLOOR, ClassEffect, IoClass, PriorityClass
 
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -379,6 +379,10 @@ def load_settings(path: Path | None, *, required: bool = True) -> Settings:
     if path is None:
         return Settings()
     try:
+        if not required and not path.exists():
+            return Settings()
+        from smoothtask.config.yamlfile import load_file  # noqa: PLC0415 (most machines have no such file)
+
         return parse_settings(load_file(path))
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not required:

@@ -1,0 +1,20 @@
+"""By what a rule can know a process again (pure)."""
+
+from smoothtask.model.detail import Clues
+from smoothtask.model.identity import Identity
+
+INTERPRETERS = frozenset({
+    "python", "python2", "python3", "perl", "ruby", "node", "nodejs", "java", "mono", "dotnet", "php", "lua",
+    "electron", "gjs", "bash", "sh", "dash", "zsh",
+})  # fmt: skip
+"""Programs whose name says nothing of what they run."""
+
+
+def clues_of(i: Identity) -> Clues:
+    """By what a rule can know the process *i*."""
+    interprets = any(i.basename == name or i.basename.startswith(f"{name}.") for name in INTERPRETERS)
+    script = next((a for a in i.cmdline[1:] if not a.startswith("-")), "") if interprets else ""
+    return Clues(
+        exe=i.exe or "", name=i.basename, unit=i.unit or "", flatpak=i.flatpak or "", snap=i.snap or "",
+        wine=i.wine_exe or "", script=script,
+    )  # fmt: skip
