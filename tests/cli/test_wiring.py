@@ -21,6 +21,10 @@ from smoothtask.model.command import Reply, Undo
 
 
 class AlreadyRunning(Exception):  # noqa: N818 - the name it has in smoothtask.daemon
+    """Another one manages this."""
+
+
+class LockedError(AlreadyRunning):
     """Another one holds the lock."""
 
 
@@ -44,7 +48,9 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.SimpleNamespace]:
         built.append((settings.mode, paths.runtime_dir, observe))
         return host
 
-    made = types.SimpleNamespace(AlreadyRunning=AlreadyRunning, build=build, built=built, host=host)
+    made = types.SimpleNamespace(
+        AlreadyRunning=AlreadyRunning, LockedError=LockedError, build=build, built=built, host=host
+    )
     monkeypatch.setitem(sys.modules, "smoothtask.daemon", made)
     monkeypatch.setattr(smoothtask, "daemon", made, raising=False)
     yield made
@@ -91,6 +97,58 @@ def test_top_attaches_to_a_daemon(place: Path, daemon: Any, shown: list[tuple[An
         server.close()
     assert isinstance(shown[0][0], RemoteEngine)
     assert daemon.built == []
+
+
+def test_top_waits_for_a_daemon_that_starts(
+    place: Path, daemon: Any, shown: list[tuple[Any, Reply]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has the lock, and its socket comes later."""
+    (place / "run").mkdir()
+    tried: list[ControlServer] = []
+
+    def build(*_: object, **__: object) -> FakeHost:
+        if len(tried) == 0:
+            tried.append(ControlServer(daemon.host, place / "run/control.sock"))
+        raise LockedError("pid 812 has the lock")
+
+    daemon.build = build
+    thread = threading.Thread(target=daemon.host.run, daemon=True)
+    thread.start()
+    try:
+        assert main(["top"]) == 0
+    finally:
+        daemon.host.stop()
+        thread.join(10)
+        tried[0].close()
+    assert isinstance(shown[0][0], RemoteEngine)
+    assert capsys.readouterr().err.count("pid 812 has the lock; waiting until it answers") == 1
+
+
+def test_top_waits_for_a_daemon_that_ends(place: Path, daemon: Any, shown: list[tuple[Any, Reply]]) -> None:
+    build, held = daemon.build, iter([True, True, False])
+
+    def soon(*arguments: Any, **named: Any) -> FakeHost:
+        if next(held):
+            raise LockedError("pid 812 has the lock")
+        made: FakeHost = build(*arguments, **named)
+        return made
+
+    daemon.build = soon
+    assert main(["top"]) == 0
+    assert isinstance(shown[0][0], LocalEngine)
+
+
+def test_top_does_not_wait_for_ever(
+    place: Path, daemon: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verbs, "STARTS_WITHIN_S", 0.2)
+
+    def build(*_: object, **__: object) -> None:
+        raise LockedError("pid 812 has the lock")
+
+    daemon.build = build
+    assert main(["top"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "smoothtask: pid 812 has the lock"
 
 
 def test_top_needs_a_terminal(place: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,16 +81,21 @@ class Stage:
     def places(self) -> list[str]:
         return ["--runtime-dir", f"{self.place}/run", "--state-dir", f"{self.place}/state"]
 
-    def start_daemon(self) -> None:
+    def start_daemon(self, *, ready: bool = True) -> None:
         command = [sys.executable, "-m", "smoothtask", "daemon", "--observe", *self.places]
         process = subprocess.Popen([*command, "--config", f"{self.place}/config.yaml"])
         self.daemon = process
         self._stack.callback(process.wait, 30)
         self._stack.callback(process.terminate)
         deadline = time.monotonic() + LIMIT_S
-        while not self._answers():
+        while not (self._answers() if ready else self._holds_its_lock()):
             assert time.monotonic() < deadline
-            time.sleep(0.2)
+            time.sleep(0.2 if ready else 0.01)
+
+    def _holds_its_lock(self) -> bool:
+        with contextlib.suppress(FileNotFoundError), (self.place / "run/lock").open() as file:
+            return bool(file.read())
+        return False
 
     def _answers(self) -> bool:
         asked = [sys.executable, "-m", "smoothtask", "status", *self.places]
@@ -189,6 +194,19 @@ def test_two_watch_at_once_and_both_survive_kill_9_of_the_daemon_and_its_return(
     for screen in (one, two):
         screen.keys("q")
         screen.wait_for("left with 0")
+
+
+def test_it_attaches_to_a_daemon_that_has_only_begun_to_start(stage):
+    assert stage.daemon is not None
+    stage.daemon.terminate()
+    stage.daemon.wait()
+    (stage.place / "run/lock").write_text("")
+    stage.start_daemon(ready=False)
+    screen = stage.top()
+    screen.wait_for("daemon, pid")
+    screen.keys("q")
+    screen.wait_for("left with 0")
+    assert stage.daemon.poll() is None
 
 
 def test_an_ordinary_user_orders_about_what_is_theirs_and_sees_the_rest(stage):

@@ -43,6 +43,14 @@ class CannotError(Exception):
     """A command that cannot be carried out; the text is a sentence for a person."""
 
 
+class HeldError(CannotError):
+    """Another SmoothTask has this runtime directory, and nobody answers at its socket: it starts, or ends."""
+
+
+STARTS_WITHIN_S, LOOK_EVERY_S = 10.0, 0.1
+"""How long `top` waits for such a one, and how often it looks."""
+
+
 def paths_of(options: Options) -> Paths:
     """Flags, else environment, else defaults."""
     flag = vars(options).get
@@ -64,10 +72,23 @@ def _top(options: Options) -> int:
     if not _is_on_terminal():
         raise CannotError("top needs a terminal: `smoothtask status` prints, `smoothtask --daemon` needs none")
     paths = paths_of(options)
-    try:
-        socket = client.find_daemon(paths.sockets)
-    except client.NoDaemonError:
-        return _top_here(options, paths)
+    until = time.monotonic() + STARTS_WITHIN_S
+    waits = False
+    while True:
+        try:
+            socket = client.find_daemon(paths.sockets)
+            break
+        except client.NoDaemonError:
+            pass
+        try:
+            return _top_here(options, paths)
+        except HeldError as held:
+            if time.monotonic() > until:
+                raise
+            if not waits:
+                print(f"smoothtask: {held}; waiting until it answers (Ctrl-C gives up) …", file=sys.stderr)
+            waits = True
+            time.sleep(LOOK_EVERY_S)
     from smoothtask_tui.app import run_dashboard
 
     return run_dashboard(client.RemoteEngine(socket), paths=paths)
@@ -86,6 +107,8 @@ def _top_here(options: Options, paths: Paths) -> int:
         observe = getattr(options, "observe", False)
         host = daemon.build(settings, paths, observe=observe, meanwhile=lambda: import_module("smoothtask_tui.app"))
         server = ControlServer(host, paths.socket, settings.control.group)
+    except daemon.LockedError as error:
+        raise HeldError(str(error)) from error
     except (daemon.AlreadyRunning, SocketTakenError) as error:
         raise CannotError(str(error)) from error
     from smoothtask_tui.app import run_dashboard

@@ -15,7 +15,11 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class AlreadyRunning(Exception):  # noqa: N818 (news, not a mistake)
-    """Another one holds the lock of this runtime directory; the message says which."""
+    """Another one manages this, or some of it; the message says which."""
+
+
+class LockedError(AlreadyRunning):
+    """Another one holds the lock of this runtime directory: it answers at its socket, or is about to, or ends."""
 
 
 def lock(path: Path) -> Callable[[], None]:
@@ -25,7 +29,7 @@ def lock(path: Path) -> Callable[[], None]:
     except BlockingIOError as error:
         holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
         os.close(fd)
-        raise AlreadyRunning(f"another SmoothTask runs here (pid {holder or 'unknown'}, {path})") from error
+        raise LockedError(f"another SmoothTask runs here (pid {holder or 'unknown'}, {path})") from error
     os.ftruncate(fd, 0)
     os.pwrite(fd, b"%d\n" % os.getpid(), 0)
 
