@@ -227,6 +227,30 @@ async def test_a_type_can_be_typed_and_lint_refuses_with_the_line(own: OwnRules)
         assert not own.folder.exists()
 
 
+async def test_each_type_says_what_it_is(own: OwnRules) -> None:
+    """From the rule files alone, those of a person's own too; ↓ goes through what fits, names and descriptions."""
+    own.folder.mkdir(parents=True)
+    (own.folder / "mine.yaml").write_text('types: {observatory: {description: "Looks at \\e[31m stars"}}\n')
+    async with dashboard(own_rules=own, size=(110, 40)) as d:
+        d.client.answer = telling()
+        s = await make(d)
+        await d.until(lambda: "observatory" in s.kinds)
+        await d.press("t", *"stars")
+        assert "observatory" in d.screen_text
+        assert "Looks at \ufffd[31m stars" in d.screen_text
+        await d.press("down", "enter")
+        await d.until(lambda: s.proposal is not None and "type: observatory" in s.proposal.after)
+        await d.press("t", *"torrent")
+        assert "A torrent client with a window" in d.screen_text
+        await d.press("down", "down", "down", "enter")  # the second, round to the first, the second
+        await d.until(lambda: s.proposal is not None and "type: torrent-daemon" in s.proposal.after)
+        assert "A torrent client without one" in d.screen_text
+        await d.press("t", *"qqq")
+        assert "none is called so" in d.screen_text
+        await d.press("down", "escape")
+        assert "the rule" in d.screen_text
+
+
 async def test_warnings_ask_once_more(own: OwnRules) -> None:
     """An interpreter's name alone says nothing: that is said, and s again saves."""
     async with dashboard(own_rules=own, size=(110, 40)) as d:

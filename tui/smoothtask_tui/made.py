@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from smoothtask.classifier.apart import RulesUnreadable, lint_apart
+from smoothtask.classifier.kinds import descriptions
 from smoothtask.classifier.layers import rule_files
 from smoothtask.classifier.lint import Finding
 from smoothtask.classifier.making import Draft, MakingError
@@ -46,6 +47,10 @@ class Made:
             return frozenset(self.own.ids())
         except MakingError:
             return frozenset()
+
+    def kinds(self) -> dict[str, str]:
+        """Every type that a rule may have, and what it is."""
+        return descriptions([*(folder for _, folder in self.own.files.folders), self.own.folder])
 
     def check(self, proposal: Proposal) -> list[Finding] | str:
         """What is wrong with it, or why that cannot be found out."""

@@ -1,6 +1,7 @@
 """“Always treat this as …”: what to match, the class, the file's difference, lint, and only then the save."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -26,6 +27,8 @@ from smoothtask_tui.widgets.scroller import Scroller
 from smoothtask_tui.widgets.statusline import KeyBar, Prompt, StatusLine
 
 HINT = " ↑ ↓ what to match   1-5 class   t type   s saves   Esc leaves"
+KIND_CELLS = 18
+"""For the names of types in their list."""
 SEVERITY_ROLES = {"error": "bad", "warning": "warn", "note": "dim"}
 
 
@@ -45,7 +48,10 @@ class MakeRuleScreen(Screen[None]):
         """What can be matched; `None` until the engine has told."""
         self.why_none = ""
         self.at = 0
-        self.types: list[str] = []
+        self.kinds: dict[str, str] = {}
+        """Every type, and what it is."""
+        self._stepped: int | None = None
+        """Where ↓ has come to in the list of types."""
         self.proposal: Proposal | None = None
         self.problem = ""
         self.findings: list[Finding] = []
@@ -57,7 +63,12 @@ class MakeRuleScreen(Screen[None]):
         self.body = Scroller(id="report")
         self.status = StatusLine(lambda _menu, _outcome: None)
         self._type = Prompt(
-            "type", self._type_typed, entered=self._type_entered, hint="Enter takes it; empty: the one it has"
+            "type",
+            self._type_typed,
+            entered=self._type_entered,
+            again=self._type_next,
+            left=self._draw,
+            hint="↓ the next, Enter takes it; empty: the one it has",
         )
 
     def compose(self) -> ComposeResult:
@@ -82,7 +93,8 @@ class MakeRuleScreen(Screen[None]):
         """The engine has told."""
         if isinstance(message.command, ListRules):
             told = read_rules(message.reply)
-            self.types = [] if isinstance(told, str) else types_of(told.rules)
+            used = [] if isinstance(told, str) else types_of(told.rules)
+            self.kinds = dict.fromkeys(used, "") | await asyncio.to_thread(self.made.kinds)
         elif isinstance(message.command, Detail) and self._is_about_it(message.command):
             detail = read_detail(message.reply)
             self.offers = () if isinstance(detail, str) else conditions(detail.clues)
@@ -139,17 +151,32 @@ class MakeRuleScreen(Screen[None]):
     def action_type(self) -> None:
         """Type a type."""
         if not self.checking:
+            self._stepped = None
             self.status.edit(self._type, "")
+            self._draw()
 
-    def _type_typed(self, text: str) -> None:
-        near = [t for t in self.types if t.startswith(text.casefold())]
-        self.status.set_news(line((f" {'  '.join(near[:12])}", "dim")), line())
+    def _type_typed(self, _text: str) -> None:
+        self._stepped = None
+        self._draw()
+
+    def _type_next(self) -> None:
+        near = kinds_near(self.kinds, self.status.text)
+        if near:
+            at = self._taken(near)
+            self._stepped = 0 if at is None else (at + 1) % len(near)
+            self._draw()
+            self.body.reveal(self._stepped + 1)  # below the title
 
     def _type_entered(self) -> None:
-        text = self.status.text.strip().casefold()
-        near = [t for t in self.types if t.startswith(text)] if text else []
-        self.kind = text if text in self.types or not near else near[0]
+        near = kinds_near(self.kinds, self.status.text)
+        at = self._taken(near)
+        self.kind = near[at] if at is not None else self.status.text.strip().casefold()
         self._changed()
+
+    def _taken(self, near: Sequence[str]) -> int | None:
+        """Which of *near* Enter takes: where ↓ has come to, or the first that begins with what is typed."""
+        text = self.status.text.strip().casefold()
+        return 0 if self._stepped is None and text and near and near[0].startswith(text) else self._stepped
 
     def action_save_rule(self) -> None:
         """Check it, then save it."""
@@ -211,6 +238,8 @@ class MakeRuleScreen(Screen[None]):
         self.status.set_news(line((HINT, "dim")), line())
 
     def _lines(self, width: int) -> list[Line]:
+        if self.status.prompt is self._type:
+            return self._kind_lines(width)
         lines = []
         if self.findings:
             lines += [title("lint", width), *(each for f in self.findings for each in finding_lines(f, width)), BLANK]
@@ -253,7 +282,29 @@ class MakeRuleScreen(Screen[None]):
     def _type_line(self, width: int) -> Line:
         rule = self.rule
         kind = rule.type if rule is not None else self.kind or self.group.group.classification.type
-        return line(("  type   ", "dim"), (" t", "key"), (f" {fmt.shorten(kind, max(8, width - 14))}", "text"))
+        room = max(8, width - 14)
+        name = fmt.shorten(kind, room)
+        what = fmt.shorten(self.kinds.get(kind, ""), max(0, room - len(name) - 3))
+        return line(("  type   ", "dim"), (" t", "key"), (f" {name}", "text"), (f"   {what}", "dim"))
+
+    def _kind_lines(self, width: int) -> list[Line]:
+        """The types that fit what is typed, the one that Enter takes marked."""
+        near = kinds_near(self.kinds, self.status.text)
+        taken = self._taken(near)
+        lines = [title("types", width)]
+        for i, name in enumerate(near):
+            role, ground = ("strong", "cursor") if i == taken else ("text", "ground")
+            what = fmt.fit(self.kinds[name], max(0, width - KIND_CELLS - 3))
+            spans = (("▌" if i == taken else " ", "accent"), (f" {fmt.fit(name, KIND_CELLS)} ", role), (what, "dim"))
+            lines.append(line(*spans, ground=ground))
+        return lines if near else [*lines, line(("  none is called so", "dim"))]
+
+
+def kinds_near(kinds: Mapping[str, str], text: str) -> list[str]:
+    """Those whose name begins with *text*, then those that have it in their name or description."""
+    text = text.strip().casefold()
+    begin = sorted(name for name in kinds if name.startswith(text))
+    return begin + sorted(n for n, what in kinds.items() if n not in begin and text in f"{n} {what}".casefold())
 
 
 def _cut(text: str, width: int, role: str = "text") -> Line:

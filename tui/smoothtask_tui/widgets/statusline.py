@@ -33,6 +33,8 @@ class Prompt:
     """Enter was pressed."""
     again: Callable[[], None] = _nothing
     """F3 or ↓: the next one."""
+    left: Callable[[], None] = _nothing
+    """It was closed, in whatever way."""
     hint: str = ""
     takes: Callable[[str], bool] = str.isprintable
     """Which characters."""
@@ -85,8 +87,10 @@ class StatusLine(Drawn):
     def leave(self) -> None:
         """Close what is open."""
         if self.is_open:
-            self.menu = self.prompt = None
+            prompt, self.menu, self.prompt = self.prompt, None, None
             self.redraw()
+            if prompt is not None:
+                prompt.left()
 
     def take(self, event: events.Key) -> None:
         """A key while it is open: the app brings it here before anything else sees it."""
