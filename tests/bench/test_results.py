@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,35 @@ def test_an_outcome_says_what_changed_and_whether_it_is_what_is_promised():
     assert "0.0 % of frames are missed with SmoothTask" in said
     assert "surely fewer in terminal" in said
     assert "5 % less" in said
+
+
+def several(off: dict[str, float], on: dict[str, float], cores: dict[str, float], probes: float = 0.5) -> Measured:
+    """Loads that got so much done, and the CPU that each used when off."""
+    whole = measured(LOAD, 5, 5)
+    blocks = [
+        replace(b, work=off if b.arm == OFF else on, cores=cores, probe_cores=probes, other_cores=0.2)
+        for b in whole.blocks
+    ]
+    return replace(whole, blocks=tuple(blocks))
+
+
+def test_what_one_load_gets_of_another_is_not_lost():
+    """Each counts by the CPU that it has; what all of them lose is."""
+    cores = {"build": 0.3, "encode": 0.9}
+    (moved,) = judge([several({"build": 3, "encode": 90}, {"build": 6, "encode": 60}, cores)], 2, 1)
+    assert moved.lost_pct.value == pytest.approx(0.0, abs=1e-9)
+    assert moved.arms[ON].left_cores == pytest.approx(1.3)
+    assert moved.arms[OFF].load_cores == cores
+    (less,) = judge([several({"build": 3, "encode": 90}, {"build": 3, "encode": 60}, cores)], 2, 1)
+    assert less.lost_pct.value == pytest.approx(25.0)
+    assert less.lost_pct.low <= 25.0 <= less.lost_pct.high
+
+
+def test_where_nothing_is_left_nothing_is_promised_of_throughput():
+    (outcome,) = judge([several({"build": 3}, {"build": 1}, {"build": 0.1}, probes=1.9)], 2, 1)
+    assert outcome.lost_pct is None
+    assert [c.name for c in outcome.checks] == ["frames missed"]
+    assert outcome.arms[ON].left_cores == pytest.approx(0.1)
 
 
 def test_a_promise_that_is_not_kept_is_shown_as_that():

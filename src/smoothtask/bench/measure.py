@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -154,6 +154,7 @@ class _Started:
 
     probes: Mapping[str, int]
     work: Mapping[str, tuple[int, int]]
+    workers: Mapping[str, Sequence[int]]
 
 
 @contextmanager
@@ -163,7 +164,8 @@ def _stage(scenario: Scenario, place: Place) -> Iterator[tuple[Helper, _Started]
     stage = Helper.start("smoothtask.bench.stage", *arguments, *user)
     try:
         said = json.loads(stage.hear())
-        yield stage, _Started(said["probes"], {role: (first, n) for role, (first, n) in said["work"].items()})
+        work = {role: (first, n) for role, (first, n) in said["work"].items()}
+        yield stage, _Started(said["probes"], work, said["workers"])
     finally:
         stage.close()
 
@@ -184,9 +186,10 @@ def _block(arm: str, seconds: float, folder: Path, root: int, started: _Started)
         for role, (first, n) in started.work.items()
     }
     probes, others = (end.probes_s - begin.probes_s) / took_s, (end.others_s - begin.others_s) / took_s
+    cores = {role: max(0.0, used_s - begin.loads_s[role]) / took_s for role, used_s in end.loads_s.items()}
     joules = joules_between(begin.energy, end.energy)
     watts = None if joules is None else joules / took_s
-    return Block(arm, begin.at_s, end.at_s, work, probes, max(0.0, others), watts)
+    return Block(arm, begin.at_s, end.at_s, work, probes, max(0.0, others), watts, cores)
 
 
 class _Used(NamedTuple):
@@ -195,6 +198,8 @@ class _Used(NamedTuple):
     at_s: float
     """CLOCK_MONOTONIC."""
     probes_s: float
+    loads_s: Mapping[str, float]
+    """Of each role."""
     others_s: float
     """Of everybody who is not below the stage, and what a hypervisor took."""
     energy: tuple[EnergyCounter, ...]
@@ -204,28 +209,38 @@ def _used(folder: Path, root: int, started: _Started) -> _Used:
     """Raises BenchError when a probe has ended."""
     machine = psutil.cpu_times()
     busy_s = sum(machine) - machine.idle - machine.iowait - machine.guest - machine.guest_nice
-    ours_s = _family_s(psutil.Process(root), recursive=True)
-    return _Used(time.monotonic(), _cpu_s(folder, started.probes), busy_s - ours_s, read_energy())
-
-
-def _family_s(first: psutil.Process, *, recursive: bool = False) -> float:
-    """CPU seconds of a process and those that it started, the ended ones included. Raises NoSuchProcess."""
-    times = [first.cpu_times()]
-    for child in first.children(recursive=recursive):
-        try:
-            times.append(child.cpu_times())
-        except psutil.NoSuchProcess:
-            continue
-    return float(sum(t.user + t.system + t.children_user + t.children_system for t in times))
-
-
-def _cpu_s(folder: Path, probes: Mapping[str, int]) -> float:
-    """CPU seconds of the probes and of all that they started, so far. Raises BenchError when one has ended."""
-    total = 0.0
-    for role, pid in probes.items():
-        try:
-            total += _family_s(psutil.Process(pid))
-        except psutil.NoSuchProcess as error:
+    roles = {pid: role for role, pids in started.workers.items() for pid in pids}
+    roles |= {pid: role for role, pid in started.probes.items()}
+    used_s = _by_role(root, roles)
+    for role in started.probes:
+        if role not in used_s:
             said = (folder / COMPLAINTS).read_text(errors="replace").strip()
-            raise BenchError(f"the probe {role} has ended: {sanitise(said[-1000:], 1000)}") from error
-    return total
+            raise BenchError(f"the probe {role} has ended: {sanitise(said[-1000:], 1000)}")
+    probes_s = sum(used_s[role] for role in started.probes)
+    loads_s = {role: used_s.get(role, 0.0) for role in started.workers}
+    return _Used(time.monotonic(), probes_s, loads_s, busy_s - sum(used_s.values()), read_energy())
+
+
+def _by_role(root: int, roles: Mapping[int, str]) -> dict[str, float]:
+    """CPU seconds of the process *root* and all below it by the role of the nearest one up that has one, else "".
+
+    What has ended counts for whoever waited for it. Raises NoSuchProcess when *root* has ended.
+    """
+    first = psutil.Process(root)
+    parents, used_s = {root: 0}, {root: _with_ended_s(first)}
+    for child in first.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            parents[child.pid], used_s[child.pid] = child.ppid(), _with_ended_s(child)
+    totals: dict[str, float] = {}
+    for pid, seconds in used_s.items():
+        above = pid
+        while above not in roles and above in parents:
+            above = parents[above]
+        role = roles.get(above, "")
+        totals[role] = totals.get(role, 0.0) + seconds
+    return totals
+
+
+def _with_ended_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)

@@ -1,7 +1,7 @@
 """What was measured, what follows from it, and whether it is what is promised (pure)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ from smoothtask.bench.stats import (
 MOST_MISSED_PCT: Final = 2.0
 MOST_OF_IDLE_P99: Final = 1.3
 MOST_LOST_PCT: Final = 10.0
+LEAST_LEFT: Final = 0.05
+"""Share of the machine that probes and others must leave: what is lost of less says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Block:
     """CPUs that everybody else on the machine used, or a hypervisor took."""
     watts: float | None = None
     """Of the processors, by RAPL."""
+    cores: Mapping[str, float] = field(default_factory=dict)
+    """Role of a load → CPUs that it used, its children included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,10 @@ class Arm:
     work: Mapping[str, float]
     probe_cores: float
     other_cores: float
+    left_cores: float
+    """CPUs that neither used: what there was for the loads."""
+    load_cores: Mapping[str, float]
+    """Role of a load → CPUs that it used."""
     watts: float | None
     blocks: int
 
@@ -106,7 +114,10 @@ class Outcome:
     frame_change: Estimate | None = None
     """Of the frame times' p99, in milliseconds."""
     lost_pct: Estimate | None = None
-    """Throughput that the background loses beyond the CPU that the probes, and others, took back."""
+    """Throughput that the background loses beyond the CPU that the probes, and others, took back.
+
+    `None` where they leave none.
+    """
     checks: tuple[Check, ...] = ()
     skipped: str = ""
     """Why it was not run."""
@@ -138,11 +149,11 @@ def judge(all_measured: Sequence[Measured], cpus: int, seed: int) -> tuple[Outco
 
 def _outcome(measured: Measured, idle_p99_ms: float, cpus: int, seed: int) -> Outcome:
     scenario = measured.scenario
-    arms = {arm: _arm(measured, arm, seed) for arm in (OFF, ON) if any(b.arm == arm for b in measured.blocks)}
+    arms = {arm: _arm(measured, arm, cpus, seed) for arm in (OFF, ON) if any(b.arm == arm for b in measured.blocks)}
     plain = {arm: _pieces(measured, "frames", (arm,)) for arm in arms}
     times = {arm: _pieces(measured, "frames", (arm,), as_frames=True) for arm in arms}
     both = len(arms) == 2
-    lost = _lost(measured, cpus, seed) if both and scenario.loads else None
+    lost = _lost(measured, cpus, seed) if both and scenario.loads and _is_left(arms.values(), cpus) else None
     change = difference(plain[ON], plain[OFF], missed_pct, seed) if both else None
     return Outcome(
         scenario.name,
@@ -155,7 +166,7 @@ def _outcome(measured: Measured, idle_p99_ms: float, cpus: int, seed: int) -> Ou
     )
 
 
-def _arm(measured: Measured, arm: str, seed: int) -> Arm:
+def _arm(measured: Measured, arm: str, cpus: int, seed: int) -> Arm:
     blocks = [b for b in measured.blocks if b.arm == arm]
     frames = _pieces(measured, "frames", (arm,), as_frames=True)
     watts = [b.watts for b in blocks if b.watts is not None]
@@ -168,6 +179,8 @@ def _arm(measured: Measured, arm: str, seed: int) -> Arm:
         work={role: _mean([b.work[role] for b in blocks]) for role in blocks[0].work},
         probe_cores=_mean([b.probe_cores for b in blocks]),
         other_cores=_mean([b.other_cores for b in blocks]),
+        left_cores=_mean([_left(b, cpus) for b in blocks]),
+        load_cores={role: _mean([b.cores[role] for b in blocks]) for role in blocks[0].cores},
         watts=_mean(watts) if watts else None,
         blocks=len(blocks),
     )
@@ -189,22 +202,32 @@ def _spread_of(measured: Measured, role: str, arm: str) -> Spread | None:
 
 
 def _lost(measured: Measured, cpus: int, seed: int) -> Estimate:
-    """In percent: the mean over the loads, each against the CPU that probes and others leave in its blocks."""
-    ratios = []
+    """In percent: each load's work against the CPU that probes and others leave in its blocks.
+
+    Of several at once each counts by the CPU that it has when off: what one gets less of and another more is not lost.
+    """
+    ratios, weights = [], []
     for role in measured.blocks[0].work:
         done = {arm: [b.work[role] / _left(b, cpus) for b in measured.blocks if b.arm == arm] for arm in (ON, OFF)}
-        ratios.append(ratio_of_means(done[ON], done[OFF], seed))
-    # A load's more does not make up for another's less beyond the mean; the interval is that of the means.
-    values = [(r.value, r.low, r.high) for r in ratios if math.isfinite(r.value)]
-    if not values:
+        ratio = ratio_of_means(done[ON], done[OFF], seed)
+        if math.isfinite(ratio.value):
+            ratios.append((ratio.value, ratio.low, ratio.high))
+            weights.append(_mean([b.cores.get(role, 1.0) for b in measured.blocks if b.arm == OFF]))
+    if not sum(weights):
         return Estimate(math.nan, math.nan, math.nan)
-    value, low, high = (100 * (1 - _mean([v[i] for v in values])) for i in range(3))
+    # The interval is the loads' own, weighed alike: wider than that of the sum, for they are drawn apart.
+    value, low, high = (100 * (1 - float(np.average([r[i] for r in ratios], weights=weights))) for i in range(3))
     return Estimate(value, high, low)
+
+
+def _is_left(arms: Iterable[Arm], cpus: int) -> bool:
+    """Whether probes and others leave the loads anything to speak of."""
+    return all(arm.left_cores > LEAST_LEFT * cpus for arm in arms)
 
 
 def _left(block: Block, cpus: int) -> float:
     """CPUs; never so few that a ratio says nothing."""
-    return max(0.1, cpus - block.probe_cores - block.other_cores)
+    return max(LEAST_LEFT * cpus, cpus - block.probe_cores - block.other_cores)
 
 
 def _checks(on: Arm, idle_p99_ms: float, lost: Estimate | None, harm: Estimate | None) -> tuple[Check, ...]:

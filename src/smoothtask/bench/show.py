@@ -15,8 +15,9 @@ METHOD = (
     "the first part of each block is not counted. Missed frames: of 60 a second those that were not done within their "
     "16.7 ms, and those that ran out meanwhile. Frame time: from one frame that is done to the next. Key: from the key "
     "to the screen of a terminal. Sound: of 200 periods a second those that were not filled in time. Start: a small "
-    "program, until it is ready. Intervals hold 95 %: bootstrap of half seconds. Throughput is counted by the loads, "
-    "against the CPU that the probes and others leave."
+    "program, until it is ready. Intervals hold 95 %: bootstrap of half seconds. CPU left: what the probes, others on "
+    "the machine and a hypervisor leave. Throughput is counted by the loads, against that; several loads at once are "
+    "weighed by the CPU that they use without SmoothTask."
 )
 HEAD = (
     "LOAD",
@@ -27,6 +28,7 @@ HEAD = (
     "SOUND",
     "START p50/max ms",
     "W",
+    "CPU LEFT",
     "WORK/s",
 )
 NARROW = (0, 1, 2, 3, 4)
@@ -103,6 +105,7 @@ def _cells(arm: Arm) -> tuple[str, ...]:
         f"{arm.broken.value:.1f} %",
         _numbers(start, ("p50", "max")),
         "–" if arm.watts is None else f"{arm.watts:.1f}",
+        f"{arm.left_cores:.2f}",
         ", ".join(f"{role} {done:.3g}" for role, done in arm.work.items()) or "–",
     )
 

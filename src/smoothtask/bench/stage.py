@@ -43,7 +43,8 @@ TYPE_EVERY_S = 4.0
 """How often somebody types into the terminal in which the frames are drawn: that is where the person is."""
 COMPILED = 80
 """Times that each unit is built: no build ends while it is measured."""
-FUNCTIONS = 12
+FUNCTIONS = 4
+"""Of each unit: some 100 ms of a compiler's work, so that a short block counts enough of them."""
 WORK = "work"
 COMPLAINTS = "complaints"
 """What the programs say when they fail."""
@@ -68,6 +69,8 @@ class Started:
     """Role → pid."""
     work: dict[str, tuple[int, int]]
     """Role of a load → its first counter, and how many it has."""
+    workers: dict[str, list[int]]
+    """Role of a load → pids, below which all that it does is done; the shell's for what was started from there."""
 
 
 @dataclass(slots=True)
@@ -81,6 +84,7 @@ class Stage:
     cpus: int = field(default_factory=lambda: os.cpu_count() or 1)
     _terminal: Terminal | None = None
     _slot: int = 0
+    _workers: dict[str, list[int]] = field(default_factory=dict)
     _limit: bool = False
 
     def begin(self, scenario: Scenario) -> Started:
@@ -96,7 +100,7 @@ class Stage:
         self._wait_for_probes()
         found[IN_TERMINAL] = self._typed_pid()
         work = {load.role: self._load(load) for load in scenario.loads}
-        return Started(found, work)
+        return Started(found, work, self._workers)
 
     def wait(self) -> None:
         """Until somebody says a word, or leaves."""
@@ -152,10 +156,8 @@ class Stage:
             self._slot += workers
             if self._slot > COUNTERS:
                 raise StageError(f"this machine has too many CPUs: more than {COUNTERS} workers")
-            if load.with_person:
-                self._type(words)
-            else:
-                self._spawn(load.role, words, limited=load.limited)
+            pid = self._type(words) if load.with_person else self._spawn(load.role, words, limited=load.limited)
+            self._workers.setdefault(load.role, []).append(pid)
         return first, self._slot - first
 
     def _spawn(self, name: str, words: list[str], *, limited: bool = False) -> int:
@@ -174,11 +176,13 @@ class Stage:
             self._scope(name, process.pid)
         return process.pid
 
-    def _type(self, words: list[str]) -> None:
+    def _type(self, words: list[str]) -> int:
+        """Have the shell start it; the shell's pid."""
         if self._terminal is None:
             self._terminal = open_terminal(self.folder, self._environment(), self.user)
             self._scope("terminal", self._terminal.pid)
         os.write(self._terminal.keyboard, f"{shlex.join(words)} > /dev/null 2>> {COMPLAINTS} &\n".encode())
+        return self._terminal.pid
 
     def _scope(self, name: str, pid: int) -> None:
         if self.managers is None:
