@@ -67,7 +67,7 @@ def test_what_one_load_gets_of_another_is_not_lost():
     assert moved.arms[OFF].load_cores == cores
     (less,) = judge([several({"build": 3, "encode": 90}, {"build": 3, "encode": 60}, cores)], 2, 1)
     assert less.lost_pct.value == pytest.approx(25.0)
-    assert less.lost_pct.low <= 25.0 <= less.lost_pct.high
+    assert less.lost_pct.low == less.lost_pct.high == pytest.approx(25.0)
 
 
 def test_where_nothing_is_left_nothing_is_promised_of_throughput():

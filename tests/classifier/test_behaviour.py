@@ -26,13 +26,14 @@ def watch(
     tick_s: float = 1.0,
     cpus: int = 2,
     children: float = 0.0,
+    awake: float = 0.0,
 ) -> Array:
     """Behaviour after some ticks of the same rates; *children*: cores that short-lived ones of each used."""
     codes = np.arange(1, len(rows) + 1, dtype=np.uint64)
     ages = np.full(len(rows), tick_s, np.float32)
     for _ in range(ticks):
         now = rates(*rows)
-        now["children"] = children
+        now["children"], now["awake"] = children, awake
         before = observe(before, codes, now, ages, tick_s, LIMITS, cpus)
     assert before is not None
     return before
@@ -97,13 +98,32 @@ def test_a_long_lived_child_that_ends_accuses_nobody() -> None:
 
 
 def test_who_is_lowered_is_not_acquitted_by_what_it_cannot_do() -> None:
-    """It gets little, so that its bursts are short and its children few; what it wants tells."""
-    encoder = watch(3, (1.8, 0.1, 12.0))
-    assert watch(20, (0.09, 1.9, 12.0), before=encoder)["kind"][0] == HOG
-    assert watch(5, (0.09, 0.1, 12.0), before=encoder)["kind"][0] == STEADY  # nobody keeps it waiting any more
+    """It gets little, so that its children are few; what it wants tells."""
     forks = watch(3, (0.05, 0.5, 900.0), children=0.4)
     assert watch(20, (0.01, 0.8, 200.0), children=0.05, before=forks)["kind"][0] == HOG
     assert watch(5, (0.01, 0.0, 20.0), children=0.05, before=forks)["kind"][0] == STEADY
+
+
+def test_threads_that_never_sleep_make_a_hog() -> None:
+    """Though another one writes now and then, and they get little; not beside a frame loop's own thread."""
+    assert watch(3, (0.15, 1.85, 12.0), awake=1.98)["kind"][0] == HOG
+    assert watch(3, (0.15, 1.85, 12.0))["kind"][0] == STEADY
+    assert watch(3, (1.3, 0.0, 60.0), awake=1.0)["kind"][0] == STEADY
+    assert watch(3, (0.3, 1.2, 14.0), awake=1.0)["kind"][0] == STEADY
+
+
+def test_looks_that_show_nothing_acquit_nobody_who_waits() -> None:
+    """A storm whose children end now and then; who waits for nothing is innocent again."""
+    seen: Array | None = None
+    for turn in range(16):
+        seen = watch(1, (0.02, 0.5, 400.0), before=seen, tick_s=0.25, children=0.15 if turn % 4 else 0.0)
+    assert seen is not None
+    assert seen["kind"][0] == HOG
+    seen = None
+    for turn in range(16):
+        seen = watch(1, (0.3, 0.0, 400.0), before=seen, tick_s=0.25, children=0.3 if turn % 4 else 0.0)
+    assert seen is not None
+    assert seen["kind"][0] != HOG
 
 
 def test_a_frame_loop_after_a_long_burst_is_acquitted_however_it_fares() -> None:

@@ -1,5 +1,7 @@
 """Rates between two passes: never negative, never of a stranger."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +65,40 @@ def test_never_negative_and_always_finite(before: list[tuple[int, int, int]], no
         if (pid, start) in old:
             gained = max(0, value - old[pid, start])
             assert np.isclose(row["vcsw"], gained, rtol=1e-5, atol=2**10)
+
+
+def threads(mono_s: float, *rows: tuple[int, float, float, int], start: int = 1) -> TaskTable:
+    """Process 5 with threads of (tid, seconds on a CPU, seconds waiting, sleeps), between two others of one each."""
+    three = table(mono_s, (4, 1, 0), (5, start, 0), (6, 1, 0))
+    found = np.zeros(len(rows) + 2, THREAD_DTYPE)
+    found["start_ticks"] = start
+    found["tgid"], found["tid"] = [4, *[5] * len(rows), 6], [4, *[row[0] for row in rows], 6]
+    for at, (_, run_s, wait_s, sleeps) in enumerate(rows, 1):
+        found[at]["run_ns"], found[at]["wait_ns"] = run_s * SECOND_NS, wait_s * SECOND_NS
+        found[at]["nvcsw"] = sleeps
+    for name in ("run_ns", "wait_ns", "nvcsw"):
+        three.processes[name][1] = found[name][1:-1].sum()
+    three.processes["threads"][1] = len(rows)
+    return replace(three, threads=found)
+
+
+def test_threads_that_did_not_sleep_are_told_from_those_that_did() -> None:
+    before = threads(1, (5, 0.1, 0.0, 7), (8, 3.0, 4.0, 2), (9, 3.0, 4.0, 2))
+    now = threads(3, (5, 0.3, 0.0, 19), (8, 3.5, 5.5, 2), (9, 3.25, 5.5, 3), (10, 1.0, 1.0, 0))
+    assert process_rates(before, now)["awake"].tolist() == [0, 1.0, 0]
+    assert process_rates(before, threads(3, (5, 0.3, 0.0, 7)))["awake"].tolist() == [0, 0, 0]  # one thread
+
+
+@given(
+    st.lists(st.tuples(st.integers(5, 12), *[st.integers(0, 9)] * 3), min_size=1, unique_by=lambda r: r[0]),
+    st.lists(st.tuples(st.integers(5, 12), *[st.integers(0, 9)] * 3), min_size=1, unique_by=lambda r: r[0]),
+    st.integers(1, 2),
+)
+def test_what_is_awake_is_never_negative_or_of_a_stranger(
+    old: list[tuple[int, int, int, int]], new: list[tuple[int, int, int, int]], start: int
+) -> None:
+    rates = process_rates(threads(1, *sorted(old)), threads(2, *sorted(new), start=start))
+    assert (rates["awake"] >= 0).all()
+    assert not rates["awake"][[0, 2]].any()
+    if start == 2:
+        assert not rates["awake"].any()

@@ -3,11 +3,13 @@
 A *hog* wants a CPU all the time (running or waiting for one) and gives it up only when pushed off:
 between two voluntary sleeps it computes for tens of milliseconds. A *steady* process sleeps and wakes
 many times a second and computes briefly each time, as a frame loop, an editor or a call does. Under
-contention both may be using all they can get; the length of the bursts still tells them apart. Who starts one
+contention both may be using all they can get; the length of the bursts still tells them apart, and of several threads
+those that did not sleep at all. Who starts one
 short-lived child after another that compute as much together is a hog as well: a *storm*. So is a *crowd*: more
 threads than any machine has CPUs for, whose bursts are short because they are in each other's way.
 
-Who is lowered waits for what it wants, and computes and starts less: that alone does not acquit it.
+Who mostly waits for what it wants computes and starts less: that alone does not acquit it, and what it has done before
+counts on for as long.
 """
 
 from dataclasses import dataclass
@@ -23,8 +25,8 @@ STORM_SHARE = 0.4
 """So much of what makes a hog must short-lived children have used, at least."""
 CROWD = 4.0
 """Threads that want a CPU for each there is, from which on they are counted together."""
-KEPT_WAITING_MS = 100.0
-"""A hog that mostly waits stays one while it wants a CPU for so long between two sleeps."""
+AWAKE_SHARE, AWAKE_VCSW = 0.8, 15.0
+"""Threads that never sleep make a hog when they are so much of it, and the others sleep less than a frame loop does."""
 CHILDREN_SHARE = 2.0
 """A storm's children use so much more than itself."""
 NAMES = (Behaviour.QUIET, Behaviour.STEADY, Behaviour.HOG)
@@ -81,7 +83,9 @@ def observe(
     sleeps = np.maximum(rates["vcsw"], np.float32(0.5))
     burst_ms = 1000 * rates["cpu"] / sleeps
     burst_ms = np.where(demand >= CROWD * cpus, burst_ms * demand, burst_ms)
-    hogging = (demand >= limits.hog_demand) & (burst_ms >= limits.hog_burst_ms)
+    awake = rates["awake"] >= np.maximum(limits.hog_demand, AWAKE_SHARE * demand)
+    awake &= rates["vcsw"] < AWAKE_VCSW
+    hogging = awake | ((demand >= limits.hog_demand) & (burst_ms >= limits.hog_burst_ms))
     got = rates["cpu"] + rates["children"]
     waiting = rates["wait"] > got
     by_children = rates["children"] >= CHILDREN_SHARE * rates["cpu"]
@@ -90,12 +94,13 @@ def observe(
     steady = ~hogging & ~storming & (rates["vcsw"] >= limits.steady_vcsw) & (burst_ms < limits.hog_burst_ms)
 
     was_hog = state["kind"] == HOG
-    long_wanted = 1000 * demand >= KEPT_WAITING_MS * sleeps
-    kept = was_hog & waiting & (demand >= limits.hog_demand) & (long_wanted | (by_children & (rates["children"] > 0)))
+    kept = was_hog & waiting & (demand >= limits.hog_demand) & by_children & (rates["children"] > 0)
+
     # A long-lived child is counted all at once when it ends: one look at that proves nothing.
     span_of_hog = np.where(storming, np.minimum(span, np.float32(limits.hog_window_s / 2)), span)
     hogging |= storming
-    state["hog_s"] = np.where(hogging, state["hog_s"] + span_of_hog, 0)
+    hogged_s = np.where(waiting, np.clip(state["hog_s"], 0, limits.hog_window_s) - span, 0)
+    state["hog_s"] = np.where(hogging, state["hog_s"] + span_of_hog, np.maximum(hogged_s, 0))
     state["calm_s"] = np.where(hogging | kept, 0, state["calm_s"] + span)
     state["steady_s"] = np.where(steady, state["steady_s"] + span, 0)
     is_hog = (state["hog_s"] >= limits.hog_window_s) | (was_hog & (state["calm_s"] < limits.calm_window_s))

@@ -8,6 +8,8 @@ from smoothtask.model.tasks import RATES_DTYPE, USER_HZ, Array, TaskTable
 SECOND_NS = 1_000_000_000
 YOUNGEST_S = 0.02
 """Below this age a rate over a process's whole life says nothing."""
+WANTS = 0.25
+"""Cores used or waited for, from which on the threads of a process are looked at."""
 
 # rate, counter, how many of the counter's unit are one
 _COUNTERS = (
@@ -45,7 +47,26 @@ def process_rates(before: TaskTable | None, now: TaskTable, boot_ns: int | None 
         value = now.processes[counter].astype(np.float64)
         old = np.where(known, before.processes[counter][at].astype(np.float64), 0.0)
         rates[rate] = np.where(known | born, np.maximum(value - old, 0.0) / unit / span_s, 0.0)
+    busy = known & (now.processes["threads"] > 1) & (rates["cpu"] + rates["wait"] >= WANTS)
+    for row in np.flatnonzero(busy).tolist():
+        pid = now.processes["pid"][row]
+        rates["awake"][row] = _awake_ns(_threads_of(before, pid), _threads_of(now, pid)) / SECOND_NS / elapsed_s
     return rates
+
+
+def _threads_of(table: TaskTable, pid: int) -> Array:
+    """The threads of one process: they stand together."""
+    tgids = table.threads["tgid"]
+    return table.threads[np.searchsorted(tgids, pid) : np.searchsorted(tgids, pid, "right")]
+
+
+def _awake_ns(before: Array, now: Array) -> float:
+    """Time on a CPU or waiting for one of the threads that did not sleep in between."""
+    _, old, new = np.intersect1d(before["tid"], now["tid"], assume_unique=True, return_indices=True)
+    was, is_ = before[old], now[new]
+    awake = (was["start_ticks"] == is_["start_ticks"]) & (was["nvcsw"] == is_["nvcsw"])
+    gained = sum(is_[name].astype(np.float64) - was[name] for name in ("run_ns", "wait_ns"))
+    return float(np.maximum(gained, 0.0)[awake].sum())
 
 
 def _rows_of(before: Array, now: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
