@@ -14,6 +14,7 @@ from smoothtask.control.server import ControlServer
 from smoothtask.engine.loop import Loop
 from smoothtask.engine.ticker import TickSettings
 from smoothtask.model.command import Caller, Command, Pause, Reply
+from smoothtask.model.decision import Contention
 from smoothtask.model.frame import Frame
 
 
@@ -60,3 +61,29 @@ def test_a_local_and_two_remote_engines_share_the_loop(tmp_path: Path) -> None:
             eventually(lambda f=follower: f.states)
             follower.end()
             assert follower.states[0] == "the daemon ended the connection; trying again"
+
+
+class Costly(Counting):
+    """Ticks of 20 ms, while somebody waits."""
+
+    def tick(self, executed: frozenset[int], interval_s: float, watched: bool = False) -> Frame:
+        found = super().tick(executed, interval_s, watched)
+        self.frame = replace(
+            found,
+            contention=Contention(active=True, since_s=0.0, reasons=("cpu pressure",)),
+            cost=replace(found.cost, tick_cpu_ms=20.0),
+        )
+        return self.frame
+
+
+def test_who_starts_while_somebody_waits_has_something_to_spend() -> None:
+    """At 1 % a tick of 20 ms could come every 2 s; the first ones come as soon as they are wanted."""
+    parts: Any = {"engine": Costly(), "commands": Agreeing()}
+    loop = Loop(**parts, settings=TickSettings())
+    pauses, now_s = [], 1000.0
+    for _ in range(40):
+        loop._tick(now_s)
+        pauses.append(loop._due_s - now_s)
+        now_s = loop._due_s
+    assert pauses[:10] == [0.25] * 10
+    assert pauses[-1] > 1

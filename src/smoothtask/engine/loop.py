@@ -10,7 +10,7 @@ from typing import Protocol
 
 from smoothtask.engine.commands import Commands
 from smoothtask.engine.engine import Engine
-from smoothtask.engine.ticker import Budget, Situation, TickSettings, next_interval
+from smoothtask.engine.ticker import BURST_S, Budget, Situation, TickSettings, next_interval
 from smoothtask.model.command import Caller, Command, Reply
 from smoothtask.model.frame import Frame
 from smoothtask.model.tasks import ProcKey
@@ -181,7 +181,8 @@ class Loop:
         self._fresh.clear()  # the tick sees everybody
         interval_s = self._interval()
         frame = self.engine.tick(executed, interval_s, watched=self._watchers > 0)
-        elapsed_s = now_s - self._last_tick_s if self._last_tick_s else interval_s
+        # Nothing was spent before we came, and who starts us on a slow machine wants help now.
+        elapsed_s = now_s - self._last_tick_s if self._last_tick_s else BURST_S
         cost_s = frame.cost.tick_cpu_ms / 1000
         self._budget = self._budget.after(cost_s, elapsed_s, self.settings.self_budget_pct)
         self._last_tick_s = now_s
