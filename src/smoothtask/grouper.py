@@ -53,16 +53,14 @@ def place(
 
 def unit_of(identity: Identity) -> UnitRef | None:
     """The unit of systemd that *identity* is in, unless it holds many applications (or is one of ours)."""
-    if not identity.unit or not identity.cgroup or _SHARED_UNIT.search(identity.unit):
-        return None
-    return _unit_ref(identity.cgroup, identity.unit)
+    return _unit_ref(identity.cgroup, identity.unit) if identity.unit and identity.cgroup else None
 
 
 @lru_cache(maxsize=4096)
 def _unit_ref(cgroup: str, unit: str) -> UnitRef | None:
     manager = _USER_MANAGER.search(cgroup)
     parts = cgroup.split("/")
-    if unit not in parts or not cgroup.startswith("/"):
+    if _SHARED_UNIT.search(unit) or unit not in parts or not cgroup.startswith("/"):
         return None
     # What is below a unit (a container's own tree) belongs to it.
     return UnitRef(int(manager[1]) if manager else -1, unit, "/".join(parts[: parts.index(unit) + 1]))

@@ -11,6 +11,7 @@ from smoothtask.classifier.match import Rule, RuleSet
 from smoothtask.collector.sampler import Sample
 from smoothtask.engine.commands import Commands
 from smoothtask.engine.engine import Engine
+from smoothtask.engine.frames import class_changes
 from smoothtask.engine.people import Labels, People
 from smoothtask.engine.trail import KEPT, Trail
 from smoothtask.engine.world import World
@@ -134,8 +135,9 @@ def test_the_trail_is_bounded_and_ends_with_its_group() -> None:
     trail, classes = Trail(), (IDLE, INTERACTIVE)
     for i in range(2 * KEPT):
         new = classes[i % 2]
-        trail.follow([Decision("g", new, new, Stage.RULE, ())], {"g": classes[(i + 1) % 2]}, float(i))
-        trail.follow([Decision("g", new, new, Stage.RULE, ())], {"g": new}, float(i))
+        decisions = [Decision("g", new, new, Stage.RULE, ())]
+        for before in (classes[(i + 1) % 2], new):
+            trail.follow(class_changes(decisions, {"g": before}), float(i))
     assert [c.time for c in trail.of("g")] == [float(i) for i in range(KEPT, 2 * KEPT)]
     trail.forget(frozenset({"other"}))
     assert trail.of("g") == ()

@@ -87,10 +87,10 @@ class Actuator:
         on_sessions = {g: w for g, w in left.items() if self._autogroups and self._place_of(g) == "/"}
         outcomes += self._sessions.apply(on_sessions, tick)
         wanted = {d.group: self._thread_code(d, left, others.get(d.group, Left())) for d in decisions}
-        whys = {d.group: d.text for d in decisions}
-        outcomes += self._threads.apply(wanted, self._codes, whys, tick)
+        by_group = {d.group: d for d in decisions}
+        outcomes += self._threads.apply(wanted, self._codes, by_group, tick)
         if complete:
-            outcomes += self._guard(decisions, wanted, whys, tick)
+            outcomes += self._guard(by_group, wanted, tick)
             for rung in self._ladder:
                 outcomes += rung.read_back(tick)
             self._explain(wishes, left, others)
@@ -178,18 +178,18 @@ class Actuator:
     def _place_of(self, group: str) -> str | None:
         return self._places[group][2] if group in self._places else None
 
-    def _guard(
-        self, decisions: Sequence[Decision], wanted: Mapping[str, int], whys: Mapping[str, str], tick: Tick
-    ) -> list[Outcome]:
+    def _guard(self, decisions: Mapping[str, Decision], wanted: Mapping[str, int], tick: Tick) -> list[Outcome]:
         """Repair what is lower than its class because of us: there should never be anything."""
-        guarded = frozenset(d.group for d in decisions if d.protected or d.target >= PriorityClass.INTERACTIVE)
         if self._lowered[0] != self._ledger.revision:
             self._lowered = self._ledger.revision, lowered_codes(self._ledger.entries.values())
+        if not len(self._lowered[1]):
+            return []
+        guarded = frozenset(g for g, d in decisions.items() if d.protected or d.target >= PriorityClass.INTERACTIVE)
         found = leaks(tick.table, tick.row_groups, guarded, self._lowered[1])
         if not found:
             return []
         self._threads.look_again(found)
-        outcomes = self._threads.apply(wanted, self._codes, whys, tick)
+        outcomes = self._threads.apply(wanted, self._codes, decisions, tick)
         for o in outcomes:
             tick.events.append(f"{o.change.group}: thread {o.change.thread.tid} was lower than its class: repaired")
         return outcomes

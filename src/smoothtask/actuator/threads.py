@@ -13,6 +13,7 @@ from smoothtask.actuator.resolve import Abilities, Held, Leave, Move, resolve_io
 from smoothtask.actuator.writer import Step, Writer
 from smoothtask.model.change import Change, IoPrio, Knob, Outcome, SchedAttr, Status, Value
 from smoothtask.model.classes import ClassEffect
+from smoothtask.model.decision import Decision
 from smoothtask.model.tasks import TaskTable
 
 REMEMBER_TICKS = 2000
@@ -54,15 +55,22 @@ class Threads:
         return code in self._settled
 
     def apply(
-        self, wanted: Mapping[str, int], effects: Mapping[int, ClassEffect], whys: Mapping[str, str], tick: Tick
+        self,
+        wanted: Mapping[str, int],
+        effects: Mapping[int, ClassEffect],
+        decisions: Mapping[str, Decision],
+        tick: Tick,
     ) -> list[Outcome]:
-        """Bring every thread to what is *wanted* of its group: a key of *effects*, or UNTOUCHED."""
+        """Bring every thread to what is *wanted* of its group: a key of *effects*, or UNTOUCHED.
+
+        *decisions*: by group, to say why.
+        """
         self._ledger.expire(tick.now_ticks)
         bequests = self._inheritances()
         intents = make_plan(tick.table, tick.row_groups, wanted, self._view, bequests.pids, bequests.sids)
         if intents and bequests.sids:
             self._family = _family(tick.table) if tick.complete else {**self._family, **_family(tick.table)}
-        outcomes = self._bring(intents, effects, whys, bequests, tick)
+        outcomes = self._bring(intents, effects, decisions, bequests, tick)
         if tick.complete:
             self._forget_dead(tick.table, tick.now_ticks)
         if intents:
@@ -105,7 +113,7 @@ class Threads:
         self,
         intents: Sequence[Intent],
         effects: Mapping[int, ClassEffect],
-        whys: Mapping[str, str],
+        decisions: Mapping[str, Decision],
         bequests: Bequests,
         tick: Tick,
     ) -> list[Outcome]:
@@ -116,7 +124,8 @@ class Threads:
                 self._settled.pop(code_of(intent.target), None)
                 continue
             effect = None if intent.wanted == UNTOUCHED else effects[intent.wanted]
-            steps += self._resolve(found, effect, whys.get(intent.group, ""), bequests, tick.events)
+            why = decisions[intent.group].text if intent.group in decisions else ""
+            steps += self._resolve(found, effect, why, bequests, tick.events)
             self._settled[code_of(intent.target)] = Settled(intent.wanted, found.sched.nice)
         outcomes = self._writer.write(steps, tick.now_ticks, tick.events, self._wills(steps, tick.now_ticks))
         for outcome in outcomes:

@@ -10,7 +10,7 @@ import numpy as np
 
 from smoothtask.classifier.behaviour import BehaviourLimits, observe, process_codes
 from smoothtask.collector.sampler import Sample, Sampler
-from smoothtask.engine.frames import class_events, group_frames, process_frames
+from smoothtask.engine.frames import class_changes, class_events, group_frames, process_frames
 from smoothtask.engine.groups import GroupBuilder
 from smoothtask.engine.metering import NOT_METERED, Metered, Metering
 from smoothtask.engine.people import People
@@ -229,7 +229,7 @@ class Engine:
         state = self._policy
         self._closed = self.scoping.closed_between(self.world, group_ids, self._closed)
         decisions = self._decide(groups, self.frame.contention, now_ns / SECOND_NS)
-        self._policy = PolicyState({**state.standings, **self._policy.standings})
+        self._policy = state.with_newer(self._policy)
         if all(d.target is PriorityClass.NORMAL for d in decisions):
             return
         table = self.sampler.peek(now_ns, frozenset(p.identity.key for p in placed))
@@ -320,7 +320,9 @@ class Engine:
         self._typed = typed_into(view, now_s)
         self._person, self._sound = person_metrics(view, self._sound, now_s, limits)
         self._person_sources = (*view.sources, *(source for s in view.sessions for source in s.sources))
-        return tuple(self._with_attention(g) for g in groups), self._person
+        if self._attention or self._typed:
+            groups = tuple(self._with_attention(g) for g in groups)
+        return groups, self._person
 
     def _group_of_users(self, pid: int, uid: int) -> str | None:
         """The group of the process *pid*, if it is *uid*'s: a session speaks of its own user's alone."""
@@ -335,17 +337,17 @@ class Engine:
         return group if attention is NO_ATTENTION else replace(group, attention=attention)
 
     def _decide(self, groups: tuple[AppGroup, ...], contention: Contention, now_s: float) -> tuple[Decision, ...]:
-        before = {g: s.target for g, s in self._policy.standings.items()}
+        before = self._policy.standings
         decisions, self._policy = decide(
             groups, contention, self.people.orders, self._policy, now_s, self.parameters, self._closed, self._person,
             self._opinions,
         )  # fmt: skip
-        labels = {g.id: g.label for g in groups}
-        self.trail.follow(decisions, before, self.clock.wall_s())
-        changes = class_events(decisions, before, labels, self.clock.wall_s())
+        changes = class_changes(decisions, {g: s.target for g, s in before.items()})
         if changes:
+            labels, time_s = {g.id: g.label for g in groups}, self.clock.wall_s()
+            self.trail.follow(changes, time_s)
             self.changed_class_s = now_s
-            self._events.extend(changes)
+            self._events.extend(class_events(changes, labels, time_s))
         return decisions
 
     def _act(
@@ -375,13 +377,14 @@ class Engine:
     ) -> Frame:
         self._seq += 1
         classes: dict[str, PriorityClass] = {d.group: d.target for d in decisions}
+        attended = [g for g in groups if g.attention is not NO_ATTENTION]
         marked = {
             Mark.OVERRIDDEN: frozenset(self.people.overrides),
             Mark.LABELLED: frozenset(self.people.labelled),
             Mark.USER_OWNED: self._acted.user_owned,
-            Mark.FOCUSED: frozenset(g.id for g in groups if g.attention.focused),
-            Mark.PLAYING: frozenset(g.id for g in groups if g.attention.playing),
-            Mark.CAPTURING: frozenset(g.id for g in groups if g.attention.capturing),
+            Mark.FOCUSED: frozenset(g.id for g in attended if g.attention.focused),
+            Mark.PLAYING: frozenset(g.id for g in attended if g.attention.playing),
+            Mark.CAPTURING: frozenset(g.id for g in attended if g.attention.capturing),
         }
         return Frame(
             seq=self._seq,

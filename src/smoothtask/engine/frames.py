@@ -12,6 +12,7 @@ from smoothtask.model.decision import Decision, Pin
 from smoothtask.model.frame import Event, GroupFrame, GroupPressure, Mark, ProcessFrame
 from smoothtask.model.group import AppGroup
 from smoothtask.model.meters import NO_METERS, Meters
+from smoothtask.model.quick import maker
 from smoothtask.model.tasks import Array
 from smoothtask.model.text import sanitise
 from smoothtask.policy.decide import find_pin
@@ -19,6 +20,9 @@ from smoothtask.policy.scores import group_score
 
 CANDIDATES = 400
 COMMAND_LIMIT = 200
+_make_frame = maker(GroupFrame)
+UNMARKED: frozenset[Mark] = frozenset()
+PROTECTED = frozenset({Mark.PROTECTED})
 
 
 def group_frames(
@@ -31,17 +35,21 @@ def group_frames(
     meters_of: Callable[[str], Meters] = lambda _: NO_METERS,
 ) -> tuple[GroupFrame, ...]:
     """Groups beside their decisions. *marked*: ids by mark, but for pins and protection; *pressures*: by id."""
+    marks_of: dict[str, set[Mark]] = {}
+    for mark, ids in marked.items():
+        for group_id in ids:
+            marks_of.setdefault(group_id, set()).add(mark)
     frames = []
     for group, decision in zip(groups, decisions, strict=True):
-        marks = {mark for mark, ids in marked.items() if group.id in ids}
-        if decision.protected:
-            marks.add(Mark.PROTECTED)
+        marks = PROTECTED if decision.protected else UNMARKED
+        if group.id in marks_of:
+            marks = marks.union(marks_of[group.id])
         if pins and find_pin(group, pins) is not None:
-            marks.add(Mark.PINNED)
+            marks = marks.union({Mark.PINNED})
         effect = acted.reasons.get(group.id, "")
         mechanism, score = acted.mechanisms.get(group.id, "-"), group_score(group)
         pressure, meters = pressures.get(group.id), meters_of(group.id)
-        frames.append(GroupFrame(group, decision, mechanism, frozenset(marks), effect, score, pressure, meters))
+        frames.append(_make_frame(group, decision, mechanism, marks, effect, score, pressure, meters))
     return tuple(frames)
 
 
@@ -102,18 +110,18 @@ def process_frame(
     )
 
 
+def class_changes(
+    decisions: Sequence[Decision], before: Mapping[str, PriorityClass]
+) -> list[tuple[PriorityClass, Decision]]:
+    """The class *before* and the decision of each group that has another one now; what is new was NORMAL."""
+    return [(old, d) for d in decisions if (old := before.get(d.group, PriorityClass.NORMAL)) is not d.target]
+
+
 def class_events(
-    decisions: Sequence[Decision],
-    before: Mapping[str, PriorityClass],
-    labels: Mapping[str, str],
-    time: float,
+    changes: Sequence[tuple[PriorityClass, Decision]], labels: Mapping[str, str], time: float
 ) -> list[Event]:
-    """A sentence for each group whose class changed."""
-    events = []
-    for decision in decisions:
-        old = before.get(decision.group, PriorityClass.NORMAL)
-        if old != decision.target:
-            label = labels.get(decision.group, decision.group)
-            text = f"{label}: {old.name} → {decision.target.name}: {decision.text}"
-            events.append(Event(time, "class", text, decision.group))
-    return events
+    """A sentence for each of *changes*."""
+    return [
+        Event(time, "class", f"{labels.get(d.group, d.group)}: {old.name} → {d.target.name}: {d.text}", d.group)
+        for old, d in changes
+    ]

@@ -1,16 +1,25 @@
 """Processes and their rates → AppGroups with metrics and behaviour."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 
 from smoothtask.classifier.behaviour import HOG, NAMES, STEADY
 from smoothtask.engine.world import World
 from smoothtask.grouper import Placed, unit_of
 from smoothtask.model.frame import Frame
 from smoothtask.model.group import AppGroup, Behaviour, Classification, GroupMetrics, UnitRef
+from smoothtask.model.quick import maker
 from smoothtask.model.tasks import USER_HZ, Array
 
+_make_group = maker(AppGroup)
+_Amounts = tuple[int, int, float, float, float, float, float, float, int, float]
+"""The fields of `GroupMetrics`."""
+_Places = npt.NDArray[np.intp]
+USED = ("cpu", "wait", "vcsw", "ivcsw", "read_bps", "write_bps", "children")
 NOTHING = GroupMetrics(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
 UNITS, CGROUPS = 32, 4
 """So many of a group's are known at most."""
@@ -22,6 +31,7 @@ HOG_SHARE = 0.7
 class _Profile:
     """What does not change while a group's members don't."""
 
+    members: tuple[Placed, ...]
     parent: str | None
     label: str
     root: Placed
@@ -32,37 +42,38 @@ class _Profile:
     cgroups: tuple[str, ...]
 
 
+NO_PROFILES: Mapping[str, _Profile] = MappingProxyType({})
+
+
 class GroupBuilder:
-    """Keeps each group's profile until its membership changes."""
+    """Keeps what is the same from tick to tick: profiles while members are, metrics while amounts are."""
 
     def __init__(self) -> None:
         self._version = -1
-        self._profiles: dict[str, _Profile] = {}
+        self._profiles: Mapping[str, _Profile] = NO_PROFILES
+        self._rows: tuple[Sequence[str], list[str], _Places] = ([], [], np.empty(0, np.intp))
+        """The group of each process, as the world says it; all of them in order; and where each row's is there."""
+        self._metrics: dict[str, tuple[_Amounts, GroupMetrics]] = {}
 
     def build(
         self, world: World, processes: Array, rates: Array, behaviour: Array, now_ticks: int
     ) -> tuple[AppGroup, ...]:
         """Every group of *world*, an application before its parts. *now_ticks*: clock ticks since boot."""
         self._refresh(world)
-        ids, of_row = np.unique(np.array(world.row_groups(processes), dtype=object), return_inverse=True)
-        n = len(ids)
-        columns = {
-            name: np.bincount(of_row, rates[name], n).tolist()
-            for name in ("cpu", "wait", "vcsw", "ivcsw", "read_bps", "write_bps", "children")
-        }
-        members = np.bincount(of_row, minlength=n).tolist()
-        threads = np.bincount(of_row, processes["threads"], n).tolist()
-        rss = np.bincount(of_row, processes["rss_bytes"].astype(np.float64), n).tolist()
-        kinds = _group_behaviour(of_row, n, rates, behaviour)
+        ids, of_row = self._ordered(world.row_groups(processes))
+        amounts = _amounts(of_row, len(ids), processes, rates)
+        kinds = _group_behaviour(of_row, len(ids), rates, behaviour)
+        before, self._metrics = self._metrics, {}
         groups = []
-        for i, group_id in enumerate(ids.tolist()):
+        for group_id, amount, kind in zip(ids, amounts, kinds, strict=True):
             profile = self._profiles.get(group_id)
             if profile is None:  # rows of processes that could not be read
                 continue
-            rates_of_group = {name: column[i] for name, column in columns.items()}
-            metrics = GroupMetrics(members[i], int(threads[i]), rss_bytes=int(rss[i]), **rates_of_group)
-            kind, kind_s = kinds[i]
-            groups.append(_group(group_id, profile, metrics, (kind, kind_s), now_ticks))
+            known = before.get(group_id)
+            if known is None or known[0] != amount:
+                known = amount, GroupMetrics(*amount)
+            self._metrics[group_id] = known
+            groups.append(_group(group_id, profile, known[1], kind, now_ticks))
         return self._with_empty_parents(groups, now_ticks)
 
     def some(self, world: World, ids: frozenset[str], now_ticks: int, frame: Frame) -> tuple[AppGroup, ...]:
@@ -80,13 +91,24 @@ class GroupBuilder:
 
     def _refresh(self, world: World) -> None:
         if world.version != self._version:
-            self._profiles, self._version = _profiles(world), world.version
+            self._profiles, self._version = _profiles(world, before=self._profiles), world.version
+
+    def _ordered(self, row_groups: Sequence[str]) -> tuple[list[str], _Places]:
+        """All groups in order, and where that of each row is among them."""
+        if row_groups is not self._rows[0]:
+            ids = sorted(set(row_groups))
+            places = {group_id: i for i, group_id in enumerate(ids)}
+            self._rows = row_groups, ids, np.array([places[g] for g in row_groups], np.intp)
+        return self._rows[1:]
 
     def _with_empty_parents(self, groups: list[AppGroup], now_ticks: int) -> tuple[AppGroup, ...]:
-        present = {g.id for g in groups}
-        missing = {g.parent for g in groups if g.parent and g.parent not in present}
-        groups += [_group(m, self._profiles[m], NOTHING, (Behaviour.QUIET, 0.0), now_ticks) for m in missing]
-        return _in_order(groups)
+        parts = [g for g in groups if g.parent is not None]
+        applications = [g for g in groups if g.parent is None] if parts else groups
+        missing = {g.parent for g in parts if g.parent} - {g.id for g in applications}
+        if missing:
+            applications += [_group(m, self._profiles[m], NOTHING, (Behaviour.QUIET, 0.0), now_ticks) for m in missing]
+            applications.sort(key=lambda g: g.id)
+        return (*applications, *parts)
 
 
 def _in_order(groups: list[AppGroup]) -> tuple[AppGroup, ...]:
@@ -94,8 +116,10 @@ def _in_order(groups: list[AppGroup]) -> tuple[AppGroup, ...]:
     return tuple(sorted(groups, key=lambda g: (g.parent is not None, g.id)))
 
 
-def _profiles(world: World, wanted: frozenset[str] | None = None) -> dict[str, _Profile]:
-    """The profile of every group, or of those *wanted*."""
+def _profiles(
+    world: World, wanted: frozenset[str] | None = None, before: Mapping[str, _Profile] = NO_PROFILES
+) -> dict[str, _Profile]:
+    """The profile of every group, or of those *wanted*; the one of *before* where nothing has changed."""
     members: dict[str, list[Placed]] = {}
     parts: dict[str, list[Placed]] = {}
     holders: dict[UnitRef, str | None] = {}
@@ -118,24 +142,29 @@ def _profiles(world: World, wanted: frozenset[str] | None = None) -> dict[str, _
         if holder is not None:
             units.setdefault(holder, []).append(unit)
     return {
-        g: _profile(g, listed, tuple(units.get(g, ())))
+        g: _profile(g, tuple(listed), tuple(sorted(units.get(g, ())))[:UNITS], before.get(g))
         for g, listed in members.items()
         if wanted is None or g in wanted
     }
 
 
-def _profile(group_id: str, members: list[Placed], units: tuple[UnitRef, ...]) -> _Profile:
+def _profile(
+    group_id: str, members: tuple[Placed, ...], units: tuple[UnitRef, ...], before: _Profile | None
+) -> _Profile:
+    if before is not None and before.members == members and before.units == units:
+        return before
     parent = group_id.partition("/")[0] if _is_part(group_id) else None
     root = min(members, key=_start)
     speaker = _speaker(members, root) if parent is None else root
     return _Profile(
+        members=members,
         parent=parent,
         label=_part_label(group_id, speaker) if parent else speaker.classification.label,
         root=root,
         classification=speaker.classification,
         starts_others=any(m.classification.starts_others for m in members),
         oldest_ticks=root.identity.key.start_ticks,
-        units=tuple(sorted(units))[:UNITS],
+        units=units,
         cgroups=tuple(sorted({m.identity.cgroup for m in members if m.identity.cgroup}))[:CGROUPS],
     )
 
@@ -149,7 +178,7 @@ def _part_label(group_id: str, root: Placed) -> str:
     return role.partition(":")[2] or f"{root.classification.label} ({role})"
 
 
-def _speaker(members: list[Placed], root: Placed) -> Placed:
+def _speaker(members: Sequence[Placed], root: Placed) -> Placed:
     """The member whose rule speaks for the group: a known application before a shell, else the root."""
     if root.classification.source is not None and not root.classification.starts_others:
         return root
@@ -168,9 +197,16 @@ def _start(placed: Placed) -> tuple[int, int]:
     return placed.identity.key.start_ticks, placed.identity.key.pid
 
 
-def _group_behaviour(
-    of_row: "np.ndarray[tuple[int], np.dtype[np.intp]]", n: int, rates: Array, behaviour: Array
-) -> list[tuple[Behaviour, float]]:
+def _amounts(of_row: _Places, n: int, processes: Array, rates: Array) -> Iterable[_Amounts]:
+    """What each group uses."""
+    rss = processes["rss_bytes"].astype(np.float64)
+    counts = (np.bincount(of_row, weights, n) for weights in (None, processes["threads"], rss))
+    members, threads, rss_bytes = (count.astype(np.int64).tolist() for count in counts)
+    *used, children = (np.bincount(of_row, rates[name], n).tolist() for name in USED)
+    return zip(members, threads, *used, rss_bytes, children, strict=True)
+
+
+def _group_behaviour(of_row: _Places, n: int, rates: Array, behaviour: Array) -> list[tuple[Behaviour, float]]:
     demand = (rates["cpu"] + rates["wait"] + rates["children"]).astype(np.float64)
     hog = behaviour["kind"] == HOG
     steady = behaviour["kind"] == STEADY
@@ -195,20 +231,20 @@ def _group(
     now_ticks: int,
 ) -> AppGroup:
     identity = profile.root.identity
-    return AppGroup(
-        id=group_id,
-        parent=profile.parent,
-        label=profile.label,
-        root_pid=identity.key.pid,
-        uid=identity.uid,
-        classification=profile.classification,
-        metrics=metrics,
-        behaviour=behaviour[0],
-        behaviour_s=behaviour[1],
-        started_s=max(0, now_ticks - profile.oldest_ticks) / USER_HZ,
-        unit=identity.unit,
-        tty=identity.tty,
-        starts_others=profile.starts_others,
-        units=profile.units,
-        cgroups=profile.cgroups,
+    return _make_group(
+        group_id,
+        profile.parent,
+        profile.label,
+        identity.key.pid,
+        identity.uid,
+        profile.classification,
+        metrics,
+        behaviour[0],
+        behaviour[1],
+        max(0, now_ticks - profile.oldest_ticks) / USER_HZ,
+        identity.unit,
+        identity.tty,
+        profile.starts_others,
+        profile.units,
+        profile.cgroups,
     )

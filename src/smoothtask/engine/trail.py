@@ -1,7 +1,7 @@
 """The latest class changes of every living group, for `detail`: bounded, and forgotten with the group."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from smoothtask.model.classes import PriorityClass
@@ -18,13 +18,11 @@ class Trail:
 
     _changes: dict[str, deque[ClassChange]] = field(default_factory=dict)
 
-    def follow(self, decisions: Iterable[Decision], before: Mapping[str, PriorityClass], time: float) -> None:
-        """Note whose class is another than *before*; *time* is Unix time."""
-        for d in decisions:
-            old = before.get(d.group, PriorityClass.NORMAL)
-            if old is not d.target:
-                kept = self._changes.setdefault(d.group, deque(maxlen=KEPT))
-                kept.append(ClassChange(time, old, d.target, d.text))
+    def follow(self, changes: Iterable[tuple[PriorityClass, Decision]], time: float) -> None:
+        """Note *changes*: the class before, and the decision for another one; *time* is Unix time."""
+        for old, d in changes:
+            kept = self._changes.setdefault(d.group, deque(maxlen=KEPT))
+            kept.append(ClassChange(time, old, d.target, d.text))
 
     def of(self, group: str) -> tuple[ClassChange, ...]:
         """Those of *group*, oldest first."""

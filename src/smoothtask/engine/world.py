@@ -124,7 +124,8 @@ class World:
 
     def group_of(self, placed: Placed) -> str:
         """The group that is decided for: a named part, a hog's part, else the application."""
-        return placed.membership.subgroup or self._apart.get(placed.identity.key) or placed.membership.group
+        group, part = placed.membership
+        return part or (self._apart.get(placed.identity.key, group) if self._apart else group)
 
     def group_of_pid(self, pid: int) -> str:
         """The group that is decided for; empty for a process that is not known."""

@@ -56,7 +56,7 @@ class Limits:
 
     def __bool__(self) -> bool:
         """Whether anything is asked for."""
-        return self != NO_LIMITS
+        return self is not NO_LIMITS and self != NO_LIMITS
 
 
 NO_LIMITS = Limits()

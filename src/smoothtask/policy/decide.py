@@ -8,14 +8,17 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Override, Pin, Reason, Stage
 from smoothtask.model.group import AppGroup, Behaviour
 from smoothtask.model.person import NOBODY_KNOWN, PersonMetrics
+from smoothtask.model.quick import maker
 from smoothtask.policy.guardrails import clamp, is_protected
 from smoothtask.policy.limits import NOTHING, limits_of
 from smoothtask.policy.parameters import Hysteresis, PolicyParameters
 from smoothtask.policy.personal import NOTHING_LEARNT, Learnt
 from smoothtask.policy.ranking import Opinions
+from smoothtask.policy.rest import Circumstances, Judged, judged_of, seen_of
 from smoothtask.policy.rules import Facts
 from smoothtask.policy.wishes import Ruled, Wish, moved, ruled
 
+_make_decision, _make_facts = maker(Decision), maker(Facts)
 NOTHING_CLOSED: Mapping[str, str] = MappingProxyType({})
 
 
@@ -34,6 +37,15 @@ class PolicyState:
     """What is remembered from tick to tick."""
 
     standings: Mapping[str, Standing] = field(default_factory=dict)
+    judged: Mapping[str, Judged] = field(default_factory=dict)
+    """Group → what was wished for it, and of what: a group at rest is not judged anew."""
+    circumstances: Circumstances | None = None
+    """Those that all of `judged` was judged in."""
+
+    def with_newer(self, newer: "PolicyState") -> "PolicyState":
+        """This, but for the groups that *newer* is about."""
+        judged = {**self.judged, **newer.judged} if newer.circumstances == self.circumstances else newer.judged
+        return PolicyState({**self.standings, **newer.standings}, judged, newer.circumstances)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +75,15 @@ def decide(
     """
     decisions: dict[str, Decision] = {}
     standings: dict[str, Standing] = {}
+    judged: dict[str, Judged] = {}
     applications = {g.id: g for g in groups if not g.parent}
     busy = _applications_with_waiters(groups)
+    circumstances = Circumstances(contention.active, person.active, tuple(orders.pins), orders.learnt, parameters)
+    known = state.judged if state.circumstances == circumstances else {}
     for group in groups:
         parent = decisions.get(group.parent) if group.parent else None
         before = state.standings.get(group.id)
-        facts = Facts(
+        facts = _make_facts(
             group,
             contention,
             parent.target if parent else None,
@@ -78,28 +93,48 @@ def decide(
             applications.get(group.parent or ""),
             lowered=before is not None and before.target < PriorityClass.NORMAL,
         )
-        rules = ruled(facts)
-        wish = _guarded(group, _wish(facts, rules, orders, now_s, parameters, closed.get(group.id), opinions))
-        standing, held = _settle(before, wish, now_s, parameters.hysteresis)
+        shut = closed.get(group.id)
+        seen = None if opinions is not None or group.id in orders.overrides else seen_of(facts, shut)
+        now = known.get(group.id)
+        if now is None or not now.holds(seen, contention.reasons):
+            rules = ruled(facts)
+            wish = _guarded(group, _wish(facts, rules, orders, now_s, parameters, shut, opinions))
+            now = judged_of(seen, rules, wish, contention.reasons)
+        if seen is not None:
+            judged[group.id] = now
+        standing, held = _settle(before, now.wish, now_s, parameters.hysteresis)
         standings[group.id] = standing
-        limits, said = NOTHING
-        if not wish.protected:
-            pin = find_pin(group, orders.pins)
-            limits, said = limits_of(group, standing.target, pin, somebody_waits=contention.active)
-        decisions[group.id] = Decision(
-            group=group.id,
-            target=standing.target,
-            wanted=wish.target,
-            decided_by=wish.reasons[0].stage,
-            reasons=(*wish.reasons, *([held] if held else []), *said),
-            protected=wish.protected,
-            restraint=wish.restraint,
-            since_s=now_s - standing.since_s,
-            limits=limits,
-            rules=None if wish.protected else rules.waiting.target,
-            score=None if opinions is None else opinions.scores.get(group.id),
-        )
-    return tuple(decisions.values()), PolicyState(standings)
+        pin = None if now.wish.protected else find_pin(group, orders.pins)
+        decisions[group.id] = _decision(group, now, standing, held, pin, contention, now_s, opinions)
+    return tuple(decisions.values()), PolicyState(standings, judged, circumstances)
+
+
+def _decision(
+    group: AppGroup,
+    judged: Judged,
+    standing: Standing,
+    held: Reason | None,
+    pin: Pin | None,
+    contention: Contention,
+    now_s: float,
+    opinions: Opinions | None,
+) -> Decision:
+    wish, (limits, said) = judged.wish, NOTHING
+    if not wish.protected:
+        limits, said = limits_of(group, standing.target, pin, somebody_waits=contention.active)
+    return _make_decision(
+        group=group.id,
+        target=standing.target,
+        wanted=wish.target,
+        decided_by=wish.reasons[0].stage,
+        reasons=(*wish.reasons, *([held] if held else []), *said) if held or said else wish.reasons,
+        protected=wish.protected,
+        restraint=wish.restraint,
+        since_s=now_s - standing.since_s,
+        limits=limits,
+        rules=None if wish.protected else judged.rules,
+        score=None if opinions is None else opinions.scores.get(group.id),
+    )
 
 
 def _applications_with_waiters(groups: Sequence[AppGroup]) -> frozenset[str]:
@@ -147,6 +182,8 @@ def _ordered(group: AppGroup, orders: Orders, now_s: float) -> Wish | None:
 
 def find_pin(group: AppGroup, pins: Sequence[Pin]) -> Pin | None:
     """The pin that holds for *group*: its owner's own before the administrator's."""
+    if not pins:
+        return None
     mine = [p for p in pins if p.app == group.classification.app and p.uid in {group.uid, 0}]
     return max(mine, key=lambda p: (p.uid == group.uid, p.made_at), default=None)
 
@@ -174,7 +211,8 @@ def _settle(
         standing = Standing(first, now_s, wish.target, 1)
         return standing, None if first == wish.target else _held(standing, wish, limits)
     if wish.target == before.target:
-        return Standing(before.target, before.since_s, wish.target, 0), None
+        rests = before.candidate == wish.target and not before.candidate_ticks
+        return before if rests else Standing(before.target, before.since_s, wish.target, 0), None
     ticks = before.candidate_ticks + 1 if wish.target == before.candidate else 1
     lasted = ticks >= limits.snapshots and now_s - before.since_s >= limits.min_class_s
     lowers = wish.lowers_at_once and wish.target < PriorityClass.NORMAL <= before.target

@@ -6,6 +6,8 @@ Rule 2: a *standing* answer holds whether somebody waits or not; a restraint (`o
 Rule 3: what a rule is certain of is moved by nobody but the person who has said otherwise in the same situation
         (`Yields.TO_LESSONS`); what it only thinks likely, by a model too (`Yields.TO_MODEL`).
 Rule 4: lower first, raise second: no rule raises anything because it hogs.
+Rule 5: a rule that looks at what a group uses, or at how old something of it is, looks at what `is_measured`: all
+        others are judged again only when something else about them changes (`policy.rest`).
 """
 
 from collections.abc import Callable
@@ -218,6 +220,17 @@ RULES: tuple[Rule, ...] = (
     Rule("likely-type", Stage.RULE, _likely_type, at_once=False, only_under_contention=True, yields=Yields.TO_MODEL),
     Rule("follows-application", Stage.DEFAULT, _follows_application, at_once=True, yields=Yields.TO_MODEL),
 )
+
+
+def is_measured(group: AppGroup) -> bool:
+    """Whether what the rules say of *group* may depend on its metrics, its age or that of its behaviour (Rule 5)."""
+    m = group.metrics
+    return (
+        group.behaviour is Behaviour.HOG
+        or group.attention.minimised
+        or group.classification.after_s > 0
+        or m.read_bps + m.write_bps >= STILL_HEAVY_IO_BPS
+    )
 
 
 def _accused(f: Facts) -> bool:

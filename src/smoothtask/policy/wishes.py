@@ -42,6 +42,16 @@ class _Moved:
     by_person: bool
 
 
+_UNASKED = Wish(
+    PriorityClass.NORMAL,
+    (Reason(Stage.DEFAULT, "default", "nothing asks for anything else"),),
+    at_once=False,
+    yields=Yields.TO_MODEL,
+)
+UNASKED = Ruled(_UNASKED, _UNASKED)
+"""No rule has an opinion."""
+
+
 def ruled(facts: Facts) -> Ruled:
     """The first rule that has an opinion, now and while somebody waits."""
     passed: list[tuple[Rule, Answer]] = []
@@ -55,8 +65,9 @@ def ruled(facts: Facts) -> Ruled:
         now = _wish(rule, answer, facts)
         break
     else:
-        quiet = "nothing asks for anything else" if not passed else "nobody waits"
-        default = Reason(Stage.DEFAULT, "default", quiet)
+        if not passed:
+            return UNASKED
+        default = Reason(Stage.DEFAULT, "default", "nobody waits")
         said = (Reason(r.stage, r.name, _would_be(a.target, a.text), a.source) for r, a in passed)
         now = Wish(PriorityClass.NORMAL, (default, *said), at_once=False, yields=Yields.TO_MODEL)
     return Ruled(now, _wish(*passed[0], facts) if passed else now)

@@ -1,7 +1,7 @@
 """A frame → rows of the tables: what does not change is written once a session and referred to from then on."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 
@@ -75,7 +75,7 @@ class RowBuilder:
         return known[1] if known else None
 
     def _add_groups(self, rows: Rows, frame: Frame, snapshot_id: int, skipped: set[str], complete: bool) -> None:
-        spoken_of = [g.group for g in frame.groups if _is_named(g.group, frame.contention.reasons)]
+        spoken_of = _spoken_of(frame, frame.contention.reasons)
         for shown in frame.groups:
             group, decision = shown.group, shown.decision
             if group.id in skipped:
@@ -196,7 +196,7 @@ class RowBuilder:
 
     def _snapshot(self, frame: Frame, snapshot_id: int, cause: str, complete: bool, gone: list[int]) -> Row:
         c, cost, person, scores = frame.contention, frame.cost, frame.person, frame.scores
-        spoken_of = [g.group for g in frame.groups if _is_named(g.group, (*c.reasons, *scores.reasons))]
+        spoken_of = _spoken_of(frame, (*c.reasons, *scores.reasons))
         return (
             snapshot_id,
             self.session_id,
@@ -267,8 +267,10 @@ def _is_quiet(shown: GroupFrame) -> bool:
     return idle and shown.group.behaviour is Behaviour.QUIET
 
 
-def _is_named(group: AppGroup, reasons: Iterable[str]) -> bool:
-    return any(group.label in reason for reason in reasons)
+def _spoken_of(frame: Frame, reasons: Sequence[str]) -> list[AppGroup]:
+    """The groups that *reasons* name; a label has no line breaks."""
+    text = "\n".join(reasons)
+    return [g.group for g in frame.groups if g.group.label in text] if text else []
 
 
 def _app_group(shown: GroupFrame, snapshot_id: int, profile: int) -> Row:
