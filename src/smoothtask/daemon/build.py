@@ -25,7 +25,15 @@ from smoothtask.config.held import Holder, ScopeHeldError, hold, holders
 from smoothtask.config.paths import Paths, cgroup_exists
 from smoothtask.config.settings import Settings, effects
 from smoothtask.daemon.hybrid import HybridMode
-from smoothtask.daemon.process import AlreadyRunning, lock, raise_descriptor_limit, rss_bytes, tell_systemd, tidy_memory
+from smoothtask.daemon.process import (
+    AlreadyRunning,
+    Beside,
+    lock,
+    raise_descriptor_limit,
+    rss_bytes,
+    tell_systemd,
+    tidy_memory,
+)
 from smoothtask.daemon.restoring import summary
 from smoothtask.daemon.rules import Rules, RulesReading, follow_files, read_anew
 from smoothtask.engine.commands import Commands
@@ -97,13 +105,15 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanw
     reason = _why_only_watching(settings, observe)
     if not reason:
         _hold(paths, opened, said)
-    reading = RulesReading.start(settings, paths)  # these two children work beside what follows
+    # These three work beside what follows: a child, unless the rules are known, a child, and the kernel's verifier.
+    reading = RulesReading.start(settings, paths)
     subscription = _subscribe(settings, sources)
+    opening = Beside(partial(open_tasks, settings.tasks.source))
     hands = DryRun(effects(settings)) if reason else _hands(settings, paths, opened, said)
     meanwhile()
-    rules = reading.result()
-    tasks, sources["tasks"] = open_tasks(settings.tasks.source)
+    tasks, sources["tasks"] = opening.result()
     opened.closers.append(tasks.close)
+    rules = reading.result()
     probe = _probe(settings, sources, opened)
     meters = Meters(Choice(**settings.meters.model_dump()), sources)
     opened.closers.append(meters.close)
