@@ -1,7 +1,6 @@
 """Whatever is started ends with whoever started it, and its folder goes: however that one ends."""
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import shutil
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+from smoothtask.kernel import prctl
+
 GRACE_S = 2.0
 """Between SIGTERM and SIGKILL."""
 
@@ -50,11 +50,8 @@ def only_ours(folder: Path) -> Iterator[None]:
 
 def bind_to_parent() -> None:
     """Get SIGTERM when our parent ends, and take in the orphans of those we start (prctl(2)). Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for option, value in ((PR_SET_PDEATHSIG, signal.SIGTERM), (PR_SET_CHILD_SUBREAPER, 1)):
-        if libc.prctl(option, int(value), 0, 0, 0) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), "prctl")
+    prctl.die_with_parent(signal.SIGTERM)
+    prctl.adopt_orphans()
 
 
 def end_children() -> None:

@@ -1,15 +1,14 @@
 """Becoming a user for good: nothing of root is left, and nothing can be gained again."""
 
-import ctypes
 import os
 import pwd
 import resource
+import signal
 from pathlib import Path
 from typing import Final
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NO_NEW_PRIVS: Final = 38
-_SIGKILL: Final = 9
+from smoothtask.kernel import prctl
+
 _MEMORY_BYTES: Final = 1 << 29
 _DESCRIPTORS: Final = 256
 
@@ -28,7 +27,7 @@ def become(uid: int) -> Path:
         os.setresuid(uid, uid, uid)
         if os.getresuid() != (uid,) * 3 or os.getresgid() != (gid,) * 3 or (uid and _has_capabilities()):
             raise PermissionError(1, f"something of root is left after becoming uid {uid}")
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    prctl.gain_no_rights()
     os.chdir("/")
     os.environ.clear()
     os.environ.update(
@@ -44,7 +43,7 @@ def become(uid: int) -> Path:
 
 def die_with(parent: int) -> None:
     """Be killed when *parent* ends; at once when it has. To be said again after `become`, which forgets it."""
-    _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    prctl.die_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit(0)
 
@@ -67,8 +66,3 @@ def _has_capabilities() -> bool:
     status = Path("/proc/self/status").read_bytes()  # text might need a codec that can no longer be loaded
     kept = (b"CapEff:", b"CapPrm:", b"CapAmb:")
     return any(int(line.split()[1], 16) for line in status.splitlines() if line.startswith(kept))
-
-
-def _prctl(option: int, argument: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(option, argument, 0, 0, 0) != 0:
-        raise PermissionError(ctypes.get_errno(), f"prctl({option}) is refused")

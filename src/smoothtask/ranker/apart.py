@@ -1,6 +1,5 @@
 """Tries a model out in a child process that is nobody: native code can crash, and the file may be anybody's."""
 
-import ctypes
 import json
 import os
 import pickle
@@ -10,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+from smoothtask.kernel import prctl
 from smoothtask.model.text import sanitise
 from smoothtask.ranker.checks import Contents, Expected, Kind, ModelRefusedError, load, try_out
 
@@ -17,7 +17,6 @@ TIMEOUT_S = 30.0
 ANSWER_LIMIT = 1 << 16
 _MEMORY_BYTES, _CPU_S = 4 << 30, 20
 _NOBODY = 65534
-_PR_SET_NO_NEW_PRIVS = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +122,7 @@ def become_nobody() -> None:
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "no_new_privs")
+    prctl.gain_no_rights()
 
 
 if __name__ == "__main__":
