@@ -19,7 +19,7 @@ Words = npt.NDArray[np.uint32]
 Bytes = npt.NDArray[np.uint8]
 
 FIRST_PID_NAMESPACE: Final = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
-_CHUNK_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 18
 _BATCH: Final = 256
 """Entries of a map that are taken at once."""
 _NO_MORE: Final = -2  # -ENOENT: the batch that came with it is the last
