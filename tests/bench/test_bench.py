@@ -108,7 +108,6 @@ def test_loads_are_measured_on_and_off(place, tmp_path):
             assert arm["probes"]["typing"]["count"] > 2
         # Within a second, lowered and beside other work, a build may finish no file.
         done_by = {load: sum(arm["work"][load] for arm in outcome["arms"].values()) for load in arm["work"]}
-        assert done_by, outcome["name"]
         assert all(count > 0 for count in done_by.values()), outcome["name"]
     assert "left" in stderr  # the time
     assert not (tmp_path / "run/bench").exists()
