@@ -1,19 +1,23 @@
-"""Makes screenshots/*.svg and *.png from a recorded scene of a real engine: `python tools/screenshots.py [FOLDER]`."""
+"""Makes screenshots/*.png from a recorded scene of a real engine: `python tools/screenshots.py [FOLDER]`."""
 
 import asyncio
 import html
+import io
 import re
 import sys
 import tempfile
 from pathlib import Path
 
 import cairosvg
+from PIL import Image
 
+from smoothtask.classifier.layers import RuleFiles
+from smoothtask.classifier.saving import OwnRules
 from smoothtask.config.paths import find_paths
 from smoothtask.model.frame import Frame
 from smoothtask.store.log import SnapshotLog
 from smoothtask_tui.app import Dashboard
-from smoothtask_tui.palette import CONTRAST, DARK, LIGHT, SIXTEEN
+from smoothtask_tui.palette import CONTRAST, DARK, LIGHT, MONO, SIXTEEN
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from scenes.play import Played, frames
@@ -22,20 +26,34 @@ SHOTS: tuple[tuple[str, tuple[int, int], str, tuple[str, ...]], ...] = (
     ("dashboard-80x24", (80, 24), DARK.name, ("down",)),
     ("dashboard-120x40", (120, 40), DARK.name, ("down",)),
     ("dashboard-200x60", (200, 60), DARK.name, ("down", "plus")),
-    ("class-menu-120x40", (120, 40), DARK.name, ("down", "c")),
-    ("group-120x40", (120, 40), DARK.name, ("down", "enter")),
-    ("responsiveness-120x40", (120, 40), DARK.name, ("g",)),
-    ("history-120x40", (120, 40), DARK.name, ("H", "n")),
-    ("help-120x40", (120, 40), DARK.name, ("f1",)),
+    *(
+        (f"{name}-{columns}x{rows}", (columns, rows), DARK.name, keys)
+        for name, keys in {
+            "class-menu": ("down", "c"),
+            "group": ("down", "enter"),
+            "responsiveness": ("g",),
+            "history": ("H", "n"),
+            "rules": ("r",),
+            "make-rule": ("down", "A"),
+            "types": ("down", "A", "t", "a", "u"),
+            "columns": ("C",),
+            "save-menu": ("down", "E"),
+            "help": ("f1",),
+        }.items()
+        for columns, rows in ((80, 24), (120, 40), (200, 60))
+    ),
     ("light-120x40", (120, 40), LIGHT.name, ("down",)),
     ("contrast-120x40", (120, 40), CONTRAST.name, ("down",)),
     ("sixteen-120x40", (120, 40), SIXTEEN.name, ("down",)),
+    ("plots-no-colour-120x40", (120, 40), MONO.name, ("g",)),
 )
 """Name, columns × rows, theme, keys pressed."""
+COLOURS = 128
+"""Of a picture."""
 
 
 BRAILLE = re.compile(
-    r'<text class="([^"]*)" x="([\d.]+)" y="([\d.]+)" textLength="([\d.]+)"[^>]*>([^<]*[⠀-⣿][^<]*)</text>'
+    r'<text class="([^"]*)" x="([\d.]+)" y="([\d.]+)" textLength="([\d.]+)"([^>]*)>([^<]*[⠀-⣿][^<]*)</text>'
 )
 TEXT = re.compile(r'<text([^>]*)x="([\d.]+)"(?=[^>]*textLength="([\d.]+)")([^>]*)>([^<]+)</text>')
 LINE_HEIGHT, RISE = 24.4, 18.5
@@ -43,7 +61,7 @@ LINE_HEIGHT, RISE = 24.4, 18.5
 
 
 def draw_braille(svg: str) -> str:
-    """*svg* with braille characters drawn as dots: few monospaced fonts have them."""
+    """*svg* with braille characters drawn as dots, beside the others of their line: few monospaced fonts have them."""
     return BRAILLE.sub(_dots, svg)
 
 
@@ -60,8 +78,8 @@ def _placed(found: re.Match[str]) -> str:
 
 
 def _dots(found: re.Match[str]) -> str:
-    style, text = found[1], found[5].replace("&#160;", " ")
-    x, top = float(found[2]), float(found[3]) - RISE
+    style, text = found[1], html.unescape(found[6])
+    left, top = float(found[2]), float(found[3]) - RISE
     cell = float(found[4]) / len(text)
     circles = []
     for i, character in enumerate(text):
@@ -70,14 +88,17 @@ def _dots(found: re.Match[str]) -> str:
             if bits >> bit & 1:
                 # Dots 1-3 and 4-6 go down the two columns; 7 and 8 are the last row.
                 column, row = (bit - 6, 3) if bit >= 6 else divmod(bit, 3)
-                cx, cy = x + cell * (i + 0.28 + 0.46 * column), top + LINE_HEIGHT * (row + 0.5) / 4
+                cx, cy = left + cell * (i + 0.28 + 0.46 * column), top + LINE_HEIGHT * (row + 0.5) / 4
                 circles.append(f'<circle class="{style}" cx="{cx:.1f}" cy="{cy:.1f}" r="2.2"/>')
-    return "".join(circles)
+    rest = html.escape(re.sub("[⠀-⣿]", "\u00a0", text))
+    x, y, length, more = found[2], found[3], found[4], found[5]
+    return "".join(circles) + f'<text class="{style}" x="{x}" y="{y}" textLength="{length}"{more}>{rest}</text>'
 
 
 async def take(scene: list[Frame], log: Path, size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> str:
     """One picture as SVG."""
-    app = Dashboard(Played(scene[-1]), log_path=log, paths=find_paths(state_dir=str(log.parent), environ={}))
+    paths = find_paths(state_dir=str(log.parent), environ={})
+    app = Dashboard(Played(scene[-1]), log_path=log, paths=paths, own_rules=rules_of_root(log.parent))
     for frame in scene:
         app.scene.history.add(frame)
     async with app.run_test(size=size) as pilot:
@@ -91,6 +112,12 @@ async def take(scene: list[Frame], log: Path, size: tuple[int, int], theme: str,
         return app.export_screenshot(title="smoothtask top")
 
 
+def rules_of_root(folder: Path) -> OwnRules:
+    """Root's own rules as on a machine that has none yet; *folder* is empty."""
+    files = RuleFiles(folder / "rules.d", distro=folder / "rules.d", ananicy=None, homes=False)
+    return OwnRules(files, Path("/etc/smoothtask/rules.d"), "user")
+
+
 def record(scene: list[Frame], folder: Path) -> Path:
     """The scene as a snapshot log, for the history."""
     path = folder / "snapshots.db"
@@ -102,7 +129,7 @@ def record(scene: list[Frame], folder: Path) -> Path:
 
 
 def main() -> int:
-    """Every picture, as SVG and PNG."""
+    """Every picture."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / "screenshots"
     folder.mkdir(exist_ok=True)
     scene = frames()
@@ -112,8 +139,9 @@ def main() -> int:
             svg = asyncio.run(take(scene, log, size, theme, keys))
             # The font that Textual names is fetched from the net; this one is everywhere.
             svg = draw_braille(svg.replace("Fira Code", "DejaVu Sans Mono"))
-            (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-            cairosvg.svg2png(bytestring=place_each(svg).encode(), write_to=str(folder / f"{name}.png"), scale=1.0)
+            png = cairosvg.svg2png(bytestring=place_each(svg).encode(), scale=1.0)
+            # A third of the bytes, and nobody sees the difference: they are kept in the tree.
+            Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS).save(folder / f"{name}.png", optimize=True)
             print(folder / f"{name}.png")
     return 0
 

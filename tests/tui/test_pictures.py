@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from scenes.play import Played, frames
+from smoothtask.classifier.layers import RuleFiles
+from smoothtask.classifier.saving import OwnRules
 from smoothtask.config.paths import find_paths
 from smoothtask.model.frame import Frame
 from smoothtask.store.log import SnapshotLog
 from smoothtask_tui.app import Dashboard, Drawing
 from smoothtask_tui.export import as_text
 from smoothtask_tui.screens.history import HistoryScreen
+from smoothtask_tui.screens.making import MakeRuleScreen
 from smoothtask_tui.screens.responsiveness import ResponsivenessScreen
 from smoothtask_tui.screens.save import screen_lines
 
@@ -30,10 +33,15 @@ SHOTS = {
     "responsiveness": ("g",),
     "history": ("H",),
     "rules": ("r",),
+    "make-rule": ("down", "A"),
+    "types": ("down", "A", "t", "a", "u"),
     "columns": ("C",),
     "help": ("f1",),
 }
 LIMIT_S = 20.0
+NOWHERE = Path("/nonexistent/rules.d")
+NO_RULES = OwnRules(RuleFiles(NOWHERE, distro=NOWHERE, user=NOWHERE, ananicy=None, homes=False), NOWHERE, "user")
+"""A path of the same length everywhere."""
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +57,18 @@ def utc(monkeypatch):
             monkeypatch.setattr(module, "LOCAL_ZONE", UTC)
 
 
+def is_told(screen) -> bool:
+    """Whether what a screen asks for at its start is there."""
+    if isinstance(screen, HistoryScreen):
+        return screen.shown is not None
+    return not isinstance(screen, MakeRuleScreen) or (screen.proposal is not None and bool(screen.kinds))
+
+
 async def take(keys: tuple[str, ...], size: tuple[int, int], scene: list[Frame], place: Path) -> str:
     """The screen after *keys*, as text."""
     log = place / "snapshots.db"
-    app = Dashboard(Played(scene[-1]), log_path=log, paths=find_paths(state_dir=str(place), environ={}))
+    paths = find_paths(state_dir=str(place), environ={})
+    app = Dashboard(Played(scene[-1]), log_path=log, paths=paths, own_rules=NO_RULES)
     for frame in scene:
         app.scene.history.add(frame)
     async with app.run_test(size=size) as pilot:
@@ -68,9 +84,9 @@ async def take(keys: tuple[str, ...], size: tuple[int, int], scene: list[Frame],
         while app.scene.frame is None:
             await pilot.pause(0.02)
         await settle(1)
-        await pilot.press(*keys)
-        if isinstance(app.screen, HistoryScreen):
-            while app.screen.shown is None and asyncio.get_running_loop().time() < deadline:
+        for key in keys:
+            await pilot.press(key)
+            while not is_told(app.screen) and asyncio.get_running_loop().time() < deadline:
                 await pilot.pause(0.05)
         await settle(3)
         if isinstance(app.screen, Drawing):

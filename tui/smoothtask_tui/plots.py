@@ -5,6 +5,7 @@ plotext costs 60 to 90 ms a picture: it is imported here alone and late, and who
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import floor
 from typing import Any, cast
 
 from rich.color import Color
@@ -16,10 +17,16 @@ from smoothtask_tui.palette import Palette
 
 Series = tuple[str, Sequence[float | None], str]
 """Name, a value for each point, colour."""
+AXIS_CELLS = 7
+"""Numbers and frame."""
 FRAME_LINES = 4
 """Title, frame and times."""
 QUARTERS = (1, 2, 3, 4)
 """Of the axis: 0 would share its line with what stands below."""
+MARKS = ("o", "+", "*")
+"""On the curves of a picture with several, and in its legend: colour alone tells nothing apart."""
+MARK_CELLS = 9
+"""From one mark of a curve to its next."""
 DECISIONS = frozenset({"class", "person"})
 """Kinds of events that stand on the axis."""
 
@@ -118,12 +125,16 @@ def draw(
     at = [e.time - now for e in events if e.kind in DECISIONS and now - span_s <= e.time <= now]
     if at:
         plt.scatter(at, [decided] * len(at), color=plot_colour(palette.accent), marker="◆")
-    for name, values, colour in listed:
-        known = [(t, v) for t, v in zip(times, values, strict=True) if v is not None]
+    curves = [(name, _known(times, values), plot_colour(colour)) for name, values, colour in listed]
+    alone = len(curves) == 1
+    for name, known, colour in curves:
         if known:
-            plt.plot(
-                [t for t, _ in known], [v for _, v in known], color=plot_colour(colour), marker="braille", label=name
-            )
+            plt.plot(*zip(*known, strict=True), color=colour, marker="braille", label=name if alone else None)
+    cell_s = span_s / max(1, size[0] - AXIS_CELLS)
+    for i, (name, known, colour) in enumerate(curves if not alone else ()):
+        marked = marked_points(known, MARK_CELLS * cell_s, i / len(curves))
+        if marked:
+            plt.scatter(*zip(*marked, strict=True), color=colour, marker=MARKS[i], label=name)
     broke = [t - now for t in plot.breaks if now - span_s <= t <= now]
     if broke:
         plt.scatter(broke, [top * 0.95] * len(broke), color=plot_colour(palette.bad), marker="x")
@@ -135,6 +146,29 @@ def draw(
     ticks = [-span_s * i / 4 for i in range(5)]
     plt.xticks(ticks, [_ago(t) for t in ticks])
     return str(plt.build()).rstrip("\n")
+
+
+def _known(times: Sequence[float], values: Sequence[float | None]) -> list[tuple[float, float]]:
+    return [(t, v) for t, v in zip(times, values, strict=True) if v is not None]
+
+
+def marked_points(known: Sequence[tuple[float, float]], every_s: float, shift: float) -> list[tuple[float, float]]:
+    """The points of a curve that carry its mark: one every *every_s* seconds, begun *shift* of that later.
+
+    Curves with different shifts are marked in different places, even where they lie on each other. With times counted
+    from now the marks stay where they are, and the curve passes below them.
+
+    >>> marked_points([(0.0, 5.0), (1.0, 6.0), (2.0, 7.0), (3.0, 8.0)], 2.0, 0.5)
+    [(1.0, 6.0), (3.0, 8.0)]
+    """
+    found = []
+    last = None
+    for time, value in known:
+        piece = floor(time / every_s - shift)
+        if last is not None and piece != last:
+            found.append((time, value))
+        last = piece
+    return found or list(known[-1:])
 
 
 def _ago(seconds: float) -> str:
