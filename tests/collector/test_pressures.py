@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from smoothtask.collector.pressures import AT_MOST, GroupPressures
+from smoothtask.collector.pressures import AT_MOST, UNWATCHED, GroupPressures, own_cgroups
 from smoothtask.kernel.psi import read_cgroup_pressure
 from smoothtask.model.frame import GroupPressure
 from smoothtask.model.group import UnitRef
+from smoothtask.model.system import Pressure
 from tui.fakes import group
 
 LINE = "{} avg10=0.00 avg60=0.00 avg300=0.00 total={}\n"
@@ -23,7 +24,7 @@ def tree(tmp_path):
         for name, total in totals.items():
             (folder / f"{name}.pressure").write_text(LINE.format("some", total) + LINE.format("full", 0))
 
-    write.root = str(tmp_path)
+    write.root, write.folder = str(tmp_path), tmp_path
     return write
 
 
@@ -55,6 +56,47 @@ def test_a_look_too_soon_tells_what_was_known(tree):
     known = pressures.look((app("a", "a"),), 2.0)
     tree("a", cpu=900_000, io=0, memory=0)
     assert pressures.look((app("a", "a"),), 2.01) == known
+
+
+def placed(name, *cgroups, parent=None):
+    return replace(group(name, cpu=0.5).group, id=name, parent=parent, cgroups=cgroups)
+
+
+def test_a_cgroup_is_its_own_where_nobody_else_is_in_it_or_below_it():
+    alone, inside = placed("alone", "/box/1"), placed("inside", "/box/2")
+    below, root, spread = placed("below", "/box/2/x"), placed("root", "/"), placed("spread", "/a", "/b")
+    whole, part = placed("whole", "/c"), placed("whole/part", "/c", parent="whole")
+    one, other = placed("one", "/d"), placed("other", "/d")
+    unit = app("unit", "app/a.scope")
+    groups = (alone, inside, below, root, spread, whole, part, one, other, unit)
+    assert own_cgroups(groups) == {
+        "alone": ("/box/1",), "below": ("/box/2/x",), "whole": ("/c",), "unit": ("/app/a.scope",),
+    }  # fmt: skip
+
+
+def test_pressure_of_a_container_that_is_no_unit_and_of_none_that_everybody_has_left(tree):
+    pressures = GroupPressures(lambda path: read_cgroup_pressure(path, tree.root))
+    box = placed("box", "/box/1")
+    tree("box/1", cpu=0, io=0, memory=0)
+    (tree.folder / "box/1/cgroup.events").write_text("populated 1\nfrozen 0\n")
+    pressures.look((box,), 1.0)
+    tree("box/1", cpu=500_000, io=0, memory=0)
+    assert pressures.look((box,), 2.0) == {"box": GroupPressure(50.0, 0.0, 0.0)}
+    (tree.folder / "box/1/cgroup.events").write_text("populated 0\nfrozen 0\n")
+    assert pressures.look((box,), 3.0) == {"box": GroupPressure()}
+    assert GroupPressure().worst is None
+
+
+def test_fewer_are_looked_at_when_nobody_watches():
+    read = []
+
+    def count(path):
+        read.append(path)
+        return Pressure()
+
+    groups = [app(f"g{i}", f"c{i}", cpu=i / 100) for i in range(3 * AT_MOST)]
+    GroupPressures(count).look(groups, 1.0, False)
+    assert read == [f"/c{i}" for i in reversed(range(3 * AT_MOST - UNWATCHED, 3 * AT_MOST))]
 
 
 def test_a_cgroup_that_is_gone_or_without_accounting_has_no_pressure(tree):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from smoothtask.model.classes import PriorityClass
+from smoothtask.model.frame import GroupPressure
 from smoothtask.model.meters import NO_METERS, Delays, Meters
 from smoothtask.store.frames import RecordError, groups_at, read_frames, reading
 from store.conftest import Place
@@ -79,6 +80,16 @@ def test_deeper_measures_come_back_as_they_were_and_absent_ones_as_absent(place:
     assert (first.frame.meters, first.frame.groups[0].meters) == (NO_METERS, NO_METERS)
     assert (second.frame.meters, second.frame.groups[0].meters) == (measured, measured)
     assert second.fresh
+
+
+def test_pressure_of_its_own_cgroup_comes_back_as_it_was(place: Place) -> None:
+    """Who only waits is not left out as quiet, and the end of that is recorded, too."""
+    log = place.log()
+    known = (None, GroupPressure(40.25, 0.0, None), GroupPressure(None, None, 3.5), GroupPressure(0.25, 0.0, 0.0))
+    for seq, pressure in enumerate(known, 1):
+        log.offer(frame(seq, replace(shown(group()), pressure=pressure), contention=BUSY))
+    log.flush()
+    assert tuple(r.frame.groups[0].pressure for r in read_frames(place.path)) == known
 
 
 def test_what_is_no_log_is_a_sentence(place: Place) -> None:

@@ -1,13 +1,14 @@
 """Pressure of the applications that have a cgroup of their own: totals of two looks → shares of the time between."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from smoothtask.model.frame import GroupPressure
 from smoothtask.model.group import AppGroup
 from smoothtask.model.system import Pressure, Psi
 
-AT_MOST = 32
-"""Groups looked at in one tick, those that want most first: three files each, some 15 µs a file."""
+AT_MOST, UNWATCHED = 32, 8
+"""Groups looked at in one tick, those that want most first: four files each, some 15 µs a file. While nobody watches it
+is for the log alone."""
 UNITS = 4
 """Cgroups of one group."""
 MIN_S = 0.05
@@ -25,13 +26,15 @@ class GroupPressures:
         self._seen: dict[str, tuple[float, Totals]] = {}
         self._shares: dict[str, GroupPressure] = {}
 
-    def look(self, groups: Sequence[AppGroup], now_s: float) -> Mapping[str, GroupPressure]:
+    def look(self, groups: Sequence[AppGroup], now_s: float, watched: bool = True) -> Mapping[str, GroupPressure]:
         """Group → its pressure, for those worth a look at *now_s* (CLOCK_MONOTONIC)."""
-        candidates = sorted((g for g in groups if g.units), key=_demand, reverse=True)[:AT_MOST]
+        own = own_cgroups(groups)
+        by_demand = sorted((g for g in groups if g.id in own), key=_demand, reverse=True)
+        candidates = by_demand[: AT_MOST if watched else UNWATCHED]
         found: dict[str, GroupPressure] = {}
         read: set[str] = set()
         for group in candidates:
-            paths = [unit.cgroup for unit in group.units[:UNITS]]
+            paths = own[group.id][:UNITS]
             read.update(paths)
             shares = [share for path in paths if (share := self._share(path, now_s)) is not None]
             if shares:
@@ -55,6 +58,34 @@ class GroupPressures:
         share = GroupPressure(*(_pct(old, new, elapsed_us) for old, new in zip(before[1], totals, strict=True)))
         self._shares[path] = share
         return share
+
+
+def own_cgroups(groups: Iterable[AppGroup]) -> dict[str, tuple[str, ...]]:
+    """Group → the cgroups that hold it and nobody else: its units', or the one where it is alone; only where there are.
+
+    An application and its parts are one. The root is nobody's own.
+    """
+    who: dict[str, set[str]] = {}
+    """Cgroup, and each above it → the applications there."""
+    listed = list(groups)
+    for g in listed:
+        for path in g.cgroups:
+            for here in _with_those_above(path):
+                who.setdefault(here, set()).add(g.parent or g.id)
+    found: dict[str, tuple[str, ...]] = {}
+    for g in listed:
+        if g.units:
+            found[g.id] = tuple(unit.cgroup for unit in g.units)
+        elif g.parent is None and len(g.cgroups) == 1 and who.get(g.cgroups[0]) == {g.id}:
+            found[g.id] = g.cgroups
+    return found
+
+
+def _with_those_above(path: str) -> Iterator[str]:
+    """Without the root. pathlib takes twenty times as long, and this runs for each group at each look."""
+    while path and path != "/":
+        yield path
+        path = path.rpartition("/")[0]
 
 
 def _demand(group: AppGroup) -> float:

@@ -127,8 +127,8 @@ class Engine:
     """What the sessions say of the person, now."""
     look_at_others: Callable[[World, float], Iterable[str]] = lambda _world, _now_s: ()
     """News of other programs that set priorities; before anything is done, so that nothing of theirs is touched."""
-    read_pressures: Callable[[Sequence[AppGroup], float], Mapping[str, GroupPressure]] = lambda _groups, _now_s: {}
-    """PSI of groups that have a cgroup of their own; see `collector.pressures`."""
+    read_pressures: Callable[[Sequence[AppGroup], float, bool], Mapping[str, GroupPressure]] = lambda *_: {}
+    """PSI of groups that have a cgroup of their own, fewer when nobody watches; see `collector.pressures`."""
     hybrid: "Hybrid | None" = None
     meters: MeterSource = field(default_factory=NoMeters)
     mode: Mode = Mode.RULES_ONLY
@@ -196,7 +196,7 @@ class Engine:
             self._opinions = self.hybrid.opinions(groups, sample.system, person, contention)
         decisions = self._decide(groups, contention, now_s)
         self._acted = self._act(decisions, groups, sample.tasks, row_groups, complete=True)
-        self._pressures = self.read_pressures(groups, now_s) if watched else {}
+        self._pressures = self.read_pressures(groups, now_s, watched) if watched or contention.active else {}
         self.metered = self._metering.turn(
             self.meters.read(now_s, watched),
             sample.tasks.processes,

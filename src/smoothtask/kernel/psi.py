@@ -35,8 +35,18 @@ def read_pressure(proc_root: str = "/proc") -> Pressure:
 
 
 def read_cgroup_pressure(path: str, root: str = cgroup2.ROOT) -> Pressure:
-    """The same of a cgroup (*path* as in /proc/PID/cgroup); `None` for what it does not account, or when it is gone."""
+    """The same of a cgroup (*path* as in /proc/PID/cgroup); `None` for what it does not account.
+
+    All `None` when it is gone, or when nobody is in it or below it (cgroup.events): its processes are elsewhere.
+    """
     folder = cgroup2.directory(path, root)
+    try:
+        with open(f"{folder}/cgroup.events", "rb", buffering=0) as file:
+            if b"populated 0" in file.read():
+                return Pressure()
+    except OSError as error:  # the root has none
+        if error.errno not in {errno.ENOENT, errno.ENODEV}:
+            raise
     return Pressure(**{name: _read_psi(f"{folder}/{name}.pressure") for name in RESOURCES})
 
 

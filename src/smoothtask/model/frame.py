@@ -68,7 +68,7 @@ class GroupFrame:
     score: float | None = None
     """How well it is served, 0 … 1: the share of what it wants that it gets; `None`: it wants nothing."""
     pressure: GroupPressure | None = None
-    """Only of what has a cgroup of its own, and while somebody looks."""
+    """Only of what has a cgroup of its own, and while somebody looks or waits."""
     meters: Meters = NO_METERS
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Decision, Reason, Stage
-from smoothtask.model.frame import Event, Frame, GroupFrame, Mark, Mode, ProcessFrame, Scores, SelfCost
+from smoothtask.model.frame import Event, Frame, GroupFrame, GroupPressure, Mark, Mode, ProcessFrame, Scores, SelfCost
 from smoothtask.model.group import AppGroup, Behaviour, Classification, GroupMetrics, ProcessType, RuleSource
 from smoothtask.model.meters import Delays, Meters
 from smoothtask.model.person import Attention, PersonMetrics
@@ -207,8 +207,14 @@ def group_frame(g: sqlite3.Row, labelled: set[str]) -> GroupFrame:
     if group.id in labelled:
         marks.add(Mark.LABELLED)
     return GroupFrame(
-        group, _decision(g), sanitise(g["mechanism"]), frozenset(marks), score=g["score"], meters=_meters(g)
-    )
+        group, _decision(g), sanitise(g["mechanism"]), frozenset(marks), score=g["score"], pressure=_pressure(g),
+        meters=_meters(g),
+    )  # fmt: skip
+
+
+def _pressure(g: sqlite3.Row) -> GroupPressure | None:
+    shares = g["psi_cpu_some_pct"], g["psi_io_some_pct"], g["psi_memory_some_pct"]
+    return None if shares == (None, None, None) else GroupPressure(*shares)
 
 
 def _meters(row: sqlite3.Row) -> Meters:

@@ -40,6 +40,8 @@ STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE decision ADD COLUMN rules_class VARCHAR",
         "ALTER TABLE decision ADD COLUMN model_score FLOAT",
     ),
+    # Pressure of an application's own cgroup was shown, and forgotten.
+    4: tuple(f"ALTER TABLE app_group ADD COLUMN psi_{what}_some_pct FLOAT" for what in ("cpu", "io", "memory")),
 }  # fmt: skip
 """Version → what makes the next one of it."""
 

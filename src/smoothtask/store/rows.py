@@ -22,11 +22,12 @@ REMEMBERED = 2000
 QUIET_DEMAND = 0.005
 """Cores used and wanted, below which a group does nothing worth a row."""
 QUIET_BPS = 1024.0
+QUIET_PRESSURE_PCT = 1.0
 TABLES = ("group_profile", "reason_chain", "program", "snapshot", "app_group", "decision", "process")
 """In an order in which every row comes after those it refers to."""
 SHARED_TABLES = TABLES[:3]
 
-_Standing = tuple[int, PriorityClass, PriorityClass, object, bool, bool, str, frozenset[Mark], object]
+_Standing = tuple[int, PriorityClass, PriorityClass, object, bool, bool, str, frozenset[Mark], object, bool]
 _Profile = tuple[object, ...]
 
 
@@ -257,6 +258,7 @@ def _standing(profile: int, shown: GroupFrame) -> _Standing:
         shown.mechanism,
         shown.marks,
         _seen(shown.group),
+        _is_pressed(shown),
     )
 
 
@@ -264,7 +266,13 @@ def _is_quiet(shown: GroupFrame) -> bool:
     m, deeper = shown.group.metrics, shown.meters
     network_bps = (deeper.sent_bps or 0.0) + (deeper.received_bps or 0.0)
     idle = m.cpu + m.wait < QUIET_DEMAND and m.read_bps + m.write_bps + network_bps < QUIET_BPS
-    return idle and shown.group.behaviour is Behaviour.QUIET
+    return idle and shown.group.behaviour is Behaviour.QUIET and not _is_pressed(shown)
+
+
+def _is_pressed(shown: GroupFrame) -> bool:
+    """Whether it waits for something, though it may do nothing."""
+    worst = shown.pressure.worst if shown.pressure is not None else None
+    return worst is not None and worst[1] >= QUIET_PRESSURE_PCT
 
 
 def _spoken_of(frame: Frame, reasons: Sequence[str]) -> list[AppGroup]:
@@ -275,7 +283,7 @@ def _spoken_of(frame: Frame, reasons: Sequence[str]) -> list[AppGroup]:
 
 def _app_group(shown: GroupFrame, snapshot_id: int, profile: int) -> Row:
     group = shown.group
-    m, a = group.metrics, group.attention
+    m, a, p = group.metrics, group.attention, shown.pressure
     return (
         snapshot_id,
         profile,
@@ -302,6 +310,7 @@ def _app_group(shown: GroupFrame, snapshot_id: int, profile: int) -> Row:
         a.typed_s,
         shown.score,
         *_meters(shown.meters),
+        *((None,) * 3 if p is None else (p.cpu_pct, p.io_pct, p.memory_pct)),
     )
 
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-VERSION = 4
+VERSION = 5
 """`PRAGMA user_version`: raise it with every change of a table."""
 APPLICATION_ID = 0x534D5448
 """`PRAGMA application_id`: "SMTH"; tells our databases from other programs'."""

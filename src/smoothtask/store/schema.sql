@@ -188,13 +188,16 @@ CREATE TABLE app_group (
   received_bytes_per_s FLOAT,
   connections INTEGER,
   watts FLOAT,
+  psi_cpu_some_pct FLOAT,
+  psi_io_some_pct FLOAT,
+  psi_memory_some_pct FLOAT,
   PRIMARY KEY (snapshot_id, group_profile_id),
   FOREIGN KEY(snapshot_id) REFERENCES snapshot (id),
   FOREIGN KEY(group_profile_id) REFERENCES group_profile (id)
 )
  WITHOUT ROWID;
 
-INSERT INTO app_group (snapshot_id, group_profile_id, behaviour, behaviour_s, started_s, processes, threads, cpu_cores, wait_threads, voluntary_switches_per_s, involuntary_switches_per_s, read_bytes_per_s, write_bytes_per_s, rss_bytes, focused, unfocused_s, visible, minimised, fullscreen, playing, capturing, xrun_s, typed_s, score, run_queue_p50_ms, run_queue_p99_ms, run_queue_waits, disk_p50_ms, disk_p99_ms, disk_requests, sent_bytes_per_s, received_bytes_per_s, connections, watts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO app_group (snapshot_id, group_profile_id, behaviour, behaviour_s, started_s, processes, threads, cpu_cores, wait_threads, voluntary_switches_per_s, involuntary_switches_per_s, read_bytes_per_s, write_bytes_per_s, rss_bytes, focused, unfocused_s, visible, minimised, fullscreen, playing, capturing, xrun_s, typed_s, score, run_queue_p50_ms, run_queue_p99_ms, run_queue_waits, disk_p50_ms, disk_p99_ms, disk_requests, sent_bytes_per_s, received_bytes_per_s, connections, watts, psi_cpu_some_pct, psi_io_some_pct, psi_memory_some_pct) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 CREATE TABLE decision (
   snapshot_id INTEGER NOT NULL,

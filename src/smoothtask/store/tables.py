@@ -237,6 +237,11 @@ class AppGroupRecord(Base, table=True):
     """Sockets with a peer; counted while somebody watches."""
     watts: float | None
     """Of the processor's power, the share that its CPU time makes."""
+    psi_cpu_some_pct: float | None
+    """Of the last interval, the share in which one of its tasks waited for a CPU (PSI of the cgroup that it has for
+    itself); NULL: it has none, or is not among those that want most."""
+    psi_io_some_pct: float | None
+    psi_memory_some_pct: float | None
 
 
 class ReasonChain(Base, table=True):
