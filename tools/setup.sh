@@ -118,7 +118,7 @@ if [ "$level" = dev ]; then dev_packages; fi
 run_packages
 make_venv
 say "installing $wanted into $venv"
-$venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$wanted"
+$venv/bin/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --editable "$wanted"
 # So that the first start is quick, and root's runs leave no folders of root's here.
 $venv/bin/python -m compileall -q src tui trainer
 stamp_text >$stamp

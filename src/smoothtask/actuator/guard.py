@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from smoothtask.actuator.ledger import Entry
 from smoothtask.actuator.plan import code_of, thread_codes
+from smoothtask.model.arrays import is_in
 from smoothtask.model.change import IoPrio, SchedAttr
 from smoothtask.model.classes import IoClass
 from smoothtask.model.tasks import TaskTable
@@ -27,7 +28,7 @@ def leaks(
     if not len(lowered) or not guarded or not len(table.threads) or not len(table.processes):
         return []
     codes = thread_codes(table.threads)
-    candidates = np.flatnonzero(np.isin(codes, lowered))
+    candidates = np.flatnonzero(is_in(codes, lowered))
     pids = table.processes["pid"]
     rows = np.minimum(np.searchsorted(pids, table.threads["tgid"][candidates]), len(pids) - 1)
     known = pids[rows] == table.threads["tgid"][candidates]  # or its process left a moment ago

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from smoothtask.model.arrays import is_in
 from smoothtask.model.change import Target
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.tasks import Array, TaskTable
@@ -91,7 +92,7 @@ def make_plan(
     differs = known & ((settled_wish != wish) | (settled_nice != threads["nice"]))
     fresh = ~known & (wish > UNTOUCHED)
     if lowered_sids:
-        near = np.isin(processes["sid"], list(lowered_sids)) | np.isin(processes["ppid"], list(lowered_pids))
+        near = is_in(processes["sid"], np.array([*lowered_sids])) | is_in(processes["ppid"], np.array([*lowered_pids]))
         fresh |= ~known & (threads["nice"] > 0) & near[row]
     look = (wish != UNKNOWN) & (differs | fresh)
     intents = []

@@ -8,6 +8,7 @@ import numpy as np
 from smoothtask.collector.rates import process_rates
 from smoothtask.collector.system import system_metrics
 from smoothtask.collector.tasks import TaskSource
+from smoothtask.model.arrays import is_in
 from smoothtask.model.system import LatencyStats, SystemMetrics, SystemSample, Temperature
 from smoothtask.model.tasks import Array, ProcKey, TaskTable
 
@@ -71,7 +72,7 @@ class Sampler:
         pids = [key.pid for key in keys]
         same = [key in keys for key in table.keys()]  # noqa: SIM118 (a method of ours)
         return TaskTable(
-            table.threads[np.isin(table.threads["tgid"], pids)],
+            table.threads[is_in(table.threads["tgid"], np.array(pids))],
             table.processes[same],
             mono_ns,
             table.source,

@@ -141,8 +141,9 @@ class Metering:
         if readings.joules is not None and elapsed_s > 0:
             total = readings.joules / elapsed_s
             watts = total * cpu.astype(np.float64) / max(float(cpu.sum()), 1e-9)
-            names, of_row = np.unique(np.array(row_groups, dtype=object), return_inverse=True)
-            measured.watts = dict(zip(names.tolist(), np.bincount(of_row, watts).tolist(), strict=True))
+            names = {g: n for n, g in enumerate(dict.fromkeys(row_groups))}
+            of_row = np.array([names[g] for g in row_groups], np.intp)
+            measured.watts = dict(zip(names, np.bincount(of_row, watts).tolist(), strict=True))
             measured.watts[MACHINE] = total
             rows = replace(rows, watts=watts)
         return Metered({g: measured.of(g) for g in measured.groups()}, measured.of(None), measured.of(MACHINE), rows)
@@ -213,8 +214,8 @@ def _connections(found: Connections, pids: Integers, group_of: GroupOf) -> tuple
     }
     counts = Counter(group for group, _ in distinct)
     counts[MACHINE] = len({inode for _, inode in distinct})
-    own = np.unique(np.stack((found.pids, found.inodes)), axis=1)[0]
-    at, there = _rows_of(pids, own)
+    own = {*zip(found.pids.tolist(), found.inodes.tolist(), strict=True)}
+    at, there = _rows_of(pids, np.array([pid for pid, _ in own], np.int64))
     return dict(counts), np.bincount(at[there], minlength=len(pids))
 
 

@@ -10,6 +10,7 @@ from smoothtask.classifier.clues import clues_of
 from smoothtask.classifier.match import Rule, RuleSet
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.frames import process_frame
+from smoothtask.model.arrays import is_in
 from smoothtask.model.detail import Clues, GroupDetail, ThreadFrame
 from smoothtask.model.frame import GroupFrame, ProcessFrame
 from smoothtask.model.text import sanitise
@@ -65,7 +66,7 @@ def _threads(engine: Engine, pids: Sequence[int]) -> tuple[float, tuple[ThreadFr
     if sample is None:
         return 0.0, (), 0
     table = sample.tasks.threads
-    rows = table[np.isin(table["tgid"], np.array(pids, table["tgid"].dtype))]
+    rows = table[is_in(table["tgid"], np.array(pids, table["tgid"].dtype))]
     longest = rows[np.argsort(-rows["run_ns"].astype(np.int64), kind="stable")[:THREADS]]
     listed = tuple(
         ThreadFrame(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from smoothtask.classifier.behaviour import HOG, NAMES, process_codes
 from smoothtask.grouper import Placed, place, split_hogs
+from smoothtask.model.arrays import is_in
 from smoothtask.model.group import Behaviour, Classification
 from smoothtask.model.identity import Identity
 from smoothtask.model.ours import is_ours
@@ -76,8 +77,8 @@ class World:
             came_rows = np.empty(0, np.intp)
             left: tuple[ProcKey, ...] = ()
         else:
-            came_rows = np.flatnonzero(~np.isin(codes, self._codes))
-            left = self._forget(self._codes[~np.isin(self._codes, codes)])
+            came_rows = np.flatnonzero(~is_in(codes, self._codes))
+            left = self._forget(self._codes[~is_in(self._codes, codes)])
         renamed = self._renamed_rows(codes, processes["comm"], processes["cgroup_id"])
         self._codes, self._comms, self._cgroups = codes, processes["comm"].copy(), processes["cgroup_id"].copy()
         came = self._admit(processes, came_rows)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smoothtask.kernel.libbpf import BpfObject, BpfUnavailable
+from smoothtask.model.arrays import is_in
 from smoothtask.model.tasks import PROCESS_DTYPE, THREAD_DTYPE, Array, TaskTable
 
 # `struct record` of bpf/tasks.bpf.c.
@@ -110,4 +111,4 @@ def _order(records: Array) -> npt.NDArray[np.intp]:
     leaders = tgids[tgids == keys & 0xFFFFFFFF]
     if len(leaders) == np.count_nonzero(np.diff(tgids, prepend=-1)):
         return order
-    return order[np.isin(tgids, leaders)]
+    return order[is_in(tgids, leaders)]
