@@ -104,7 +104,7 @@ def test_who_is_lowered_is_not_acquitted_by_what_it_cannot_do() -> None:
     assert watch(5, (0.01, 0.0, 20.0), children=0.05, before=forks)["kind"][0] == STEADY
 
 
-def test_threads_that_never_sleep_make_a_hog() -> None:
+def test_threads_that_hardly_sleep_make_a_hog() -> None:
     """Though another one writes now and then, and they get little; not beside a frame loop's own thread."""
     assert watch(3, (0.15, 1.85, 12.0), awake=1.98)["kind"][0] == HOG
     assert watch(3, (0.15, 1.85, 12.0))["kind"][0] == STEADY

@@ -82,10 +82,18 @@ def threads(mono_s: float, *rows: tuple[int, float, float, int], start: int = 1)
     return replace(three, threads=found)
 
 
-def test_threads_that_did_not_sleep_are_told_from_those_that_did() -> None:
-    before = threads(1, (5, 0.1, 0.0, 7), (8, 3.0, 4.0, 2), (9, 3.0, 4.0, 2))
-    now = threads(3, (5, 0.3, 0.0, 19), (8, 3.5, 5.5, 2), (9, 3.25, 5.5, 3), (10, 1.0, 1.0, 0))
-    assert process_rates(before, now)["awake"].tolist() == [0, 1.0, 0]
+def test_threads_that_hardly_slept_are_told_from_those_that_did() -> None:
+    before = threads(1, (5, 0.1, 0.0, 7), (8, 3.0, 4.0, 2), (9, 3.0, 4.0, 2), (11, 0.0, 0.0, 0), (12, 0.0, 0.0, 0))
+    now = threads(
+        3,
+        (5, 0.3, 0.0, 19),  # slept six times a second
+        (8, 3.5, 5.5, 2),  # not once
+        (9, 3.25, 5.75, 5),  # waited for a lock
+        (10, 1.0, 1.0, 0),  # was not there
+        (11, 0.02, 1.9, 9),  # a frame loop of which hardly a frame gets done
+        (12, 0.0, 2.0, 0),  # gets nothing at all
+    )
+    assert process_rates(before, now)["awake"].tolist() == [0, 3.0, 0]
     assert process_rates(before, threads(3, (5, 0.3, 0.0, 7)))["awake"].tolist() == [0, 0, 0]  # one thread
 
 

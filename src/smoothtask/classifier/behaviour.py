@@ -4,7 +4,7 @@ A *hog* wants a CPU all the time (running or waiting for one) and gives it up on
 between two voluntary sleeps it computes for tens of milliseconds. A *steady* process sleeps and wakes
 many times a second and computes briefly each time, as a frame loop, an editor or a call does. Under
 contention both may be using all they can get; the length of the bursts still tells them apart, and of several threads
-those that did not sleep at all. Who starts one
+those that hardly slept. Who starts one
 short-lived child after another that compute as much together is a hog as well: a *storm*. So is a *crowd*: more
 threads than any machine has CPUs for, whose bursts are short because they are in each other's way.
 
@@ -25,8 +25,8 @@ STORM_SHARE = 0.4
 """So much of what makes a hog must short-lived children have used, at least."""
 CROWD = 4.0
 """Threads that want a CPU for each there is, from which on they are counted together."""
-AWAKE_SHARE, AWAKE_VCSW = 0.8, 15.0
-"""Threads that never sleep make a hog when they are so much of it, and the others sleep less than a frame loop does."""
+AWAKE_SHARE, AWAKE_VCSW = 0.8, 30.0
+"""Threads that hardly sleep make a hog when they are so much of it, and all together sleep less than a frame loop."""
 CHILDREN_SHARE = 2.0
 """A storm's children use so much more than itself."""
 NAMES = (Behaviour.QUIET, Behaviour.STEADY, Behaviour.HOG)
@@ -89,12 +89,13 @@ def observe(
     got = rates["cpu"] + rates["children"]
     waiting = rates["wait"] > got
     by_children = rates["children"] >= CHILDREN_SHARE * rates["cpu"]
-    least = np.where(waiting & by_children, STORM_SHARE / 2, STORM_SHARE) * limits.hog_demand
-    storming = ~hogging & (rates["children"] >= least) & (demand + rates["children"] >= limits.hog_demand)
+    # What its children wait for is counted nowhere: of one that waits half of it is enough.
+    least = np.where(waiting & by_children, limits.hog_demand / 2, limits.hog_demand)
+    storming = ~hogging & (rates["children"] >= STORM_SHARE * least) & (demand + rates["children"] >= least)
     steady = ~hogging & ~storming & (rates["vcsw"] >= limits.steady_vcsw) & (burst_ms < limits.hog_burst_ms)
 
     was_hog = state["kind"] == HOG
-    kept = was_hog & waiting & (demand >= limits.hog_demand) & by_children & (rates["children"] > 0)
+    kept = was_hog & waiting & (demand >= least) & by_children & (rates["children"] > 0)
 
     # A long-lived child is counted all at once when it ends: one look at that proves nothing.
     span_of_hog = np.where(storming, np.minimum(span, np.float32(limits.hog_window_s / 2)), span)

@@ -10,6 +10,9 @@ YOUNGEST_S = 0.02
 """Below this age a rate over a process's whole life says nothing."""
 WANTS = 0.25
 """Cores used or waited for, from which on the threads of a process are looked at."""
+SELDOM_PER_S = 5.0
+LONG_NS = 10e6
+"""A thread that sleeps less often, and computes for longer each time, hardly sleeps: it waits for a lock at most."""
 
 # rate, counter, how many of the counter's unit are one
 _COUNTERS = (
@@ -50,7 +53,7 @@ def process_rates(before: TaskTable | None, now: TaskTable, boot_ns: int | None 
     busy = known & (now.processes["threads"] > 1) & (rates["cpu"] + rates["wait"] >= WANTS)
     for row in np.flatnonzero(busy).tolist():
         pid = now.processes["pid"][row]
-        rates["awake"][row] = _awake_ns(_threads_of(before, pid), _threads_of(now, pid)) / SECOND_NS / elapsed_s
+        rates["awake"][row] = _awake(_threads_of(before, pid), _threads_of(now, pid), elapsed_s)
     return rates
 
 
@@ -60,13 +63,16 @@ def _threads_of(table: TaskTable, pid: int) -> Array:
     return table.threads[np.searchsorted(tgids, pid) : np.searchsorted(tgids, pid, "right")]
 
 
-def _awake_ns(before: Array, now: Array) -> float:
-    """Time on a CPU or waiting for one of the threads that did not sleep in between."""
+def _awake(before: Array, now: Array, elapsed_s: float) -> float:
+    """Cores that those threads use or wait for which hardly slept in between."""
     _, old, new = np.intersect1d(before["tid"], now["tid"], assume_unique=True, return_indices=True)
     was, is_ = before[old], now[new]
-    awake = (was["start_ticks"] == is_["start_ticks"]) & (was["nvcsw"] == is_["nvcsw"])
-    gained = sum(is_[name].astype(np.float64) - was[name] for name in ("run_ns", "wait_ns"))
-    return float(np.maximum(gained, 0.0)[awake].sum())
+    run_ns, wait_ns, sleeps = (
+        np.maximum(is_[name].astype(np.float64) - was[name], 0.0) for name in ("run_ns", "wait_ns", "nvcsw")
+    )
+    awake = (was["start_ticks"] == is_["start_ticks"]) & (sleeps < SELDOM_PER_S * elapsed_s)
+    awake &= run_ns >= LONG_NS * sleeps
+    return float((run_ns + wait_ns)[awake].sum()) / SECOND_NS / elapsed_s
 
 
 def _rows_of(before: Array, now: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:

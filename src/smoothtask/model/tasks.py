@@ -72,7 +72,7 @@ RATES_DTYPE = np.dtype(
         ("cpu", "<f4"),  # cores in use: 1.0 is one whole core
         ("wait", "<f4"),  # threads runnable but waiting, on average
         ("children", "<f4"),  # cores that children had used which ended, when they were waited for
-        ("awake", "<f4"),  # of `cpu` and `wait`, what is of threads that did not sleep once; one thread: 0, vcsw tells
+        ("awake", "<f4"),  # of `cpu` and `wait`, what is of threads that hardly slept; one thread: 0, vcsw tells
         ("vcsw", "<f4"),  # voluntary switches a second
         ("ivcsw", "<f4"),
         ("read_bps", "<f4"),
