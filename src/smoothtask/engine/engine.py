@@ -178,7 +178,7 @@ class Engine:
         *watched*: somebody looks, so that what costs more may be measured, too.
         """
         cpu_before, now_ns = self.clock.cpu_ns(), self.clock.mono_ns()
-        now_s = now_ns / SECOND_NS
+        now_s, first = now_ns / SECOND_NS, self.frame is None  # which loads no meters: a screen waits for it
         sample = self.sampler.sample(now_ns, self.clock.boot_ns())
         difference = self.world.update(sample.tasks, executed)
         self.hands.forget(difference.left)
@@ -198,14 +198,14 @@ class Engine:
         self._acted = self._act(decisions, groups, sample.tasks, row_groups, complete=True)
         self._pressures = self.read_pressures(groups, now_s, watched) if watched or contention.active else {}
         self.metered = self._metering.turn(
-            self.meters.read(now_s, watched),
+            self.meters.read(now_s, watched and not first),
             sample.tasks.processes,
             sample.rates["cpu"],
             row_groups,
             sample.elapsed_s,
             now_s,
         )
-        self.meters.follow(now_s, watched or contention.active)
+        self.meters.follow(now_s, not first and (watched or contention.active))
         self.sample = sample
         self.frame = self._frame(sample, groups, row_groups, contention, decisions, cpu_before, interval_s)
         self.record(self.frame)
