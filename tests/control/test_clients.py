@@ -70,6 +70,41 @@ def test_nobody_there_is_said(path: Path) -> None:
         client.find_daemon([path])
 
 
+@pytest.fixture
+def crowded(path: Path) -> Iterator[socket.socket]:
+    """A socket at which so many stand in line that the kernel lets nobody join them."""
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as crowd:
+        listener.bind(os.fspath(path))
+        listener.listen(1)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other = crowd.enter_context(socket.socket(socket.AF_UNIX))
+                other.setblocking(False)
+                other.connect(os.fspath(path))
+        yield listener
+
+
+def test_who_finds_a_queue_waits(crowded: socket.socket, path: Path) -> None:
+    def let_them_in() -> None:
+        time.sleep(0.2)
+        for _ in range(3):  # those before us, and us: who is no daemon
+            stranger, _ = crowded.accept()
+            with contextlib.suppress(OSError), stranger:
+                stranger.sendall(b'{"hello":"somebody"}\n')
+
+    doorman = threading.Thread(target=let_them_in, daemon=True)
+    doorman.start()
+    with pytest.raises(DaemonError, match="something else answers there"):
+        client.request(path, Undo())
+    doorman.join(10)
+
+
+def test_nobody_waits_for_ever(crowded: socket.socket, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "CONNECT_TIMEOUT_S", 0.1)
+    with pytest.raises(DaemonError, match="too many others are waiting"):
+        client.request(path, Undo())
+
+
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 def test_a_socket_that_may_not_be_used_is_said(host: FakeHost, path: Path) -> None:

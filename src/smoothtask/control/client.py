@@ -17,6 +17,7 @@ from smoothtask.model.frame import Frame
 
 ASK_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
+CONNECT_PAUSE_S = 0.02
 SILENCE_LIMIT_S = 60.0
 """Twice the longest interval between two frames that can be configured."""
 FIRST_PAUSE_S = 0.2
@@ -52,7 +53,7 @@ class Connection:
     def _connect(self) -> None:
         self._socket.settimeout(CONNECT_TIMEOUT_S)
         try:
-            self._socket.connect(str(self.path))
+            self._wait_to_connect()
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
             raise NoDaemonError(f"no daemon is running at {self.path}") from error
         except PermissionError as error:
@@ -70,6 +71,17 @@ class Connection:
                 f"the daemon (version {greeting.version}) speaks protocol {greeting.protocol}, "
                 f"this client {protocol.PROTOCOL}: restart the daemon, or update"
             )
+
+    def _wait_to_connect(self) -> None:
+        """A socket with a time limit does not wait while others stand in line (unix(7): EAGAIN), so we do."""
+        deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
+        while True:
+            try:
+                return self._socket.connect(str(self.path))
+            except BlockingIOError as error:
+                if time.monotonic() > deadline_s:
+                    raise DaemonError(f"{self.path}: too many others are waiting there") from error
+            time.sleep(CONNECT_PAUSE_S)
 
     def send(self, line: bytes) -> None:
         """Raises DaemonError."""
