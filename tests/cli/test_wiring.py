@@ -3,7 +3,8 @@
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +85,26 @@ def test_top_hosts_the_engine_and_its_socket(place: Path, daemon: Any, shown: li
     assert not (place / "run/control.sock").exists()
 
 
-def test_top_attaches_to_a_daemon(place: Path, daemon: Any, shown: list[tuple[Any, Reply]]) -> None:
+@contextmanager
+def another(place: Path, host: FakeHost) -> Iterator[Callable[[], None]]:
+    """An engine elsewhere; what is yielded opens its socket."""
     (place / "run").mkdir()
-    server = ControlServer(daemon.host, place / "run/control.sock")
-    thread = threading.Thread(target=daemon.host.run, daemon=True)
+    servers: list[ControlServer] = []
+    thread = threading.Thread(target=host.run, daemon=True)
     thread.start()
     try:
-        assert main(["top"]) == 0
+        yield lambda: servers.append(ControlServer(host, place / "run/control.sock"))
     finally:
-        daemon.host.stop()
+        host.stop()
         thread.join(10)
-        server.close()
+        for server in servers:
+            server.close()
+
+
+def test_top_attaches_to_a_daemon(place: Path, daemon: Any, shown: list[tuple[Any, Reply]]) -> None:
+    with another(place, daemon.host) as open_socket:
+        open_socket()
+        assert main(["top"]) == 0
     assert isinstance(shown[0][0], RemoteEngine)
     assert daemon.built == []
 
@@ -103,23 +113,14 @@ def test_top_waits_for_a_daemon_that_starts(
     place: Path, daemon: Any, shown: list[tuple[Any, Reply]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It has the lock, and its socket comes later."""
-    (place / "run").mkdir()
-    tried: list[ControlServer] = []
+    with another(place, daemon.host) as open_socket:
 
-    def build(*_: object, **__: object) -> FakeHost:
-        if len(tried) == 0:
-            tried.append(ControlServer(daemon.host, place / "run/control.sock"))
-        raise LockedError("pid 812 has the lock")
+        def build(*_: object, **__: object) -> None:
+            open_socket()
+            raise LockedError("pid 812 has the lock")
 
-    daemon.build = build
-    thread = threading.Thread(target=daemon.host.run, daemon=True)
-    thread.start()
-    try:
+        daemon.build = build
         assert main(["top"]) == 0
-    finally:
-        daemon.host.stop()
-        thread.join(10)
-        tried[0].close()
     assert isinstance(shown[0][0], RemoteEngine)
     assert capsys.readouterr().err.count("pid 812 has the lock; waiting until it answers") == 1
 
