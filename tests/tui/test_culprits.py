@@ -4,7 +4,7 @@ import unicodedata
 from dataclasses import asdict, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -75,6 +75,7 @@ def test_a_long_gap_is_not_charged_whole():
     st.floats(0, 100),
     st.floats(0.01, 60),
 )
+@example([(0.0, 4.0, False, 0.0), (2.2250738585072014e-308, 0.0, False, 0.0)], 0.0, 1.0)
 def test_no_more_is_charged_than_was_waited(groups, io, span_s):
     made = [
         (hog if is_hog else group)(f"g{i}", cpu=cpu, wait=wait, read_bps=bps)

@@ -18,6 +18,8 @@ DISK_PCT = 5.0
 """Of the time: from here on somebody waits for a disk."""
 LONGEST_S = 10.0
 """Between two frames; more was not watched."""
+LEAST_CPU = 1e-6
+"""Cores: who used less made nobody wait, and what is divided by it says nothing."""
 LEAST_S = 0.001
 LEAST_SHARE = 0.005
 """Of all waiting: whoever is charged with less is not named."""
@@ -90,7 +92,7 @@ def blame(frame: Frame, span_s: float) -> Blame | None:
     rates = {
         v.group.id: (v.group.metrics.wait * span_s / others, v.group.label)
         for v in victims
-        if (others := used - v.group.metrics.cpu) > 0
+        if (others := used - v.group.metrics.cpu) >= LEAST_CPU
     }
     total = sum(rate for rate, _ in rates.values())
     first, second = [*sorted(rates.items(), key=lambda item: (-item[1][0], item[0])), *[("", (0.0, IN_ALL))] * 2][:2]
@@ -99,7 +101,7 @@ def blame(frame: Frame, span_s: float) -> Blame | None:
     for g in groups:
         i, cpu = g.group.id, g.group.metrics.cpu
         own = rates.get(i, (0.0, ""))[0]
-        if cpu > 0 and total > own:
+        if cpu >= LEAST_CPU and total > own:
             caused[i] = cpu * (total - own)
             rate, label = (second if first[0] == i else first)[1]
             worst[i] = (cpu * rate, label)
