@@ -51,16 +51,18 @@ def process_rates(before: TaskTable | None, now: TaskTable, boot_ns: int | None 
         old = np.where(known, before.processes[counter][at].astype(np.float64), 0.0)
         rates[rate] = np.where(known | born, np.maximum(value - old, 0.0) / unit / span_s, 0.0)
     busy = known & (now.processes["threads"] > 1) & (rates["cpu"] + rates["wait"] >= WANTS)
-    for row in np.flatnonzero(busy).tolist():
-        pid = now.processes["pid"][row]
-        rates["awake"][row] = _awake(_threads_of(before, pid), _threads_of(now, pid), elapsed_s)
+    if busy.any():
+        pids = now.processes["pid"][busy]
+        both = zip(_threads_of(before, pids), _threads_of(now, pids), strict=True)
+        rates["awake"][busy] = [_awake(was, is_, elapsed_s) for was, is_ in both]
     return rates
 
 
-def _threads_of(table: TaskTable, pid: int) -> Array:
-    """The threads of one process: they stand together."""
-    tgids = table.threads["tgid"]
-    return table.threads[np.searchsorted(tgids, pid) : np.searchsorted(tgids, pid, "right")]
+def _threads_of(table: TaskTable, pids: npt.NDArray[np.int32]) -> list[Array]:
+    """The threads of each process: they stand together."""
+    tgids = np.ascontiguousarray(table.threads["tgid"])
+    ends = zip(np.searchsorted(tgids, pids).tolist(), np.searchsorted(tgids, pids, "right").tolist(), strict=True)
+    return [table.threads[first:end] for first, end in ends]
 
 
 def _awake(before: Array, now: Array, elapsed_s: float) -> float:
