@@ -118,14 +118,14 @@ class Threads:
         tick: Tick,
     ) -> list[Outcome]:
         steps: list[Step] = []
+        whys = {g: decisions[g].text for g in {i.group for i in intents} & decisions.keys()}
         for intent in intents:
             found = self._find(intent)
             if found is None:
                 self._settled.pop(code_of(intent.target), None)
                 continue
             effect = None if intent.wanted == UNTOUCHED else effects[intent.wanted]
-            why = decisions[intent.group].text if intent.group in decisions else ""
-            steps += self._resolve(found, effect, why, bequests, tick.events)
+            steps += self._resolve(found, effect, whys.get(intent.group, ""), bequests, tick.events)
             self._settled[code_of(intent.target)] = Settled(intent.wanted, found.sched.nice)
         outcomes = self._writer.write(steps, tick.now_ticks, tick.events, self._wills(steps, tick.now_ticks))
         for outcome in outcomes:
