@@ -14,7 +14,7 @@ import pytest
 from smoothtask.config.paths import find_paths
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Contention, Stage
-from smoothtask.model.frame import Frame
+from smoothtask.model.frame import Frame, GroupPressure
 from smoothtask.policy.parameters import PolicyParameters
 from smoothtask.store.log import SnapshotLog
 from smoothtask_tui import savefile
@@ -202,6 +202,19 @@ def test_a_log_of_root_says_that_root_can_read_it(log):
 
 
 # --- the screen ---------------------------------------------------------------------------------
+
+
+async def test_pressure_of_an_applications_own_cgroup_is_shown_as_it_was(tmp_path):
+    path, alpha = tmp_path / "snapshots.db", group("a", label="Alpha", cpu=0.9)
+    then = replace(alpha, pressure=GroupPressure(1.0, 42.0, 0.0))
+    write_log(path, [frame(then, seq=1, contention=WAITS), frame(alpha, seq=2, contention=WAITS)])
+    async with history(path, (200, 60)) as h:
+        await h.at(2)
+        assert " 42i " not in h.text
+        await h.press("left")
+        await h.at(1)
+        row = next(text for text in h.text.splitlines() if "Alpha" in text)
+        assert " 42i " in row
 
 
 async def test_it_opens_at_the_newest_moment_and_scrubs(log):
