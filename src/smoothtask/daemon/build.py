@@ -28,6 +28,7 @@ from smoothtask.daemon.hybrid import HybridMode
 from smoothtask.daemon.process import (
     AlreadyRunning,
     Beside,
+    HighWater,
     lock,
     raise_descriptor_limit,
     rss_bytes,
@@ -157,7 +158,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanw
         events=events,
         psi_fds=tuple(triggers.filenos.values()),
         start_ticks=sched.start_ticks,
-        beat=lambda: _beat(loop, rules, hybrid, log, said, later),
+        beat=lambda: _beat(loop, rules, hybrid, log, said, later, high_water),
     )
     hybrid = HybridMode(engine, paths)
     hybrid.follow(settings)
@@ -166,7 +167,7 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanw
     commands = Commands(engine, reload, can_apply=not reason, rules=lambda: rules.loaded.rules, since=time.time())
     loop = Loop(engine, commands, wakers, _tick_settings(settings))
     person = _Person(settings, paths, loop, opened)
-    later = deque((person.start, tidy_memory))
+    later, high_water = deque((person.start, tidy_memory)), HighWater()
 
     def own_pids() -> frozenset[int]:
         """A probe that died has another pid when it comes back."""
@@ -373,8 +374,9 @@ def _beat(
     log: SnapshotLog | None,
     said: list[str],
     later: deque[Callable[[], None]],
+    high_water: HighWater,
 ) -> None:
-    """Once a tick: watchdog, the ledger's file, how the log fares and what it says, models, rule files.
+    """Once a tick: watchdog, the ledger's file, how the log fares and what it says, memory, models, rule files.
 
     *later*: what the first look did without, a piece at a time.
     """
@@ -388,6 +390,8 @@ def _beat(
         engine.say("system", said.pop(0))
     if later:
         later.popleft()()
+    elif engine.frame is not None:
+        high_water.look(engine.frame.mono_s, engine.frame.cost.rss_bytes)
     hybrid.beat()
     follow_files(engine, rules, time.monotonic())
 

@@ -5,7 +5,9 @@ import fcntl
 import gc
 import os
 import resource
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Generic, TypeVar
@@ -15,6 +17,8 @@ from smoothtask.kernel.notify import notify
 T = TypeVar("T")
 
 DESCRIPTORS = 16384
+GIVE_BACK_EVERY_S = 60.0
+GIVE_BACK_BYTES = 4 << 20
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -97,6 +101,28 @@ def tidy_memory() -> None:
     gc.enable()
     gc.collect()
     gc.freeze()
+    _give_back()
+
+
+@dataclass(slots=True)
+class HighWater:
+    """What a peak left behind (thousands of threads, a storm) goes back to the kernel once it has passed."""
+
+    looked_at_s: float = 0.0
+    lowest: int = sys.maxsize
+    """Resident bytes, the least that was seen."""
+
+    def look(self, now_s: float, resident: int) -> None:
+        """To be called once a tick with the resident bytes; acts once a minute, when there is much to give back."""
+        if now_s - self.looked_at_s < GIVE_BACK_EVERY_S:
+            return
+        self.looked_at_s = now_s
+        self.lowest = min(self.lowest, resident)
+        if resident - self.lowest >= GIVE_BACK_BYTES:
+            _give_back()
+
+
+def _give_back() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):  # glibc alone
         libc.malloc_trim(0)
