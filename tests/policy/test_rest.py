@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenery import BACKGROUND, CONTENDED, CRITICAL, IDLE, INTERACTIVE, NORMAL, QUIET, group, known
+from scenery import BACKGROUND, CONTENDED, CRITICAL, HOG, IDLE, INTERACTIVE, NORMAL, QUIET, group, known
 from smoothtask.model.classes import Limits
 from smoothtask.model.decision import Override, Pin
 from smoothtask.model.group import AppGroup, Behaviour, GroupMetrics
@@ -19,6 +19,7 @@ from smoothtask.policy.decide import Orders, PolicyState, decide
 from smoothtask.policy.parameters import PolicyParameters
 from smoothtask.policy.personal import Learnt, indexed
 from smoothtask.policy.ranking import Opinions
+from smoothtask.policy.rules import MANY_HOGS
 
 
 def uses(cpu: float = 0.0, wait: float = 0.0, io_bps: float = 0.0, children: float = 0.0) -> GroupMetrics:
@@ -82,6 +83,7 @@ DIMENSIONS: dict[str, list[Any]] = {
     "around": ATTENTIONS,
     "around_behaves": list(Behaviour),
     "around_kind": KINDS,
+    "other_hogs": [0, MANY_HOGS - 1, MANY_HOGS],
     "contention": [QUIET, CONTENDED, replace(CONTENDED, reasons=("io pressure 50 % (limit 20 %)",))],
     "person": [PersonMetrics(active=active, since_input_s=s) for active in (None, False, True) for s in (1.0, 2.0)],
     "closed": [{}, {"proc:2-1": "not ours"}],
@@ -105,13 +107,15 @@ def groups_of(now: dict[str, Any]) -> tuple[AppGroup, ...]:
         "proc:2-1/x" if now["is_part"] else "proc:3-1", now["kind"], now["behaviour"], tty="pts/1",
         **{name: now[name] for name in names},
     )  # fmt: skip
-    return (around, about)
+    others = (group(f"proc:{4 + n}-1", **HOG) for n in range(now["other_hogs"]))
+    return (around, *others, about) if now["is_part"] else (around, about, *others)
 
 
 def judge(now: dict[str, Any], state: PolicyState, now_s: float) -> Any:
     groups = groups_of(now)
+    about = "proc:2-1/x" if now["is_part"] else "proc:3-1"
     overrides = {} if now["seconds_of_override"] is None else {
-        groups[1].id: Override(groups[1].id, BACKGROUND, 0, 100.0 + now["seconds_of_override"])
+        about: Override(about, BACKGROUND, 0, 100.0 + now["seconds_of_override"])
     }  # fmt: skip
     scores = {g.id: now["score"] for g in groups}
     opinions = None if now["score"] is None else Opinions("m", (-1.5, -0.5, 0.5, 1.5), scores)
