@@ -90,7 +90,7 @@ def measure(case: str) -> None:
         files = write_rules(case, Path(folder))
         gc.collect()
         before, start = rss_bytes(), time.monotonic()
-        loaded = Reading(files, Path(folder) / "kept", signature(files)).result()
+        loaded = Reading(files, Path(folder) / "kept").result()
         load_s = time.monotonic() - start
         gc.collect()
         grown = rss_bytes() - before

@@ -18,7 +18,7 @@ from family import below
 from smoothtask.bench import loads, probes
 from smoothtask.bench.scenarios import SCENARIOS, Need
 from smoothtask.classifier.apart import Reading
-from smoothtask.classifier.layers import RuleFiles, signature
+from smoothtask.classifier.layers import RuleFiles
 from smoothtask.cli import main
 from smoothtask.collector.identity import read_identity
 from smoothtask.kernel import sched
@@ -265,7 +265,7 @@ def test_a_sudo_uid_that_means_nobody_is_none(monkeypatch, text):
 def test_no_rule_knows_these_programs(tmp_path):
     """They are judged by what they do."""
     files = RuleFiles(runtime=tmp_path, ananicy=None, homes=False)
-    rules = Reading(files, tmp_path / "kept", signature(files)).result().rules
+    rules = Reading(files, tmp_path / "kept").result().rules
     for script in (loads.__file__, probes.__file__):
         copied = shutil.copy(script, tmp_path)
         arguments = (

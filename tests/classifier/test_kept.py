@@ -30,7 +30,7 @@ def files(tmp_path: Path) -> RuleFiles:
 def kept(tmp_path: Path, files: RuleFiles) -> Path:
     """Written by the first reading."""
     path = tmp_path / "kept"
-    Reading(files, path, signature(files)).result()
+    Reading(files, path).result()
     return path
 
 
@@ -41,13 +41,13 @@ def test_what_is_kept_is_what_the_files_say(files: RuleFiles, kept: Path) -> Non
 
 def test_a_second_reading_needs_no_child(files: RuleFiles, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "_Child", None)
-    assert [r.id for r in Reading(files, kept, signature(files)).result().rules.rules] == ["chess", "go"]
+    assert [r.id for r in Reading(files, kept).result().rules.rules] == ["chess", "go"]
 
 
 def test_a_file_that_changes_is_read_again(files: RuleFiles, kept: Path) -> None:
     (files.user / "c.yaml").write_text("applications:\n  - {id: shogi, type: game, match: [{name: shogi}]}\n")
     assert recall(kept, signature(files)) is None
-    assert "shogi" in [r.id for r in Reading(files, kept, signature(files)).result().rules.rules]
+    assert "shogi" in [r.id for r in Reading(files, kept).result().rules.rules]
     assert recall(kept, signature(files)) is not None
 
 
@@ -83,7 +83,7 @@ def test_a_damaged_file_is_read_anew(files: RuleFiles, kept: Path, at: int) -> N
     data[at] ^= 1
     kept.write_bytes(data)
     assert recall(kept, signature(files)) is None
-    Reading(files, kept, signature(files)).result()
+    Reading(files, kept).result()
     assert recall(kept, signature(files)) == read(files)
 
 
@@ -98,4 +98,4 @@ def test_what_is_no_such_file_is_nothing(files: RuleFiles, tmp_path: Path, conte
 
 
 def test_without_a_place_the_rules_are_read_all_the_same(files: RuleFiles, tmp_path: Path) -> None:
-    assert len(Reading(files, tmp_path / "nowhere" / "kept", signature(files)).result().rules.rules) == 2
+    assert len(Reading(files, tmp_path / "nowhere" / "kept").result().rules.rules) == 2

@@ -114,7 +114,7 @@ def test_every_error_of_every_file_at_once(tmp_path: Path) -> None:
     assert any("class" in s for s in said)
     assert any("regular expression" in s for s in said)
     with pytest.raises(ConfigError) as again:
-        Reading(f, tmp_path / "kept", signature(f)).result()
+        Reading(f, tmp_path / "kept").result()
     assert not (tmp_path / "kept").exists()
     assert again.value.problems == caught.value.problems
     assert {f.severity for f in lint(f)} == {Severity.ERROR}
@@ -140,7 +140,7 @@ def test_lint_names_the_shadowed_and_the_unsafe(tmp_path: Path) -> None:
 def test_the_vendor_layer_is_sound_and_large(tmp_path: Path) -> None:
     """Loaded in a child, as the daemon does."""
     f = RuleFiles(vendor=VENDOR, distro=tmp_path, user=tmp_path, runtime=tmp_path, ananicy=None, homes=False)
-    rules = Reading(f, tmp_path / "kept", signature(f)).result().rules
+    rules = Reading(f, tmp_path / "kept").result().rules
     assert len(rules.rules) >= 300
     assert [x for x in lint(f) if x.severity is Severity.ERROR] == []
     assert rules.classify(identity(5, name="firefox", exe="/usr/lib/firefox/firefox"), ()).type == "browser"

@@ -169,7 +169,7 @@ def test_a_second_daemon_is_told(place: Path, daemon: Any, capsys: pytest.Captur
 
 
 def test_daemon_and_restore(place: Path, daemon: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    daemon.run_daemon = lambda settings, paths, observe: 7 if observe else 0
+    daemon.run_daemon = lambda settings, paths, observe, reading: 7 if observe else 0
     assert main(["--daemon", "--observe"]) == 7
     assert main(["daemon"]) == 0
     daemon.restore_all = lambda paths: [f"nothing in {paths.ledger}", "evil \x1b[31m"]

@@ -4,12 +4,11 @@ import contextlib
 import pickle
 import subprocess
 import sys
-from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smoothtask.classifier.kept import keep, recall
-from smoothtask.classifier.layers import Loaded, RuleFiles, Source, compile_rules
+from smoothtask.classifier.layers import Loaded, RuleFiles, Source, compile_rules, signature
 from smoothtask.config.located import ConfigError
 
 if TYPE_CHECKING:
@@ -49,15 +48,26 @@ class _Child:
             raise RulesUnreadable(f"reading the rules failed with status {self._child.returncode}")
         return output
 
+    def close(self) -> None:
+        """End it, whatever it does; idempotent."""
+        if self._child.returncode is None:
+            self._child.kill()
+            self._child.communicate()
+
 
 class Reading:
     """The rules while they are read, unless they are known from the last time."""
 
-    def __init__(self, files: RuleFiles, kept: Path, seen: Hashable) -> None:
-        """*kept* is where they are kept, *seen* how the files look (`layers.signature`)."""
-        self._kept, self._seen = kept, seen
-        self._source = recall(kept, seen)
+    def __init__(self, files: RuleFiles, kept: Path) -> None:
+        """Begin; *kept* is where they are kept from one reading to the next."""
+        self.files, self.kept, self.seen = files, kept, signature(files)
+        self._source = recall(kept, self.seen)
         self._child = _Child("read", files) if self._source is None else None
+
+    def close(self) -> None:
+        """Nobody wants the rules any more; idempotent."""
+        if self._child is not None:
+            self._child.close()
 
     def result(self) -> Loaded:
         """Raises ConfigError as `reading.load` does, RulesUnreadable when the child failed otherwise."""
@@ -70,7 +80,7 @@ class Reading:
         if isinstance(answer, ConfigError):
             raise answer
         with contextlib.suppress(OSError):  # no room: the next start takes longer
-            keep(self._kept, self._seen, pickled)
+            keep(self.kept, self.seen, pickled)
         return answer
 
 

@@ -34,6 +34,7 @@ from smoothtask.model.command import (
 from smoothtask.model.text import sanitise
 
 if TYPE_CHECKING:
+    from smoothtask.classifier.apart import Reading
     from smoothtask.config.settings import Settings
 
 Options = argparse.Namespace
@@ -97,15 +98,18 @@ def _top(options: Options) -> int:
 def _top_here(options: Options, paths: Paths) -> int:
     """The dashboard around an engine in this process, which others may reach through the socket."""
     gc.disable()  # what is made now stays; once that is done `tidy_memory` enables it
+    settings = settings_of(paths)
+    paths.prepare()
+    reading = _begin_reading(settings, paths)
     from smoothtask import daemon
     from smoothtask.control.local import LocalEngine
     from smoothtask.control.server import ControlServer, SocketTakenError
 
-    settings = settings_of(paths)
-    paths.prepare()
     try:
         observe = getattr(options, "observe", False)
-        host = daemon.build(settings, paths, observe=observe, meanwhile=lambda: import_module("smoothtask_tui.app"))
+        host = daemon.build(
+            settings, paths, observe=observe, reading=reading, meanwhile=lambda: import_module("smoothtask_tui.app")
+        )
         server = ControlServer(host, paths.socket, settings.control.group)
     except daemon.LockedError as error:
         raise HeldError(str(error)) from error
@@ -116,16 +120,25 @@ def _top_here(options: Options, paths: Paths) -> int:
     return run_dashboard(LocalEngine(host, on_close=server.close), paths=paths)
 
 
+def _begin_reading(settings: "Settings", paths: Paths) -> "Reading":
+    """A child reads the rules, unless they are known, while we load the rest."""
+    from smoothtask.classifier.apart import Reading
+    from smoothtask.classifier.layers import rule_files
+
+    return Reading(rule_files(settings, paths), paths.rules_kept)
+
+
 def _daemon(options: Options) -> int:
     gc.disable()  # as in `_top_here`
-    from smoothtask import daemon
-    from smoothtask.control.server import SocketTakenError
-
     paths = paths_of(options)
     settings = settings_of(paths)
     paths.prepare()
+    reading = _begin_reading(settings, paths)
+    from smoothtask import daemon
+    from smoothtask.control.server import SocketTakenError
+
     try:
-        return daemon.run_daemon(settings, paths, observe=getattr(options, "observe", False))
+        return daemon.run_daemon(settings, paths, observe=getattr(options, "observe", False), reading=reading)
     except (daemon.AlreadyRunning, SocketTakenError) as error:
         raise CannotError(str(error)) from error
 

@@ -14,7 +14,9 @@ from smoothtask.actuator.knobs import Machine
 from smoothtask.actuator.ledger import Ledger
 from smoothtask.actuator.resolve import Abilities
 from smoothtask.actuator.restore import restore
+from smoothtask.classifier.apart import Reading
 from smoothtask.classifier.behaviour import BehaviourLimits
+from smoothtask.classifier.layers import rule_files
 from smoothtask.collector.identity import read_identity
 from smoothtask.collector.meters import Choice, Meters
 from smoothtask.collector.pressures import GroupPressures
@@ -36,7 +38,7 @@ from smoothtask.daemon.process import (
     tidy_memory,
 )
 from smoothtask.daemon.restoring import summary
-from smoothtask.daemon.rules import Rules, RulesReading, follow_files, read_anew
+from smoothtask.daemon.rules import Rules, follow_files, read_anew
 from smoothtask.engine.commands import Commands
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.lessons import Labels, Lessons
@@ -81,22 +83,36 @@ class _Open:
             self.closers.pop()()
 
 
-def build(settings: Settings, paths: Paths, *, observe: bool, meanwhile: Callable[[], object] = lambda: None) -> Loop:
+def build(
+    settings: Settings,
+    paths: Paths,
+    *,
+    observe: bool,
+    reading: Reading | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Loop:
     """Open every source and mechanism that works here, and take the lock.
 
-    *meanwhile* is called while children read the rules: for what takes time and needs nothing of this.
-    Raises AlreadyRunning, and ConfigError for rules that cannot be used. The loop closes everything and puts back
-    what it changed when it ends.
+    *reading*: of the rules, where it has begun already. *meanwhile* is called while they are read: for what takes time
+    and needs nothing of this. Raises AlreadyRunning, and ConfigError for rules that cannot be used. The loop closes
+    everything and puts back what it changed when it ends.
     """
     opened = _Open()
     try:
-        return _build(settings, paths, observe, opened, meanwhile)
+        return _build(settings, paths, observe, opened, reading, meanwhile)
     except BaseException:
         opened.close()
         raise
 
 
-def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanwhile: Callable[[], object]) -> Loop:
+def _build(
+    settings: Settings,
+    paths: Paths,
+    observe: bool,
+    opened: _Open,
+    reading: Reading | None,
+    meanwhile: Callable[[], object],
+) -> Loop:
     scoping = _scoping(paths.scope)
     paths.prepare()
     opened.closers.append(lock(paths.lock))
@@ -107,14 +123,15 @@ def _build(settings: Settings, paths: Paths, observe: bool, opened: _Open, meanw
     if not reason:
         _hold(paths, opened, said)
     # These three work beside what follows: a child, unless the rules are known, a child, and the kernel's verifier.
-    reading = RulesReading.start(settings, paths)
+    reading = reading or Reading(rule_files(settings, paths), paths.rules_kept)
+    opened.closers.append(reading.close)
     subscription = _subscribe(settings, sources)
     opening = Beside(partial(open_tasks, settings.tasks.source))
     hands = DryRun(effects(settings)) if reason else _hands(settings, paths, opened, said)
     meanwhile()
     tasks, sources["tasks"] = opening.result()
     opened.closers.append(tasks.close)
-    rules = reading.result()
+    rules = Rules.of(reading)
     probe = _probe(settings, sources, opened)
     meters = Meters(Choice(**settings.meters.model_dump()), sources)
     opened.closers.append(meters.close)

@@ -4,6 +4,7 @@ import signal
 import sys
 import time
 
+from smoothtask.classifier.apart import Reading
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings
 from smoothtask.control.server import ControlServer
@@ -13,12 +14,12 @@ from smoothtask.engine.loop import Loop
 from smoothtask.kernel.notify import message
 
 
-def run_daemon(settings: Settings, paths: Paths, *, observe: bool) -> int:
+def run_daemon(settings: Settings, paths: Paths, *, observe: bool, reading: Reading | None = None) -> int:
     """Manage the machine until SIGTERM or SIGINT; SIGHUP reads configuration and rules again.
 
     Returns the exit status: 1 when the loop ended by itself, so that a service is started again.
     """
-    loop = build(settings, paths, observe=observe)
+    loop = build(settings, paths, observe=observe, reading=reading)
     server = ControlServer(loop, paths.socket, settings.control.group)
 
     def stop(_signal: int, _frame: object) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smoothtask.classifier.apart import Reading, RulesUnreadable
 from smoothtask.classifier.behaviour import BehaviourLimits
-from smoothtask.classifier.layers import Loaded, RuleFiles, rule_files, signature
+from smoothtask.classifier.layers import Loaded, RuleFiles, signature
 from smoothtask.classifier.match import Ancestors
 from smoothtask.config.located import ConfigError, Problem
 from smoothtask.config.paths import Paths
@@ -34,6 +34,15 @@ class Rules:
     own_pids: Callable[[], frozenset[int]] = frozenset
     """Of this daemon and its children."""
 
+    @classmethod
+    def of(cls, reading: Reading) -> "Rules":
+        """Once they are read. Raises ConfigError."""
+        try:
+            loaded = reading.result()
+        except RulesUnreadable as error:
+            raise ConfigError([Problem(str(reading.files.user), 1, "", str(error))]) from error
+        return cls(reading.files, reading.kept, loaded, reading.seen, time.monotonic())
+
     def changed(self, now_s: float) -> bool:
         """Whether the files are not what was read; looked at every 10 s."""
         if now_s - self.looked_at_s < RULES_EVERY_S:
@@ -43,8 +52,9 @@ class Rules:
 
     def read_again(self) -> None:
         """Raises ConfigError, and keeps the old rules then."""
-        self.seen = signature(self.files)
-        self.loaded = Reading(self.files, self.kept, self.seen).result()
+        reading = Reading(self.files, self.kept)
+        self.seen = reading.seen
+        self.loaded = reading.result()
 
     def classify(self, identity: Identity, ancestors: Ancestors) -> Classification:
         """What *identity* is; we ourselves are never touched."""
@@ -65,31 +75,6 @@ _OURSELVES = Classification(
     source=RuleSource("vendor", "built in", 1),
     evidence="it is SmoothTask itself",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RulesReading:
-    """The rules while they are read."""
-
-    files: RuleFiles
-    kept: Path
-    seen: Hashable
-    reading: Reading
-
-    @classmethod
-    def start(cls, settings: Settings, paths: Paths) -> "RulesReading":
-        """Begin."""
-        files = rule_files(settings, paths)
-        seen = signature(files)
-        return cls(files, paths.rules_kept, seen, Reading(files, paths.rules_kept, seen))
-
-    def result(self) -> Rules:
-        """Raises ConfigError."""
-        try:
-            loaded = self.reading.result()
-        except RulesUnreadable as error:
-            raise ConfigError([Problem(str(self.files.user), 1, "", str(error))]) from error
-        return Rules(self.files, self.kept, loaded, self.seen, time.monotonic())
 
 
 def read_anew(engine: Engine, rules: Rules, paths: Paths, follow: Callable[[Settings], None]) -> Reply:
