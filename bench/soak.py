@@ -4,7 +4,8 @@
 
 The daemon has folders of its own in a mount namespace of its own, its state on a disk of 24 MiB, a bus of its own, and
 manages one unused uid alone, whose programs come and go: hogs, threads, writers, bursts of short programs. Faults are
-injected one after the other, again and again until the time is up. Memory, descriptors, threads, BPF iterators,
+injected one after the other, again and again until the time is up; those that end a daemon in the first third only,
+so that one life lasts the other two. Memory, descriptors, threads, BPF iterators,
 children, the ledger's size and cgroups are read every second; a leak is what a figure gains by its slope over the
 second half of a daemon's longest life, more than an hour may add. At the end everything must be as before. With
 --observe nothing is changed, and the faults about changes are left out.
@@ -161,6 +162,13 @@ class Rig:
                 "ledger_kib": ledger.stat().st_size / 1024 if ledger.exists() else 0,
                 "cgroups": sum(1 for _ in Path("/sys/fs/cgroup").rglob("smoothtask*")),
             })  # fmt: skip
+
+
+def watch(rig: Rig, seconds: int) -> None:
+    """A look at what might leak, every second."""
+    for _ in range(seconds):
+        rig.sample()
+        time.sleep(1)
 
 
 # -- faults: each injects, checks its outcome, and puts the world right again
@@ -327,6 +335,8 @@ def bpf_refused(rig: Rig) -> str:
 FAULTS = (stopped, child_killed, hostile, flood, bus_gone, disk_full, overflow, log_damaged)
 FAULTS_OF_CHANGES = (bpf_refused, killed, runtime_removed)
 """Those that need a daemon that acts."""
+ENDING = (log_damaged, *FAULTS_OF_CHANGES)
+"""Those after which another daemon runs."""
 
 
 def lowered() -> list[int]:
@@ -417,7 +427,9 @@ def main() -> None:
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("needs root: the daemon would only observe")
-    ends_s, results, rounds = time.monotonic() + 60 * options.minutes, [], 0
+    began_s, results, rounds = time.monotonic(), [], 0
+    ends_s = began_s + 60 * options.minutes
+    alone_s = began_s + 60 * options.minutes / 3
     faults = FAULTS if options.observe else (*FAULTS, *FAULTS_OF_CHANGES)
     chosen = [f for f in faults if not options.only or f.__name__ in options.only]
     with tempfile.TemporaryDirectory(prefix="smoothtask-soak-") as folder, world(Path(folder)) as rig:
@@ -425,8 +437,9 @@ def main() -> None:
         rig.start()
         while not rounds or time.monotonic() < ends_s:
             rounds += 1
-            for fault in chosen:
-                began_s = time.monotonic()
+            survived = rounds > 1 and time.monotonic() > alone_s
+            for fault in (f for f in chosen if not (survived and f in ENDING)):
+                fault_s = time.monotonic()
                 try:
                     outcome, good = fault(rig), True
                 except (FaultError, DaemonError, OSError, subprocess.SubprocessError, psutil.Error) as error:
@@ -434,14 +447,11 @@ def main() -> None:
                     if rig.process is None or rig.process.poll() is not None:
                         rig.start()
                 results.append(good)
-                log(f"{'PASS' if good else 'FAIL'}  {fault.__name__}: {outcome} ({time.monotonic() - began_s:.0f} s)")
-                for _ in range(6):
-                    rig.sample()
-                    time.sleep(1)
+                log(f"{'PASS' if good else 'FAIL'}  {fault.__name__}: {outcome} ({time.monotonic() - fault_s:.0f} s)")
+                watch(rig, 6)
+            watch(rig, 6)
         calm_s = max(30.0, ends_s - time.monotonic())
-        for _ in range(int(min(calm_s, 120))):
-            rig.sample()
-            time.sleep(1)
+        watch(rig, int(min(calm_s, 120)))
         status = rig.stop()
         left = lowered()
         results.append(status == 0 and not left and not (rig.runtime / "ledger").exists())
