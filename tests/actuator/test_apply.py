@@ -131,7 +131,7 @@ def test_who_ended_before_it_was_known_owns_no_session(rig: Rig) -> None:
     first = rig.kernel.spawn(10, "g")
     rig.kernel.spawn(11, "", first)
     rig.tick(decision("g", BACKGROUND))
-    assert rig.kernel.sessions == {10: 5}
+    assert rig.kernel.sessions == {10: 10}
     rig.tick(decision("g", NORMAL))
     rig.kernel.spawn(12, "other", first)
     rig.tick(decision("g", BACKGROUND), decision("other", NORMAL))

@@ -71,7 +71,7 @@ probe: 5
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("classes: {IDLE: {nice: 4}}", "classes.IDLE: expected nice ≥ 5, that of BACKGROUND above it, got 4"),
+        ("classes: {IDLE: {nice: 4}}", "classes.IDLE: expected nice ≥ 10, that of BACKGROUND above it, got 4"),
         ("classes: {INTERACTIVE: {nice: -8}}", "expected nice ≥ -7, that of LATENCY_CRITICAL above it"),
         ("classes: {LATENCY_CRITICAL: {nice: 3}}", "classes.INTERACTIVE: expected nice ≥ 3"),
         ("classes: {NORMAL: {cpu_weight: 200}}", "classes.NORMAL: expected cpu_weight ≤ 150"),

@@ -73,18 +73,6 @@ def test_an_unknown_hog_is_lowered_while_somebody_waits() -> None:
     assert judge(hog)[0].target is NORMAL
 
 
-def test_many_hogs_are_lowered_further() -> None:
-    """Four that are BACKGROUND would weigh more together than who waits for them; what one of them is stays said."""
-    hogs = [group(f"proc:{n}-1", **HOG) for n in range(1, 5)]
-    assert {d.target for d in judge(*hogs[:3], contention=CONTENDED)} == {BACKGROUND}
-    many = judge(*hogs, group("proc:9-1"), contention=CONTENDED)
-    assert [d.target for d in many] == [IDLE] * 4 + [NORMAL]
-    assert "as 4 do" in many[0].text
-    assert {d.target for d in judge(*hogs)} == {NORMAL}
-    build = group("proc:8-1", c=known("make", target=BACKGROUND, certain=True), **HOG)
-    assert judge(*hogs, build, contention=CONTENDED)[-1].target is BACKGROUND
-
-
 def test_a_hog_beside_somebody_who_waits_goes_as_low_as_it_can() -> None:
     """In one terminal, a frame loop and a hog."""
     loop = group("proc:1-1", behaviour=Behaviour.STEADY)

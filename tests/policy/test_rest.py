@@ -19,7 +19,6 @@ from smoothtask.policy.decide import Orders, PolicyState, decide
 from smoothtask.policy.parameters import PolicyParameters
 from smoothtask.policy.personal import Learnt, indexed
 from smoothtask.policy.ranking import Opinions
-from smoothtask.policy.rules import MANY_HOGS
 
 
 def uses(cpu: float = 0.0, wait: float = 0.0, io_bps: float = 0.0, children: float = 0.0) -> GroupMetrics:
@@ -83,7 +82,7 @@ DIMENSIONS: dict[str, list[Any]] = {
     "around": ATTENTIONS,
     "around_behaves": list(Behaviour),
     "around_kind": KINDS,
-    "other_hogs": [0, MANY_HOGS - 1, MANY_HOGS],
+    "other_hogs": [0, 4],
     "contention": [QUIET, CONTENDED, replace(CONTENDED, reasons=("io pressure 50 % (limit 20 %)",))],
     "person": [PersonMetrics(active=active, since_input_s=s) for active in (None, False, True) for s in (1.0, 2.0)],
     "closed": [{}, {"proc:2-1": "not ours"}],

@@ -53,7 +53,7 @@ MECHANISMS: dict[PriorityClass, str] = {
     CRITICAL: "nice -7, ionice be/1, slice 0.4 ms",
     INTERACTIVE: "nice -4, ionice be/2, slice 0.7 ms",
     NORMAL: "-",
-    BACKGROUND: "nice +5, ionice be/6",
+    BACKGROUND: "nice +10, ionice be/6",
     IDLE: "nice +19, ionice idle",
 }
 

@@ -68,6 +68,6 @@ DEFAULT_EFFECTS: dict[PriorityClass, ClassEffect] = {
     PriorityClass.LATENCY_CRITICAL: ClassEffect(-7, -7, IoClass.BEST_EFFORT, 1, 400_000, 300, 300),
     PriorityClass.INTERACTIVE: ClassEffect(-4, -4, IoClass.BEST_EFFORT, 2, 700_000, 150, 200),
     PriorityClass.NORMAL: ClassEffect(None, None, None, 4, None, 100, 100),
-    PriorityClass.BACKGROUND: ClassEffect(5, 5, IoClass.BEST_EFFORT, 6, None, 50, 50),
+    PriorityClass.BACKGROUND: ClassEffect(10, 10, IoClass.BEST_EFFORT, 6, None, 50, 50),
     PriorityClass.IDLE: ClassEffect(19, 19, IoClass.IDLE, 7, None, 25, 10),
 }

@@ -78,7 +78,6 @@ def decide(
     judged: dict[str, Judged] = {}
     applications = {g.id: g for g in groups if not g.parent}
     busy = _applications_with_waiters(groups)
-    hogs = sum(g.behaviour is Behaviour.HOG for g in groups)
     circumstances = Circumstances(contention.active, person.active, tuple(orders.pins), orders.learnt, parameters)
     known = state.judged if state.circumstances == circumstances else {}
     for group in groups:
@@ -93,7 +92,6 @@ def decide(
             parameters.person,
             applications.get(group.parent or ""),
             lowered=before is not None and before.target < PriorityClass.NORMAL,
-            hogs=hogs,
         )
         shut = closed.get(group.id)
         seen = None if opinions is not None or group.id in orders.overrides else seen_of(facts, shut)

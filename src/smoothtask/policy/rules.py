@@ -27,8 +27,6 @@ HEAVY_IO_BPS = 50e6
 """Bytes a second from and to disks, from which on nobody waits for the next one alone."""
 STILL_HEAVY_IO_BPS = 25e6
 """What is lowered moves less because of that: below this it is not heavy any more."""
-MANY_HOGS = 4
-"""So many that are BACKGROUND weigh more together than what is NORMAL does alone (sched_prio_to_weight: 335, 1024)."""
 NOT_WHILE_SOMEBODY_WORKS = frozenset({"updater", "indexer", "backup", "maintenance"})
 """Tags of what can wait until the person has gone."""
 
@@ -49,8 +47,6 @@ class Facts:
     """The application that this group is a part of."""
     lowered: bool = False
     """Whether it is in a class below NORMAL."""
-    hogs: int = 0
-    """Groups that hog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +170,7 @@ def _noisy_neighbour(f: Facts) -> Answer | None:
 
 
 def _hog(f: Facts) -> Answer | None:
-    if not _accused(f):
-        return None
-    if f.hogs >= MANY_HOGS:
-        return Answer(PriorityClass.IDLE, f"{_hogs(f)}, as {f.hogs} do")
-    return Answer(PriorityClass.BACKGROUND, _hogs(f))
+    return Answer(PriorityClass.BACKGROUND, _hogs(f)) if _accused(f) else None
 
 
 def _heavy_io(f: Facts) -> Answer | None:
