@@ -97,7 +97,7 @@ def build(
     and needs nothing of this. Raises AlreadyRunning, and ConfigError for rules that cannot be used. The loop closes
     everything and puts back what it changed when it ends.
     """
-    opened = _Open()
+    opened = _Open([] if reading is None else [reading.close])
     try:
         return _build(settings, paths, observe, opened, reading, meanwhile)
     except BaseException:
@@ -123,8 +123,9 @@ def _build(
     if not reason:
         _hold(paths, opened, said)
     # These three work beside what follows: a child, unless the rules are known, a child, and the kernel's verifier.
-    reading = reading or Reading(rule_files(settings, paths), paths.rules_kept)
-    opened.closers.append(reading.close)
+    if reading is None:
+        reading = Reading(rule_files(settings, paths), paths.rules_kept)
+        opened.closers.append(reading.close)
     subscription = _subscribe(settings, sources)
     opening = Beside(partial(open_tasks, settings.tasks.source))
     hands = DryRun(effects(settings)) if reason else _hands(settings, paths, opened, said)
