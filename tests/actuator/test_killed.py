@@ -101,8 +101,10 @@ def test_restore_after_sigkill_at_any_moment(victim: int, tmp_path: Path) -> Non
     choose = random.Random(7)
     path = tmp_path / "ledger"
     untouched = sched.get_autogroup(victim)
-    changed = 0
-    for _ in range(ROUNDS):
+    rounds = changed = 0
+    while rounds < ROUNDS or changed < ROUNDS // 4:  # a busy machine may kill most before they have acted
+        rounds += 1
+        assert rounds < 10 * ROUNDS
         driver = drive(victim, path, random.Random(choose.random()))
         time.sleep(choose.uniform(0.02, 0.35))
         os.kill(driver, signal.SIGKILL)
@@ -117,7 +119,6 @@ def test_restore_after_sigkill_at_any_moment(victim: int, tmp_path: Path) -> Non
         again = Ledger.open(path, BOOT)
         assert restore(again, MACHINE) == ()
         again.close()
-    assert changed > ROUNDS // 4
     assert not path.exists()
 
 

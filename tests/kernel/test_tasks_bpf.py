@@ -74,6 +74,14 @@ def python(script: str, *prefix: str) -> Iterator[int]:
         process.stdout.close()
 
 
+def settle(source: BpfTasks, pid: int, states: list[bytes]) -> None:
+    """Until the threads of *pid* are these: one that was joined may still be on its way out."""
+    deadline = time.monotonic() + 20
+    while threads(source.read(1), pid)["state"].tolist() != states:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.fixture(scope="module")
 def bpf() -> Iterator[BpfTasks]:
     if os.geteuid() != 0:
@@ -153,6 +161,7 @@ def test_a_frozen_task_is_uninterruptible_as_the_kernel_says(
 @pytest.mark.root
 def test_both_sources_agree_on_a_process_whose_threads_have_exited(bpf: BpfTasks, procfs: ProcfsTasks) -> None:
     with python(WORKERS, "nice", "-n", "7") as pid:
+        settle(bpf, pid, [b"S"] * 5)
         tables = bpf.read(1), procfs.read(1)
         left, right = (process(t, pid) for t in tables)
         assert len(left) == len(right) == 1
