@@ -18,14 +18,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from harness import FIGURES, log
 from smoothtask.bench.document import Block, Code, Heading, Paragraph, Table, to_markdown
 from smoothtask.bench.machine import describe
+from smoothtask.kernel.prctl import adopt_orphans
 
 HERE = Path(__file__).parent
 NO_BENCHMARKS = {"all", "harness", "soak"}
@@ -52,6 +56,15 @@ class Ran:
     """When."""
 
 
+def end_what_is_left(name: str) -> None:
+    """What a benchmark has not ended would be measured by the next one. Orphans come to us (`adopt_orphans`)."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            log(f"{name} left {process.name()} ({process.pid}) behind: it is ended")
+            process.kill()
+            process.wait(10)
+
+
 def run(name: str, quick: bool, under: list[str]) -> Ran:
     """Run one benchmark to its end, and show what it said."""
     if name == OWN:
@@ -73,6 +86,7 @@ def run(name: str, quick: bool, under: list[str]) -> Ran:
         except subprocess.TimeoutExpired as error:
             status, output = -1, f"{(error.stdout or b'').decode(errors='replace')}\nnot done within {LIMIT_S:g} s"
         found = [json.loads(line) for line in figures]
+    end_what_is_left(name)
     ran = Ran(name, shown, status, output.replace(f"{HERE.parent}/", ""), time.monotonic() - begun, found)
     ran.at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     if name == OWN and status == 0:
@@ -196,6 +210,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs/performance.md", help="the page")
     options = parser.parse_args()
+    adopt_orphans()
     chosen = options.only or names
     machine = {**describe(), **versions()}
     kept = options.out.with_suffix(".json")

@@ -101,10 +101,7 @@ def hogs_in_a_shell(hog: Path, seconds: float, frame_loop: bool = False) -> Iter
     try:
         yield pid, read_frames
     finally:
-        for child in psutil.Process(pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-        os.kill(pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)  # the hogs as well: once the shell has ended, they are nobody's children
         os.waitpid(pid, 0)
         os.close(terminal)
         output.unlink()
