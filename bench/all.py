@@ -29,12 +29,12 @@ import psutil
 from harness import FIGURES, log
 from smoothtask.bench.document import Block, Code, Heading, Paragraph, Table, to_markdown
 from smoothtask.bench.machine import describe
-from smoothtask.kernel.prctl import adopt_orphans
 
 HERE = Path(__file__).parent
 NO_BENCHMARKS = {"all", "harness", "soak"}
 """The last takes an hour, and its outcome is no figure (docs/reliability.md)."""
 OWN = "smoothtask-bench"
+MARK = "SMOOTHTASK_BENCHMARK"
 LIMIT_S = 1800.0
 TITLE = "Performance"
 TOOLS = ("gcc", "make", "htop", "btop", "glances", "pipewire", "sway")
@@ -57,12 +57,12 @@ class Ran:
 
 
 def end_what_is_left(name: str) -> None:
-    """What a benchmark has not ended would be measured by the next one. Orphans come to us (`adopt_orphans`)."""
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            log(f"{name} left {process.name()} ({process.pid}) behind: it is ended")
-            process.kill()
-            process.wait(10)
+    """What a benchmark has not ended would be measured by the next one; it is known by its environment."""
+    for process in psutil.process_iter(["environ", "name"]):
+        if (process.info["environ"] or {}).get(MARK) == name:
+            log(f"{name} left {process.info['name']} ({process.pid}) behind: it is ended")
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def run(name: str, quick: bool, under: list[str]) -> Ran:
@@ -75,7 +75,7 @@ def run(name: str, quick: bool, under: list[str]) -> Ran:
     log(f"== {shown}")
     begun = time.monotonic()
     with tempfile.NamedTemporaryFile("r", prefix="smoothtask-figures-", suffix=".jsonl") as figures:
-        environment = {**os.environ, FIGURES: figures.name}
+        environment = {**os.environ, FIGURES: figures.name, MARK: name}
         try:
             errors = None if name == OWN else subprocess.STDOUT  # its progress is for who looks on
             done = subprocess.run(
@@ -210,7 +210,6 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs/performance.md", help="the page")
     options = parser.parse_args()
-    adopt_orphans()
     chosen = options.only or names
     machine = {**describe(), **versions()}
     kept = options.out.with_suffix(".json")
