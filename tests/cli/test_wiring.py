@@ -1,5 +1,6 @@
 """Which engine `top`, `daemon` and `restore` end up with."""
 
+import gc
 import sys
 import threading
 import types
@@ -109,6 +110,13 @@ def test_top_attaches_to_a_daemon(place: Path, daemon: Any, shown: list[tuple[An
     assert daemon.built == []
 
 
+@pytest.fixture(autouse=True)
+def collector() -> Iterator[None]:
+    """`top` and the daemon let it rest until they run, which they never do here."""
+    yield
+    gc.enable()
+
+
 def test_top_waits_for_a_daemon_that_starts(
     place: Path, daemon: Any, shown: list[tuple[Any, Reply]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,19 +124,22 @@ def test_top_waits_for_a_daemon_that_starts(
     with another(place, daemon.host) as open_socket:
 
         def build(*_: object, **__: object) -> None:
+            assert not gc.isenabled()
             open_socket()
             raise LockedError("pid 812 has the lock")
 
         daemon.build = build
         assert main(["top"]) == 0
     assert isinstance(shown[0][0], RemoteEngine)
+    assert gc.isenabled()  # nothing else would enable it while the dashboard is attached
     assert capsys.readouterr().err.count("pid 812 has the lock; waiting until it answers") == 1
 
 
 def test_top_waits_for_a_daemon_that_ends(place: Path, daemon: Any, shown: list[tuple[Any, Reply]]) -> None:
-    build, held = daemon.build, iter([True, True, False])
+    build, held, begun = daemon.build, iter([True, True, False]), []
 
     def soon(*arguments: Any, **named: Any) -> FakeHost:
+        begun.append(named["reading"] is not None)
         if next(held):
             raise LockedError("pid 812 has the lock")
         made: FakeHost = build(*arguments, **named)
@@ -137,6 +148,7 @@ def test_top_waits_for_a_daemon_that_ends(place: Path, daemon: Any, shown: list[
     daemon.build = soon
     assert main(["top"]) == 0
     assert isinstance(shown[0][0], LocalEngine)
+    assert begun == [True, False, False]  # no child for each look
 
 
 def test_top_does_not_wait_for_ever(

@@ -1,5 +1,6 @@
 """The child of `apart`: reads or checks the rule files it is told of, and ends."""
 
+import os
 import pickle
 import sys
 
@@ -17,7 +18,11 @@ def main() -> None:
         answer = read(files) if task == "read" else _look(files, only)
     except ConfigError as error:
         answer = error
-    pickle.dump(answer, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
+    try:
+        pickle.dump(answer, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # who asked is gone: nobody is there to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _look(files: RuleFiles, only: str | None) -> list[Finding]:

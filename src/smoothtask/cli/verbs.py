@@ -82,8 +82,9 @@ def _top(options: Options) -> int:
         except client.NoDaemonError:
             pass
         try:
-            return _top_here(options, paths)
+            return _top_here(options, paths, waits=waits)
         except HeldError as held:
+            gc.enable()  # it is not our engine that will start
             if time.monotonic() > until:
                 raise
             if not waits:
@@ -95,12 +96,15 @@ def _top(options: Options) -> int:
     return run_dashboard(client.RemoteEngine(socket), paths=paths)
 
 
-def _top_here(options: Options, paths: Paths) -> int:
-    """The dashboard around an engine in this process, which others may reach through the socket."""
+def _top_here(options: Options, paths: Paths, *, waits: bool) -> int:
+    """The dashboard around an engine in this process, which others may reach through the socket.
+
+    *waits*: for another one to go, so that this will hardly start: no child begins to read rules for it.
+    """
     gc.disable()  # what is made now stays; once that is done `tidy_memory` enables it
     settings = settings_of(paths)
     paths.prepare()
-    reading = _begin_reading(settings, paths)
+    reading = None if waits else _begin_reading(settings, paths)
     from smoothtask import daemon
     from smoothtask.control.local import LocalEngine
     from smoothtask.control.server import ControlServer, SocketTakenError
