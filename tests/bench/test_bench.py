@@ -17,6 +17,7 @@ import pytest
 from family import below
 from smoothtask.bench import loads, probes
 from smoothtask.bench.scenarios import SCENARIOS, Need
+from smoothtask.bench.stage import limits_memory
 from smoothtask.classifier.apart import Reading
 from smoothtask.classifier.layers import RuleFiles
 from smoothtask.cli import main
@@ -91,7 +92,8 @@ def needs_python_for_all() -> None:
 def runnable() -> str:
     """Loads of every kind that this machine can run."""
     missing = set() if shutil.which("make") and shutil.which("cc") else {Need.COMPILER}
-    kinds = {"compile", "encode", "forks", "disk"}
+    missing |= set() if limits_memory() else {Need.MEMORY}
+    kinds = {"compile", "encode", "forks", "disk", "memory"}
     return ",".join(s.name for s in SCENARIOS if s.name in kinds and not s.needs & missing)
 
 
@@ -111,6 +113,23 @@ def test_loads_are_measured_on_and_off(place, tmp_path):
         assert all(count > 0 for count in done_by.values()), outcome["name"]
     assert "left" in stderr  # the time
     assert not (tmp_path / "run/bench").exists()
+
+
+def test_a_load_that_ends_is_said_and_never_taken_for_one_that_waits(place):
+    bench = start(place, 3.0, "encode")
+
+    def end_the_encoder() -> bool:
+        for p in below(bench.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if any(w.endswith("/loads.py") for w in p.cmdline()):
+                    p.kill()
+                    return True
+        return False
+
+    until(end_the_encoder)
+    _, stderr = bench.communicate(timeout=90)
+    assert bench.returncode == 1
+    assert "encode has ended" in stderr
 
 
 @root

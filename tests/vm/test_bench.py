@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from smoothtask.bench.stage import WORK, read_counters
 from smoothtask.kernel import cgroup2
 from vm.guest import until
 
@@ -50,6 +51,7 @@ def test_each_application_has_a_scope_and_the_limit_holds(stage: "subprocess.Pop
     assert all(f"app-smoothtaskbench-{names[role]}-" in cgroup for role, cgroup in found.items())
     assert until(lambda: int(cgroup2.read("/smoothtask-bench", "memory.events.local").split("max ")[1].split()[0]) > 0)
     assert int(cgroup2.read("/smoothtask-bench", "memory.current")) <= 128 << 20
+    assert until(lambda: sum(read_counters(Path(FOLDER, WORK))) > 0)  # it is short of memory, and lives
     stage.communicate()
     assert not Path("/sys/fs/cgroup/smoothtask-bench").exists()
     assert until(lambda: scopes() == [])

@@ -206,38 +206,44 @@ class _Used(NamedTuple):
 
 
 def _used(folder: Path, root: int, started: _Started) -> _Used:
-    """Raises BenchError when a probe has ended."""
+    """Raises BenchError when a program that is to run has ended."""
     machine = psutil.cpu_times()
     busy_s = sum(machine) - machine.idle - machine.iowait - machine.guest - machine.guest_nice
     roles = {pid: role for role, pids in started.workers.items() for pid in pids}
     roles |= {pid: role for role, pid in started.probes.items()}
-    used_s = _by_role(root, roles)
-    for role in started.probes:
-        if role not in used_s:
+    parents, seconds = _below(root)
+    for pid, role in roles.items():
+        if pid not in seconds:
             said = (folder / COMPLAINTS).read_text(errors="replace").strip()
-            raise BenchError(f"the probe {role} has ended: {sanitise(said[-1000:], 1000)}")
+            raise BenchError(f"{role} has ended: {sanitise(said[-1000:], 1000) or 'it says nothing of why'}")
+    used_s = _by_role(parents, seconds, roles)
     probes_s = sum(used_s[role] for role in started.probes)
     loads_s = {role: used_s.get(role, 0.0) for role in started.workers}
     return _Used(time.monotonic(), probes_s, loads_s, busy_s - sum(used_s.values()), read_energy())
 
 
-def _by_role(root: int, roles: Mapping[int, str]) -> dict[str, float]:
-    """CPU seconds of the process *root* and all below it by the role of the nearest one up that has one, else "".
-
-    What has ended counts for whoever waited for it. Raises NoSuchProcess when *root* has ended.
-    """
+def _below(root: int) -> tuple[dict[int, int], dict[int, float]]:
+    """Of the process *root* and all below it: parents, and CPU seconds. Raises NoSuchProcess when *root* has ended."""
     first = psutil.Process(root)
-    parents, used_s = {root: 0}, {root: _with_ended_s(first)}
+    parents, seconds = {root: 0}, {root: _with_ended_s(first)}
     for child in first.children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            parents[child.pid], used_s[child.pid] = child.ppid(), _with_ended_s(child)
+            parents[child.pid], seconds[child.pid] = child.ppid(), _with_ended_s(child)
+    return parents, seconds
+
+
+def _by_role(parents: Mapping[int, int], seconds: Mapping[int, float], roles: Mapping[int, str]) -> dict[str, float]:
+    """CPU seconds by the role of the nearest one up that has one, else "".
+
+    What has ended counts for whoever waited for it.
+    """
     totals: dict[str, float] = {}
-    for pid, seconds in used_s.items():
+    for pid, used_s in seconds.items():
         above = pid
         while above not in roles and above in parents:
             above = parents[above]
         role = roles.get(above, "")
-        totals[role] = totals.get(role, 0.0) + seconds
+        totals[role] = totals.get(role, 0.0) + used_s
     return totals
 
 

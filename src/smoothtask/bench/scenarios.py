@@ -13,7 +13,7 @@ class Need(StrEnum):
     """What a scenario cannot do without."""
 
     COMPILER = "make and a C compiler (apt-get install make gcc libc6-dev)"
-    MEMORY = "a memory limit of cgroup v2, which root alone may set"
+    MEMORY = "a memory limit (the memory controller of cgroups), which root alone may set"
 
 
 @dataclass(frozen=True, slots=True)

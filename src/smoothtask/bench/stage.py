@@ -31,7 +31,7 @@ from smoothtask.bench.guard import FolderError, bind_to_parent, end_children, on
 from smoothtask.bench.project import write_project
 from smoothtask.bench.scenarios import MEMORY_LIMIT_BYTES, PROBES, SCENARIOS, Load, Need, Scenario
 from smoothtask.bench.terminal import Terminal, User, open_terminal, press_key, read_screen
-from smoothtask.kernel import cgroup2
+from smoothtask.kernel import cgroup2, memory_limit
 from smoothtask.kernel.systemd import SYSTEM, ManagerError, Managers
 
 COUNTERS = 512
@@ -85,7 +85,7 @@ class Stage:
     _terminal: Terminal | None = None
     _slot: int = 0
     _workers: dict[str, list[int]] = field(default_factory=dict)
-    _limit: bool = False
+    _limited: memory_limit.Hierarchy | None = None
 
     def begin(self, scenario: Scenario) -> Started:
         """Start the probes, then the loads. Raises StageError, OSError."""
@@ -123,8 +123,8 @@ class Stage:
         if self._terminal is not None:
             os.close(self._terminal.keyboard)
             self._terminal = None
-        if self._limit:
-            cgroup2.remove(LIMITED)
+        if self._limited is not None:
+            cgroup2.remove(LIMITED, self._limited.root)
 
     @property
     def _python(self) -> str:
@@ -168,10 +168,11 @@ class Stage:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints, **user,  # type: ignore[call-overload]
             )  # fmt: skip
         if limited:
-            self._limit = True
-            cgroup2.make(LIMITED)
-            cgroup2.write(LIMITED, "memory.max", str(MEMORY_LIMIT_BYTES))
-            cgroup2.move(process.pid, LIMITED)
+            where = memory_limit.hierarchy()
+            if where is None:
+                raise StageError(f"{name} needs {Need.MEMORY}")
+            self._limited = where
+            memory_limit.limit(where, LIMITED, MEMORY_LIMIT_BYTES, process.pid)
         else:
             self._scope(name, process.pid)
         return process.pid
@@ -223,7 +224,7 @@ class Stage:
 
 def limits_memory() -> bool:
     """Whether we may make a cgroup with a memory limit."""
-    return os.geteuid() == 0 and cgroup2.mounted() and "memory" in cgroup2.enabled("/")
+    return os.geteuid() == 0 and memory_limit.hierarchy() is not None
 
 
 @contextlib.contextmanager
@@ -234,8 +235,8 @@ def stage(folder: Path, user: User | None) -> Iterator[Stage]:
         managers = None
     try:
         with only_ours(folder):
-            if limits_memory():
-                cgroup2.remove(LIMITED)  # one that was killed may have left it
+            if os.geteuid() == 0 and (where := memory_limit.hierarchy()) is not None:
+                cgroup2.remove(LIMITED, where.root)  # one that was killed may have left it
             folder.chmod(0o711)  # whoever the programs run as comes as far as the work
             work = folder / WORK
             work.mkdir(0o700)
@@ -258,13 +259,17 @@ def read_counters(folder: Path) -> list[int]:
 
 
 def _write_blocks(path: Path) -> None:
-    """A file of the size that `loads.py` reads and writes in, on the disk."""
+    """A file of the size that `loads.py` reads and writes in: on the disk, and no longer in memory.
+
+    What stayed there would be charged to us, and whoever reads it within a memory limit would never meet the limit.
+    """
     piece = os.urandom(1 << 20)
     with path.open("wb") as file:
         for _ in range(loads.FILE_BYTES >> 20):
             file.write(piece)
         file.flush()
         os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
