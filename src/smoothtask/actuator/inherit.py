@@ -45,9 +45,16 @@ class Bequests:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_pid: dict[tuple[int, Knob, Value], _Will] = {}
         self._by_sid: dict[tuple[int, Knob, Value], _Will] = {}
+        seen = set()
         for entry in entries:
             thread = entry.thread
-            if thread is not None and inheritable(entry):
+            if thread is None:
+                continue
+            alike = thread.pid, thread.start_ticks, entry.sid, entry.new, entry.at_ticks, entry.until_ticks
+            if alike in seen:  # of the threads of a process that were changed at once, one stands for all
+                continue
+            seen.add(alike)
+            if inheritable(entry):
                 until = FOREVER if entry.until_ticks is None else entry.until_ticks
                 will = _Will(entry.at_ticks, until, entry)
                 for wills, who in ((self._by_pid, thread.pid), (self._by_sid, entry.sid)):

@@ -95,12 +95,14 @@ def make_plan(
         near = is_in(processes["sid"], np.array([*lowered_sids])) | is_in(processes["ppid"], np.array([*lowered_pids]))
         fresh |= ~known & (threads["nice"] > 0) & near[row]
     look = (wish != UNKNOWN) & (differs | fresh)
-    intents = []
-    for i in np.flatnonzero(look).tolist():
-        t, p = threads[i], processes[row[i]]
-        target = Target(int(t["tgid"]), int(p["start_ticks"]), int(t["tid"]), int(t["start_ticks"]))
-        intents.append(Intent(target, int(wish[i]), row_groups[row[i]], int(p["sid"])))
-    return intents
+    found = np.flatnonzero(look)
+    whose = row[found]
+    t, p = threads[found], processes[whose]
+    columns = (t["tgid"], p["start_ticks"], t["tid"], t["start_ticks"], wish[found], whose, p["sid"])
+    return [
+        Intent(Target(pid, began, tid, tid_began), code, row_groups[at], sid)
+        for pid, began, tid, tid_began, code, at, sid in zip(*(c.tolist() for c in columns), strict=True)
+    ]
 
 
 def _as_wish(target: int) -> int:

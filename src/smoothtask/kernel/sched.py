@@ -24,6 +24,7 @@ _WRITABLE_POLICIES: Final = frozenset({SCHED_OTHER, SCHED_BATCH, SCHED_IDLE})
 _RESET_ON_FORK: Final = 0x01
 # struct sched_attr, first version: size, policy, flags, nice, priority, runtime, deadline, period
 _ATTR: Final = struct.Struct("=IIQiIQQQ")
+_Buffer = ctypes.c_char * _ATTR.size
 _IOPRIO_WHO_PROCESS: Final = 1
 _IOPRIO_CLASS_SHIFT: Final = 13
 
@@ -87,7 +88,7 @@ def get_sched(tid: int) -> SchedAttr:
 
 
 def _raw_sched(tid: int) -> SchedAttr:
-    buffer = ctypes.create_string_buffer(_ATTR.size)
+    buffer = _Buffer()
     _checked(_calls().get_attr(tid, buffer, _ATTR.size, 0))
     _, policy, flags, nice, _, runtime, _, _ = _ATTR.unpack(buffer.raw)
     return SchedAttr(policy, nice, runtime, bool(flags & _RESET_ON_FORK))
