@@ -1,6 +1,8 @@
 """Processes end up in the application a person would name."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scenery import classification, identity, known
 from smoothtask.grouper import KERNEL_GROUP, Placed, place, split_hogs
@@ -28,6 +30,22 @@ def test_a_container_outranks_everything() -> None:
     """All processes of a container are one group."""
     i = identity(20, 10, container="0123456789ab", unit="docker-0123456789ab.scope", sid=20)
     assert place(i, BROWSER, None, None) == Membership("container:0123456789ab")
+
+
+def test_a_container_of_one_manager_is_not_that_of_another() -> None:
+    """A user may call a scope as root's container is called; what runs inside of root's may have users, too."""
+    scope = f"docker-{'0123456789ab' + 52 * 'c'}.scope"
+    users, roots = f"/user.slice/user-1000.slice/user@1000.service/app.slice/{scope}", f"/system.slice/{scope}"
+    cgroups = [roots, f"{roots}{users}", users, f"{users}/user.slice/user-0.slice/user@0.service/x.scope"]
+    found = [place(identity(20, container="0123456789ab", cgroup=c), BROWSER, None, None).group for c in cgroups]
+    assert found == ["container:0123456789ab"] * 2 + ["container:0123456789ab@1000"] * 2
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_outer_id_holds_a_slash(container: str, flatpak: str, unit: str) -> None:
+    """FLATPAK_ID is what anybody makes it, and what is behind a slash is a part of somebody else's group."""
+    for named in ({"container": container}, {"flatpak": flatpak}, {"unit": unit, "cgroup": f"/x/{unit}"}):
+        assert "/" not in place(identity(20, **named), BROWSER, None, None).group
 
 
 def test_a_flatpak_is_one_group_a_person() -> None:

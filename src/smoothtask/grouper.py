@@ -18,7 +18,9 @@ KERNEL_GROUP = "kernel"
 _ROOT_TYPES = frozenset({ProcessType.GUI, ProcessType.AUDIO_CLIENT, ProcessType.DAEMON, ProcessType.SERVICE})
 # Units that hold many applications: the tree below them is looked at instead.
 _SHARED_UNIT = re.compile(r"(session-[^/]*|init|user@\d+|smoothtask-[^/]*)\.(scope|service)$")
-_USER_MANAGER = re.compile(r"/user@(\d+)\.service/")
+# Only the outermost: what is below a container, or has a name that its maker chose, may look like one.
+_USER_MANAGER = re.compile(r"/user\.slice/user-\d+\.slice/user@(\d+)\.service/")
+_STRANGE = re.compile(r"[^\w.+:@\\-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def unit_of(identity: Identity) -> UnitRef | None:
 
 @lru_cache(maxsize=4096)
 def _unit_ref(cgroup: str, unit: str) -> UnitRef | None:
-    manager = _USER_MANAGER.search(cgroup)
+    manager = _USER_MANAGER.match(cgroup)
     parts = cgroup.split("/")
     if _SHARED_UNIT.search(unit) or unit not in parts or not cgroup.startswith("/"):
         return None
@@ -85,14 +87,18 @@ def split_hogs(
 
 
 def _outer_group(identity: Identity) -> str | None:
-    """The group that something outside the process tree defines."""
+    """The group that something outside the process tree defines; of each user's manager another one.
+
+    A user's manager takes any name for a scope, that of root's container as well.
+    """
+    manager = _USER_MANAGER.match(identity.cgroup or "")
+    whose = f"@{manager[1]}" if manager else ""
     if identity.container:
-        return f"container:{identity.container}"
+        return f"container:{_word(identity.container)}{whose}"
     if identity.flatpak:
-        return f"flatpak:{identity.flatpak}@{identity.uid}"
+        return f"flatpak:{_word(identity.flatpak)}@{identity.uid}"
     if identity.unit and not _SHARED_UNIT.search(identity.unit):
-        manager = _USER_MANAGER.search(identity.cgroup or "")
-        return f"unit:{identity.unit}@{manager[1]}" if manager else f"unit:{identity.unit}"
+        return f"unit:{_word(identity.unit)}{whose}"
     return None
 
 
@@ -129,5 +135,10 @@ def _root_id(key: ProcKey) -> str:
 
 
 def _slug(text: str) -> str:
-    """*text* as part of an id: no slash, no space."""
-    return re.sub(r"[^\w.+:@-]+", "_", text)[:48] or "_"
+    """*text* as the end of an id."""
+    return _word(text)[:48] or "_"
+
+
+def _word(text: str) -> str:
+    """*text* as part of an id: no slash, which would make it a part of another's group; no space."""
+    return _STRANGE.sub("_", text)

@@ -23,6 +23,7 @@ HOMES = [
     identity(14, 13, "box-worker", sid=13, unit="box.service", cgroup=f"{BOX}/inner"),
     identity(15, 1, "app", sid=15, unit="session-1.scope", cgroup="/user.slice/session-1.scope"),
     identity(16, 13, "guest", sid=16, unit="box.service", cgroup=f"{BOX}/inner", container="c0ffee"),
+    identity(17, 1, "app", sid=17, flatpak="a/b"),
 ]
 NAMES = ["", "renderer", "cc"]
 """What a process may execute; empty: what it is by itself."""
