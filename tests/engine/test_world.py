@@ -8,7 +8,7 @@ import pytest
 from scenery import identity, known
 from smoothtask.engine.world import World
 from smoothtask.model.identity import Identity
-from smoothtask.model.tasks import PROCESS_DTYPE, RATES_DTYPE
+from smoothtask.model.tasks import PROCESS_DTYPE, RATES_DTYPE, THREAD_DTYPE, TaskTable
 
 SHELL = identity(100, 1, "bash", sid=100, tty="pts/1")
 SUBSHELL = identity(101, 100, "bash", sid=100)
@@ -30,6 +30,14 @@ def world() -> World:
     return World(read, lambda i, _: known(i.name, starts_others=i.name == "bash"), start)
 
 
+def table(*living: Identity) -> TaskTable:
+    """Exactly these."""
+    processes = np.zeros(len(living), PROCESS_DTYPE)
+    for row, i in enumerate(living):
+        processes[row]["pid"], processes[row]["start_ticks"] = i.key
+    return TaskTable(np.zeros(0, THREAD_DTYPE), processes, 0, "bpf")
+
+
 @pytest.mark.parametrize("order", list(permutations([SHELL, *JOBS])))
 def test_jobs_belong_to_their_shell_in_whatever_order_they_are_admitted(order: tuple[Identity, ...]) -> None:
     """The subshell never executed anything: no event names it, and its child leads to it."""
@@ -45,6 +53,23 @@ def test_a_process_that_is_gone_is_not_admitted() -> None:
     """Nor is anybody on its account."""
     w = world()
     assert w.admit(identity(999).key) is None
+    assert len(w) == 0
+
+
+def test_who_comes_and_leaves_between_two_tables_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parent too, that no event named; whoever is there at the next table stays, and leaves once."""
+    w = world()
+    short = identity(105, 101, "sh", sid=100)
+    monkeypatch.setitem(PEOPLE, 105, short)
+    w.update(table(SHELL))
+    assert w.admit(short.key) is not None
+    monkeypatch.delitem(PEOPLE, 105)
+    assert w.update(table(SHELL, SUBSHELL)).left == (short.key,)
+    assert [w.get(pid) is None for pid in (100, 101, 105)] == [False, False, True]
+    assert w.update(table(SHELL)).left == (SUBSHELL.key,)
+    assert w.update(table(SHELL)).left == ()
+    assert w.admit(SHELL.key) is not None
+    assert w.update(table()).left == (SHELL.key,)
     assert len(w) == 0
 
 

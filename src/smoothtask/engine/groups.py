@@ -104,7 +104,8 @@ class GroupBuilder:
     def _with_empty_parents(self, groups: list[AppGroup], now_ticks: int) -> tuple[AppGroup, ...]:
         parts = [g for g in groups if g.parent is not None]
         applications = [g for g in groups if g.parent is None] if parts else groups
-        missing = {g.parent for g in parts if g.parent in self._profiles} - {g.id for g in applications}
+        missing = {g.parent for g in parts if g.parent} - {g.id for g in applications}
+        missing &= self._profiles.keys()
         if missing:
             applications += [_group(m, self._profiles[m], NOTHING, (Behaviour.QUIET, 0.0), now_ticks) for m in missing]
             applications.sort(key=lambda g: g.id)

@@ -31,6 +31,7 @@ class Difference:
 
     came: tuple[ProcKey, ...]
     left: tuple[ProcKey, ...]
+    """Also who was admitted since, and is not in the new one."""
 
 
 class World:
@@ -44,6 +45,8 @@ class World:
         self._classify = classify
         self._placed: dict[int, Placed] = {}
         self._codes: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
+        self._admitted: set[int] = set()
+        """Codes of whom no table has shown yet: they may have left before the next one is read."""
         self._comms: npt.NDArray[np.bytes_] = np.empty(0, "S16")
         self._cgroups: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
         self._apart: dict[ProcKey, str] = {}
@@ -73,12 +76,15 @@ class World:
         """Admit what is new in *table*, read again what *executed*, forget what left."""
         processes = table.processes
         codes = process_codes(processes)
+        admitted = np.array(sorted(self._admitted), np.uint64)
+        self._admitted.clear()
+        gone = set(admitted[~is_in(admitted, codes)].tolist())
         if len(codes) == len(self._codes) and np.array_equal(codes, self._codes):
             came_rows = np.empty(0, np.intp)
-            left: tuple[ProcKey, ...] = ()
         else:
             came_rows = np.flatnonzero(~is_in(codes, self._codes))
-            left = self._forget(self._codes[~is_in(self._codes, codes)])
+            gone.update(self._codes[~is_in(self._codes, codes)].tolist())
+        left = self._forget(gone)
         renamed = self._renamed_rows(codes, processes["comm"], processes["cgroup_id"])
         self._codes, self._comms, self._cgroups = codes, processes["comm"].copy(), processes["cgroup_id"].copy()
         came = self._admit(processes, came_rows)
@@ -98,9 +104,9 @@ class World:
         identity = self._read_identity(*key)
         if identity is None:
             return None
-        for ancestor in reversed(self._unknown_ancestors(identity)):
-            self._placed[ancestor.key.pid] = self._classified(ancestor)
-        placed = self._placed[key.pid] = self._classified(identity)
+        for one in (*reversed(self._unknown_ancestors(identity)), identity):
+            placed = self._placed[one.key.pid] = self._classified(one)
+            self._admitted.add(one.key.start_ticks << 22 | one.key.pid)
         self._touch()
         return placed
 
@@ -185,9 +191,9 @@ class World:
             rows = now[(comms[now] != self._comms[before]) | (cgroups[now] != self._cgroups[before])]
         return [int(code) & 0x3FFFFF for code in codes[rows]]
 
-    def _forget(self, codes: npt.NDArray[np.uint64]) -> tuple[ProcKey, ...]:
+    def _forget(self, codes: set[int]) -> tuple[ProcKey, ...]:
         left = []
-        for code in codes.tolist():
+        for code in codes:
             key = ProcKey(code & 0x3FFFFF, code >> 22)
             known = self._placed.get(key.pid)
             if known is not None and known.identity.key == key:
