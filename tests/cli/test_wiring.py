@@ -18,6 +18,7 @@ from smoothtask.cli import main, verbs
 from smoothtask.control.client import RemoteEngine, request
 from smoothtask.control.local import LocalEngine
 from smoothtask.control.server import ControlServer
+from smoothtask.daemon.restoring import Restored
 from smoothtask.model.client import EngineClient
 from smoothtask.model.command import Reply, Undo
 
@@ -174,19 +175,23 @@ def test_a_second_daemon_is_told(place: Path, daemon: Any, capsys: pytest.Captur
     def refuse(*_: object, **__: object) -> int:
         raise AlreadyRunning("pid 812 manages this machine already")
 
-    daemon.run_daemon = daemon.restore_all = refuse
-    for command in (["--daemon"], ["restore"]):
-        assert main(command) == 1
-        assert "pid 812 manages this machine already" in capsys.readouterr().err
+    daemon.run_daemon = refuse
+    assert main(["--daemon"]) == 1
+    assert "pid 812 manages this machine already" in capsys.readouterr().err
 
 
 def test_daemon_and_restore(place: Path, daemon: Any, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.run_daemon = lambda settings, paths, observe, reading: 7 if observe else 0
     assert main(["--daemon", "--observe"]) == 7
     assert main(["daemon"]) == 0
-    daemon.restore_all = lambda paths: [f"nothing in {paths.ledger}", "evil \x1b[31m"]
+    daemon.restore_all = lambda paths: Restored([f"nothing in {paths.ledger}", "evil \x1b[31m"])
     assert main(["restore"]) == 0
     assert capsys.readouterr().out == f"nothing in {place}/run/ledger\nevil \ufffd[31m\n"
+    daemon.restore_all = lambda _paths: Restored(["restored: 1 failed"], whole=False)
+    assert main(["restore"]) == 1
+    assert capsys.readouterr() == ("", "restored: 1 failed\n")
+    assert main(["restore", "--json"]) == 1
+    assert '"ok": false' in capsys.readouterr().out
 
 
 def test_a_wrong_configuration_starts_nothing(place: Path, daemon: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smoothtask.config.held import Holder, ScopeHeldError, hold, holders
+from smoothtask.config.held import Holder, ScopeHeldError, hold, holders, tidy
 from smoothtask.config.paths import UnsafeDirectoryError
 from smoothtask.model.scope import Scope
 
@@ -74,6 +74,41 @@ def test_who_was_killed_stands_in_nobodys_way_and_is_named(folder: Path) -> None
     assert died == [dead]
     assert [h.alive for h in holders(folder)] == [True]
     release()
+
+
+def _killed(folder: Path, runtime_dir: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        hold(ANN, runtime_dir, folder)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def test_the_record_of_a_dead_one_stays_while_its_ledger_does(folder: Path, tmp_path: Path) -> None:
+    """Nothing else leads `smoothtask restore` there; also not when another one holds the same scope from elsewhere."""
+    (tmp_path / "ann").mkdir()
+    (tmp_path / "ann/ledger").touch()
+    _killed(folder, tmp_path / "ann")
+    for scope in (BOB, ANN):
+        release, died = hold(scope, tmp_path / "other", folder)
+        assert [d.runtime_dir for d in died] == [tmp_path / "ann"]
+        assert sorted(h.alive for h in holders(folder)) == [False, True]
+        release()
+    tidy(folder)
+    assert [h.alive for h in holders(folder)] == [False]
+    (tmp_path / "ann/ledger").unlink()
+    tidy(folder)
+    assert holders(folder) == []
+
+
+def test_a_successor_in_the_same_place_takes_the_record_over(folder: Path, tmp_path: Path) -> None:
+    """It puts back what is in the ledger there."""
+    (tmp_path / "ledger").touch()
+    _killed(folder, tmp_path)
+    release, _ = hold(ANN, tmp_path, folder)
+    assert [h.alive for h in holders(folder)] == [True]
+    release()
+    assert holders(folder) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"[]", b"{}", b'{"uid": -5, "cgroup": null, "pid": 1}'])

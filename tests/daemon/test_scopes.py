@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from daemon.places import NOBODY, Place, hogs_of, nices, until
-from smoothtask.config.paths import find_paths
+from smoothtask.config.paths import Paths, find_paths
 from smoothtask.daemon import restore_all
 
 pytestmark = [
@@ -70,8 +70,16 @@ def test_a_killed_daemon_is_in_nobodys_way_and_what_it_changed_is_told(place: Pl
     place.start("other", str(OTHER))
     frame = json.loads(place.run("status", "--json", *place.options("other", str(OTHER))).stdout)
     assert any(advice in event["text"] for event in frame["events"])
-    assert place.run("restore", *place.options("nobody", str(NOBODY))).returncode == 0
+    assert advice in place.run("doctor", *place.options("whole", None)).stdout, "also once another one has started"
+    assert restore_all(_whole(place)).whole
     assert nices(hogs) == {0}
+    assert advice not in place.run("doctor", *place.options("whole", None)).stdout
+
+
+def _whole(place: Place) -> Paths:
+    """As of a plain `smoothtask restore`."""
+    named = find_paths(runtime_dir=f"{place.root}/whole", state_dir=f"{place.root}/whole-state")
+    return replace(named, runtime_named=False, held=place.root / "held")
 
 
 def test_a_plain_restore_puts_back_what_any_dead_daemon_left(place: Place) -> None:
@@ -81,9 +89,7 @@ def test_a_plain_restore_puts_back_what_any_dead_daemon_left(place: Place) -> No
     assert until(lambda: min(nices(ours) | nices(others)) > 0, 60)
     dead.kill()
     dead.wait()
-    named = find_paths(runtime_dir=f"{place.root}/whole", state_dir=f"{place.root}/whole-state")
-    paths = replace(named, runtime_named=False, held=place.root / "held")
-    assert any(line.startswith(f"uid {NOBODY}: restored: ") for line in restore_all(paths))
+    assert any(line.startswith(f"uid {NOBODY}: restored: ") for line in restore_all(_whole(place)).said)
     assert nices(ours) == {0}
     assert min(nices(others)) > 0
 

@@ -381,7 +381,7 @@ def _scopes(paths: Paths) -> Iterator[Finding]:
         if holder.alive:
             detail = f"{holder.scope} is managed by pid {holder.pid} ({holder.runtime_dir})"
             yield Finding("scope", State.NOTE, detail)
-        elif (holder.runtime_dir / "ledger").exists():
+        elif holder.left_changes:
             yield Finding(
                 "scope",
                 State.WRONG,

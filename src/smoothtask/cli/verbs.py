@@ -225,16 +225,13 @@ def _order(options: Options) -> int:
 def _restore(options: Options) -> int:
     from smoothtask import daemon
 
-    paths = paths_of(options)
-    try:
-        said = daemon.restore_all(paths)
-    except daemon.AlreadyRunning as error:
-        raise CannotError(f"{error}; `smoothtask pause` makes it undo its changes") from error
+    restored = daemon.restore_all(paths_of(options))
     if options.json:
-        _print_json({"ok": True, "said": said})
+        _print_json({"ok": restored.whole, "said": restored.said})
     else:
-        print(*(sanitise(line, 1000) for line in said), sep="\n")
-    return OK
+        lines = (sanitise(line, 1000) for line in restored.said)
+        print(*lines, sep="\n", file=sys.stdout if restored.whole else sys.stderr)
+    return OK if restored.whole else FAILED
 
 
 def _doctor(options: Options) -> int:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from smoothtask.config.paths import RUNTIME_MODE, SYSTEM_RUNTIME_DIR, make_folder
@@ -35,9 +36,17 @@ class Holder:
     alive: bool
     """False: it ended without a word, and what it changed may still be in force."""
 
+    @property
+    def left_changes(self) -> bool:
+        """Whether its ledger is there, which it takes along when it ends well."""
+        return os.path.lexists(self.runtime_dir / "ledger")
+
 
 def hold(scope: Scope, runtime_dir: Path, folder: Path) -> tuple[Callable[[], None], list[Holder]]:
-    """Hold *scope* until the returned function is called; and the daemons that died, whose files are removed.
+    """Hold *scope* until the returned function is called; and the daemons that died.
+
+    The file of a dead one goes when nothing is left of it to put back, or when its ledger is in *runtime_dir*, where
+    its successor puts it back: else it is all that leads `smoothtask restore` there.
 
     Raises ScopeHeldError, UnsafeDirectoryError, OSError.
     """
@@ -49,10 +58,11 @@ def hold(scope: Scope, runtime_dir: Path, folder: Path) -> tuple[Callable[[], No
         for file, holder in _files(folder):
             if not holder.alive:
                 died.append(holder)
-                file.unlink()
+                if holder.runtime_dir == runtime_dir or not holder.left_changes:
+                    file.unlink()
             elif holder.scope.overlaps(scope):
                 raise ScopeHeldError(_refusal(scope, holder))
-        return _write(folder / scope.slug, Holder(scope, os.getpid(), runtime_dir, alive=True)), died
+        return _write(_free(folder, scope), Holder(scope, os.getpid(), runtime_dir, alive=True)), died
 
 
 def holders(folder: Path) -> list[Holder]:
@@ -61,6 +71,14 @@ def holders(folder: Path) -> list[Holder]:
         return []
     with _one_at_a_time(folder):
         return [holder for _, holder in _files(folder)]
+
+
+def tidy(folder: Path) -> None:
+    """Forget the daemons that died and of whom nothing is left to put back. Raises OSError."""
+    with _one_at_a_time(folder):
+        for file, holder in _files(folder):
+            if not holder.alive and not holder.left_changes:
+                file.unlink()
 
 
 @contextmanager
@@ -111,6 +129,12 @@ def _parse(data: bytes, *, alive: bool) -> Holder:
         return Holder(scope, int(said["pid"]), Path(str(said["runtime_dir"])), alive)
     except (ValueError, TypeError, KeyError, ScopeError):
         return Holder(Scope.everything(), 0, SYSTEM_RUNTIME_DIR, alive)
+
+
+def _free(folder: Path, scope: Scope) -> Path:
+    """A name for who holds *scope*: one that died with the same may have its own still."""
+    names = (f"{scope.slug}{n if n > 1 else ''}" for n in count(1))
+    return next(path for name in names if not os.path.lexists(path := folder / name))
 
 
 def _write(path: Path, holder: Holder) -> Callable[[], None]:

@@ -3,7 +3,7 @@
 from smoothtask.daemon.build import build
 from smoothtask.daemon.headless import run_daemon
 from smoothtask.daemon.process import AlreadyRunning, LockedError
-from smoothtask.daemon.restoring import restore_all
+from smoothtask.daemon.restoring import Restored, restore_all
 from smoothtask.engine.parameters import parameters_of
 
-__all__ = ["AlreadyRunning", "LockedError", "build", "parameters_of", "restore_all", "run_daemon"]
+__all__ = ["AlreadyRunning", "LockedError", "Restored", "build", "parameters_of", "restore_all", "run_daemon"]

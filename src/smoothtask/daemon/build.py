@@ -213,9 +213,7 @@ def _hold(paths: Paths, opened: _Open, said: list[str]) -> None:
     except ScopeHeldError as error:
         raise AlreadyRunning(str(error)) from error
     opened.closers.append(release)
-    said += [
-        _left_behind(d) for d in died if d.runtime_dir != paths.runtime_dir and (d.runtime_dir / "ledger").exists()
-    ]
+    said += [_left_behind(d) for d in died if d.runtime_dir != paths.runtime_dir and d.left_changes]
 
 
 def _left_behind(holder: Holder) -> str:

@@ -1,49 +1,62 @@
 """What a daemon that died has changed, put back: `smoothtask restore`."""
 
 import os
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 from smoothtask.actuator.knobs import Machine
 from smoothtask.actuator.ledger import Ledger, LedgerError
 from smoothtask.actuator.restore import restore
-from smoothtask.config.held import holders
+from smoothtask.config.held import holders, tidy
 from smoothtask.config.paths import Paths
-from smoothtask.daemon.process import lock
+from smoothtask.daemon.process import LockedError, lock
 from smoothtask.kernel import cgroup2, sched
 from smoothtask.kernel.systemd import Managers
 from smoothtask.model.change import Outcome, Status
 
 
-def restore_all(paths: Paths) -> list[str]:
-    """Put back what a daemon that died has changed; what was done, in lines. Raises AlreadyRunning.
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was done, in lines, and whether nothing is left in force that is ours."""
 
-    Without a scope or a runtime directory named, what daemons of any scope left behind is put back too.
+    said: list[str]
+    whole: bool = True
+
+
+def restore_all(paths: Paths) -> Restored:
+    """Put back what a daemon that died has changed.
+
+    Without a scope or a runtime directory named, what daemons of any scope left behind is put back too, whatever is
+    wrong with one of them.
     """
-    said = _restore(paths) if paths.ledger.exists() else []
+    done = [_restore(paths)] if os.path.lexists(paths.ledger) else []
     if paths.scope.is_everything and not paths.runtime_named and os.geteuid() == 0:
         for holder in holders(paths.held):
-            theirs = replace(paths, runtime_dir=holder.runtime_dir)
-            if not holder.alive and theirs.runtime_dir != paths.runtime_dir and theirs.ledger.exists():
-                said += [f"{holder.scope}: {line}" for line in _restore(theirs)]
-    return said or ["nothing to restore: no ledger"]
+            if not holder.alive and holder.runtime_dir != paths.runtime_dir and holder.left_changes:
+                theirs = _restore(replace(paths, runtime_dir=holder.runtime_dir))
+                done.append(Restored([f"{holder.scope}: {line}" for line in theirs.said], theirs.whole))
+        if paths.held.exists():
+            tidy(paths.held)
+    said = [line for restored in done for line in restored.said]
+    return Restored(said or ["nothing to restore: no ledger"], all(restored.whole for restored in done))
 
 
-def _restore(paths: Paths) -> list[str]:
-    release = lock(paths.lock)
-    try:
-        ledger = Ledger.open(paths.ledger, sched.boot_id())
-        managers = Managers()
-        machine = Machine(sched, cgroup2, managers)
-    except LedgerError as error:
-        release()
-        return [f"cannot restore: {error}"]
-    try:
-        outcomes = restore(ledger, machine)
-        return [*ledger.notes, *summary(outcomes)]
-    finally:
-        managers.close()
-        ledger.close()
-        release()
+def _restore(paths: Paths) -> Restored:
+    """What the ledger of one runtime directory says."""
+    with ExitStack() as opened:
+        try:
+            opened.callback(lock(paths.lock))
+            ledger = Ledger.open(paths.ledger, sched.boot_id())
+            opened.callback(ledger.close)
+            managers = Managers()
+            opened.callback(managers.close)
+            outcomes = restore(ledger, Machine(sched, cgroup2, managers))
+        except LockedError as error:
+            return Restored([f"{error}; `smoothtask pause` makes it undo its changes"], whole=False)
+        except (LedgerError, OSError) as error:
+            return Restored([f"cannot restore: {error}"], whole=False)
+        failed = any(o.status in {Status.DENIED, Status.FAILED} for o in outcomes)
+        return Restored([*ledger.notes, *summary(outcomes)], not failed)
 
 
 def summary(outcomes: tuple[Outcome, ...]) -> list[str]:
