@@ -34,7 +34,11 @@ from smoothtask.collector.identity import (
     user_name,
     wine_exe_of,
 )
+from smoothtask.kernel import cgroup2
+from smoothtask.kernel.owners import read_processes
+from smoothtask.kernel.psi import read_cgroup_pressure
 from smoothtask.model.identity import Identity
+from smoothtask.model.system import Pressure
 from smoothtask.model.text import sanitise
 
 ID = "0123456789abcdef" * 4
@@ -120,6 +124,35 @@ def test_a_hostile_name(tmp_path: Path) -> None:
     assert identity.ppid == os.getpid()
 
 
+NAMED = """
+import ctypes, os, sys
+if sys.argv[2] != "-1":
+    os.setuid(int(sys.argv[2]))
+ctypes.CDLL(None).prctl(15, os.fsencode(sys.argv[1]), 0, 0, 0)  # PR_SET_NAME
+print("ready", flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("comm", [b"Uid:\t0\t0\t0", b"\rUid:\t0\t0\t0", b"\nUid:\t0\t0\t0", b"\x85Uid:\t0\t0\t0"])
+def test_a_name_that_looks_like_an_owner(comm: bytes) -> None:
+    """The kernel prints comm into the file that says whose a process is, before the line that says it."""
+    uid = 65534 if os.geteuid() == 0 else -1
+    command = [sys.executable, "-S", "-c", NAMED, comm, str(uid)]
+    program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+        identity = identity_of(program.pid)
+        assert identity.uid == (os.geteuid() if uid == -1 else uid)
+        assert identity.user == user_name(identity.uid)
+        assert identity.name == sanitise(comm, 64)
+        assert [i.uid for i in read_processes() if i.key.pid == program.pid] == [identity.uid]
+    finally:
+        program.kill()
+        program.communicate()
+
+
 def test_a_hostile_command_line() -> None:
     """Controls, bidi overrides and broken UTF-8 are replaced, argument by argument."""
     with running(*WAIT, b"\x1b]0;title\x07", "a\u202eb\nc".encode(), b"\xc3\x28\xff", b"") as program:
@@ -154,6 +187,52 @@ def test_a_removed_program(tmp_path: Path) -> None:
     with running(str(path)) as program:
         path.unlink()
         assert identity_of(program.pid).exe == str(path)
+
+
+def test_nothing_is_looked_up_where_a_process_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk of a removed program may not answer, and whoever asks it waits."""
+    path = tmp_path / "game"
+    shutil.copy(shutil.which("cat") or "", path)
+    with running(str(path)) as program:
+        path.unlink()
+        ticks = start_ticks(program.pid)
+        for name in ("stat", "lstat", "open", "readlink", "access"):
+            monkeypatch.setattr(os, name, _only_below_proc(getattr(os, name)))
+        identity = read_identity(program.pid, ticks)
+        monkeypatch.undo()
+    assert identity is not None
+    assert identity.exe == str(path)
+
+
+def _only_below_proc(real: Callable[..., object]) -> Callable[..., object]:
+    def guarded(path: str | bytes, *args: object, **options: object) -> object:
+        assert os.fsencode(path).startswith(b"/proc/"), path
+        return real(path, *args, **options)
+
+    return guarded
+
+
+def test_a_program_deeper_than_the_kernel_can_tell(tmp_path: Path) -> None:
+    """It has no path, and everything else."""
+    copy = tmp_path / "cat"
+    shutil.copy(shutil.which("cat") or "", copy)
+    start = (
+        "import os, sys\n"
+        "for _ in range(25):\n"
+        "    os.mkdir('d' * 200)\n"
+        "    os.chdir('d' * 200)\n"
+        "os.link(sys.argv[1], 'cat')\n"
+        "os.execv('./cat', ['cat'])\n"
+    )
+    command = [sys.executable, "-S", "-c", start, str(copy)]
+    program = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE)
+    try:
+        wait_for(lambda: Path(f"/proc/{program.pid}/cmdline").read_bytes() == b"cat\0")
+        identity = identity_of(program.pid)
+        assert (identity.exe, identity.basename, identity.uid) == (None, "cat", os.geteuid())
+    finally:
+        program.kill()
+        program.communicate()
 
 
 def test_another_program_in_the_same_process() -> None:
@@ -384,6 +463,13 @@ def test_environment() -> None:
 @pytest.mark.parametrize(
     ("text", "path"),
     [
+        ("0::/a\x850::/system.slice/sshd.service\n", "/a\ufffd0::/system.slice/sshd.service"),
+        ("0::/a\x850::foo\n", "/a\ufffd0::foo"),
+        ("0::/a\u20280::/b\n", "/a\ufffd0::/b"),
+        ("1:name=systemd:/a\x1c0::/b\n", "/a\ufffd0::/b"),
+        ("0::/a\r0::/b\n", "/a\ufffd0::/b"),
+        ("0::/../x.service\n", None),
+        ("0::foo\n", None),
         ("0::/user.slice/a.scope\n", "/user.slice/a.scope"),
         ("3:cpu,cpuacct:/x\n1:name=systemd:/system.slice/b.service\n0::/\n", "/system.slice/b.service"),
         ("1:name=systemd:/old\n0::/new\n", "/new"),
@@ -396,8 +482,54 @@ def test_environment() -> None:
     ],
 )
 def test_parse_cgroup(text: str, path: str | None) -> None:
-    """v2 first, systemd's own hierarchy of v1 else."""
-    assert parse_cgroup(text) == path
+    """v2 first, systemd's own hierarchy of v1 else; only a newline ends a line."""
+    assert parse_cgroup(text.encode()) == path
+
+
+@given(st.binary(max_size=3000))
+def test_no_cgroup_is_an_error(data: bytes) -> None:
+    """And the pressure of whatever comes out can be asked for: a name of controls grows when it is made harmless."""
+    for path in (parse_cgroup(data), parse_cgroup(b"0::/" + data)):
+        assert path is None or path.startswith("/")
+        if path is not None:
+            assert read_cgroup_pressure(path, "/nowhere") == Pressure()
+    assert read_cgroup_pressure(parse_cgroup(b"0::/" + b"\x01" * 255) or "", "/sys") == Pressure()
+
+
+UNIFIED = next((p for p in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") if cgroup2.mounted(p)), "")
+
+
+@pytest.mark.root
+@as_root
+@pytest.mark.skipif(not UNIFIED, reason="no cgroup v2 here")
+@pytest.mark.parametrize("parts", [["a\x850::", "system.slice", "sshd.service"], ["a\x850::foo"], ["d" * 200] * 22])
+def test_a_cgroup_of_a_hostile_name(parts: list[str]) -> None:
+    """It is what the kernel says, which cuts what is too deep to be told; nothing is raised."""
+    home = cgroup2.of_process(os.getpid()) or "/"
+    folder = os.open(UNIFIED + home, os.O_RDONLY)
+    made: list[int] = []
+    with running(*WAIT) as program:
+        try:
+            for part in parts:
+                os.mkdir(part, dir_fd=made[-1] if made else folder)
+                made.append(os.open(part, os.O_RDONLY, dir_fd=made[-1] if made else folder))
+            procs = os.open("cgroup.procs", os.O_WRONLY, dir_fd=made[-1])
+            os.write(procs, str(program.pid).encode())
+            os.close(procs)
+            identity = identity_of(program.pid)
+            path = "/".join([home.rstrip("/"), *parts])
+            assert path.startswith(cgroup2.of_process(program.pid) or "/")
+            assert identity.cgroup is not None
+            assert path.replace("\x85", "\ufffd").startswith(identity.cgroup.removesuffix("…"))
+            assert identity.cgroup != "/"
+            assert read_cgroup_pressure(identity.cgroup, UNIFIED) == Pressure()
+        finally:
+            program.kill()
+            program.wait()
+            for fd, part in zip([folder, *made][-2::-1], parts[::-1], strict=True):
+                os.rmdir(part, dir_fd=fd)
+            for fd in (folder, *made):
+                os.close(fd)
 
 
 APP = "/user.slice/user-1000.slice/user@1000.service/app.slice/"
@@ -465,6 +597,8 @@ def test_flatpak_and_snap() -> None:
     assert flatpak_of(r"app-flatpak-org.a\x2db-9.scope", {"FLATPAK_ID": "x"}) == "org.a-b"
     assert flatpak_of("vte-spawn-1.scope", {"FLATPAK_ID": "org.x"}) == "org.x"
     assert flatpak_of("app-firefox-7.scope", {"FLATPAK_ID": ""}) is None
+    assert flatpak_of("vte-spawn-1.scope", {"FLATPAK_ID": "org.x/y"}) is None
+    assert flatpak_of(r"app-flatpak-org.a\x3ab-9.scope", {"FLATPAK_ID": "org.x"}) is None
     assert snap_of("snap.firefox.firefox-0f2d.scope", {}) == "firefox"
     assert snap_of("snap.lxd.daemon.service", {}) == "lxd"
     assert snap_of(None, {"SNAP_NAME": "foo", "SNAP_INSTANCE_NAME": "foo_2"}) == "foo_2"

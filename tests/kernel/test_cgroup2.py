@@ -36,6 +36,13 @@ def test_what_is_out_of_sight_is_none(data: bytes) -> None:
     assert cgroup2.parse_membership(data) is None
 
 
+@given(st.binary().filter(lambda b: b"\n" not in b))
+def test_only_a_newline_ends_a_line(name: bytes) -> None:
+    """A cgroup's name may hold what looks like another line."""
+    line = b"0::/a" + name
+    assert cgroup2.parse_memberships(b"1:cpu,cpuacct:/x\n" + line + b"\n") == {b"cpu,cpuacct": b"/x", b"": line[3:]}
+
+
 @given(st.binary())
 def test_no_membership_is_an_error(data: bytes) -> None:
     """And what comes out stays below the mount."""
@@ -122,6 +129,8 @@ def test_reading(root: str) -> None:
     assert cgroup2.controllers("/", root) == {"cpu", "io", "memory"}
     assert cgroup2.enabled("/", root) == {"cpu"}
     assert cgroup2.controllers("/gone", root) == frozenset()
+    assert cgroup2.controllers("/" + "x" * 256, root) == frozenset()
+    assert cgroup2.cgroup_id("/" + "x" * 256, root) is None
 
 
 def test_processes_of_a_cgroup_and_below(root: str) -> None:

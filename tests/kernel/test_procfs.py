@@ -47,6 +47,12 @@ def test_status(uid: int, nvcsw: int, nivcsw: int, foreign: bool) -> None:
     assert parse_status(text.encode()) == (uid, nvcsw, nivcsw, foreign)
 
 
+@pytest.mark.parametrize("name", ["Uid:\t0\t0\t0", "\rUid:\t0\t0\t0", "\rNSpid:\t1\t2", "\x85Uid:\t0\t0"])
+def test_no_name_is_another_line(name: str) -> None:
+    """A newline is the one thing that the kernel escapes in it."""
+    assert parse_status(f"Name:\t{name}\nUid:\t1000\t1000\t1000\t1000\n".encode()) == (1000, 0, 0, False)
+
+
 def test_io_is_what_reached_the_block_layer() -> None:
     assert parse_io(b"rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\n") == (5, 6)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smoothtask.kernel.psi import RESOURCES, PsiTriggers, parse_psi, read_pressure
-from smoothtask.model.system import Psi, PsiLine
+from smoothtask.kernel.psi import RESOURCES, PsiTriggers, parse_psi, read_cgroup_pressure, read_pressure
+from smoothtask.model.system import Pressure, Psi, PsiLine
 
 needs_psi = pytest.mark.skipif(not Path("/proc/pressure/cpu").exists(), reason="no PSI in this kernel")
 
@@ -55,6 +55,12 @@ def test_other_errors_are_raised(tmp_path: Path) -> None:
     (tmp_path / "pressure" / "cpu").mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
         read_pressure(str(tmp_path))
+
+
+@pytest.mark.parametrize("path", ["foo", "", "/../x", "/" + "\ufffd" * 86, "/" + "x/" * 4000, "/a\0b"])
+def test_a_cgroup_that_cannot_be_has_no_pressure(path: str) -> None:
+    """Whoever makes cgroups chooses their names."""
+    assert read_cgroup_pressure(path, "/sys") == Pressure()
 
 
 @needs_psi

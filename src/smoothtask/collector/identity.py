@@ -1,8 +1,8 @@
 r"""Who a process is: read from /proc, checked against reuse of its pid, bounded and sanitised.
 
-psutil reads what it reads exactly: the executable and the owner. The rest is read here, because a process may
-write into it what it likes: psutil takes command line and environment whole, however long they are, gives
-argv[0] for an executable that it may not see, and looks for terminals in a list that it makes only once.
+A process writes into most of it what it likes, so libraries that trust it are of no use: psutil takes the owner from
+whatever looks like it first (a comm that says `Uid:` comes before), looks up the path of a removed program (on a disk
+that may not answer), gives argv[0] for an executable that it may not see, and takes command lines whole.
 
 Rule 1: a value is of (pid, start_ticks) or not at all: both are compared before and after reading.
 Rule 2: what may not be read is `None` or empty; a process that left is `None` as a whole; other errors are raised.
@@ -11,6 +11,7 @@ Rule 3: every string is sanitised and bounded before anybody sees it.
 Source: proc(5), cgroups(7), systemd.unit(5), the systemd desktop and container conventions.
 """
 
+import errno
 import functools
 import os
 import pwd
@@ -19,8 +20,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import psutil
-
+from smoothtask.kernel.cgroup2 import parse_memberships, sound
+from smoothtask.kernel.procfs import parse_status
 from smoothtask.model.identity import Identity
 from smoothtask.model.tasks import ProcKey
 from smoothtask.model.text import REPLACEMENT, sanitise
@@ -92,17 +93,17 @@ def read_identity(pid: int, start_ticks: int, proc_root: str = "/proc") -> Ident
             return None
         identity = _read_fields(base, ProcKey(pid, start_ticks), stat, proc_root)
         still = parse_stat(_read(f"{base}/stat"))
-    except (FileNotFoundError, ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     return identity if still.start_ticks == start_ticks else None
 
 
 def _read_fields(base: str, key: ProcKey, stat: Stat, proc_root: str) -> Identity:
-    environ_data = _read_if_allowed(f"{base}/environ", _READ_ENVIRON_BYTES)
-    exe, uid = _exe_and_uid(key.pid, exe_allowed=environ_data is not None, proc_root=proc_root)
+    uid = parse_status(_read(f"{base}/status")).uid
+    exe = _exe(base)
     cmdline = parse_cmdline(_read_if_allowed(f"{base}/cmdline", _READ_CMDLINE_BYTES) or b"")
-    environ = parse_environ(environ_data or b"")
-    cgroup = parse_cgroup((_read_if_allowed(f"{base}/cgroup") or b"").decode("utf-8", "replace"))
+    environ = parse_environ(_read_if_allowed(f"{base}/environ", _READ_ENVIRON_BYTES) or b"")
+    cgroup = parse_cgroup(_read_if_allowed(f"{base}/cgroup") or b"")
     unit, slice_ = unit_of(cgroup) if cgroup else (None, None)
     values = dict(environ)
     return Identity(
@@ -143,30 +144,25 @@ def _read_if_allowed(path: str, limit: int = _READ_BYTES) -> bytes | None:
         return None
     except ProcessLookupError:  # a zombie or a kernel thread has no memory to read from, and may be there still
         return b""
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # a cgroup deeper than the kernel can tell
+            raise
+        return b""
 
 
-def _exe_and_uid(pid: int, *, exe_allowed: bool, proc_root: str) -> tuple[str | None, int]:
-    """The executable and the effective uid, by psutil.
-
-    *exe_allowed*: where the kernel denies the link, psutil guesses from argv[0], which anybody can write. The
-    same check guards environ (proc(5)), so that says beforehand whether the link can be read.
-    """
-    psutil.PROCFS_PATH = proc_root
-    process = psutil.Process(pid)
-    with process.oneshot():
-        uid = process.uids().effective
-        try:
-            exe = process.exe() if exe_allowed else ""
-        except (psutil.AccessDenied, psutil.ZombieProcess):
-            exe = ""
-    if exe.startswith("/memfd:"):  # a name that whoever made the memory chose (memfd_create(2)), of no file at all
-        exe = ""
-    return (sanitise(_as_bytes(exe), MAX_PATH) or None), uid
-
-
-def _as_bytes(text: str) -> bytes:
-    """What the kernel gave: psutil carries bytes that are not UTF-8 as surrogates."""
-    return text.encode("utf-8", "surrogateescape")
+def _exe(base: str) -> str | None:
+    """The file that runs, without the mark of a removed one; nothing is looked up at that path."""
+    try:
+        path = os.readlink(os.fsencode(f"{base}/exe"))
+    except (PermissionError, FileNotFoundError):  # not ours to see; a zombie or a kernel thread runs none
+        return None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # deeper than the kernel can tell
+            raise
+        return None
+    if path.startswith(b"/memfd:"):  # a name that whoever made the memory chose (memfd_create(2)), of no file at all
+        return None
+    return sanitise(path.removesuffix(b" (deleted)"), MAX_PATH) or None
 
 
 def _in_foreign_namespace(base: str, proc_root: str) -> bool:
@@ -208,16 +204,18 @@ def parse_environ(data: bytes) -> frozenset[tuple[str, str]]:
     return frozenset(found.items())
 
 
-def parse_cgroup(text: str) -> str | None:
-    """The path in /proc/PID/cgroup: of v2 (`0::`) unless that is the root, else of v1's name=systemd."""
-    paths: dict[str, str] = {}
-    for line in text.splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if controllers == "name=systemd" or (number == "0" and not controllers):
-            paths[controllers] = sanitise(path.removesuffix(" (deleted)"), MAX_PATH)
-    unified, legacy = paths.get(""), paths.get("name=systemd")
-    return unified if unified and (unified != "/" or not legacy) else legacy
+def parse_cgroup(data: bytes) -> str | None:
+    """The path in /proc/PID/cgroup: of v2 (`0::`) unless that is the root, else of v1's name=systemd.
+
+    `None` for one that is out of sight, above the root of our cgroup namespace.
+    """
+    paths = parse_memberships(data)
+    unified, legacy = paths.get(b""), paths.get(b"name=systemd")
+    path = unified if unified and (unified != b"/" or not legacy) else legacy
+    if path is None:
+        return None
+    text = sanitise(path.removesuffix(b" (deleted)"), MAX_PATH)
+    return text if sound(text) else None
 
 
 _UNIT: Final = re.compile(r"[^/]+\.(?:service|scope)")
@@ -282,10 +280,14 @@ _FLATPAK_SCOPE: Final = re.compile(r"app-flatpak-(.+)-\d+\.scope")
 _SNAP_UNIT: Final = re.compile(r"snap\.([a-z0-9_-]+)\.[^/]+\.(?:service|scope)")
 
 
+_FLATPAK_ID: Final = re.compile(r"[\w.-]+", re.ASCII)
+
+
 def flatpak_of(unit: str | None, environ: Mapping[str, str]) -> str | None:
     """Flatpak application id, by its scope (`app-flatpak-org.foo.Bar-123.scope`), else its environment."""
     match = _FLATPAK_SCOPE.fullmatch(unit or "")
-    return unescape(match[1]) if match else environ.get("FLATPAK_ID") or None
+    found = unescape(match[1]) if match else environ.get("FLATPAK_ID", "")
+    return found if _FLATPAK_ID.fullmatch(found) else None
 
 
 def snap_of(unit: str | None, environ: Mapping[str, str]) -> str | None:

@@ -15,6 +15,8 @@ from typing import Final
 ROOT: Final = "/sys/fs/cgroup"
 MAGIC: Final = 0x63677270
 """CGROUP2_SUPER_MAGIC (include/uapi/linux/magic.h)."""
+GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENAMETOOLONG})
+"""What there is no cgroup (any more), or no file of it; a name that was sanitised may be longer than one can be."""
 _STATFS_BYTES: Final = 120  # struct statfs on 64-bit Linux; the first field is the magic number
 _READ_BYTES: Final = 1 << 16
 _ROUNDS: Final = 20
@@ -33,17 +35,25 @@ def of_process(pid: int, proc_root: str = "/proc") -> str | None:
     """The cgroup of *pid*; `None` when it is gone or in none."""
     try:
         return parse_membership(_read(f"{proc_root}/{pid}/cgroup"))
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ESRCH, errno.ENAMETOOLONG}:  # the last: deeper than the kernel can tell
+            return None
+        raise
 
 
 def parse_membership(data: bytes) -> str | None:
     """The `0::` line of /proc/PID/cgroup; `None` for a path that is out of sight or deleted."""
-    for line in data.split(b"\n"):
-        if line.startswith(b"0::"):
-            path = line[3:].decode("utf-8", "surrogateescape")
-            return path if sound(path) and not path.endswith(" (deleted)") else None
-    return None
+    path = parse_memberships(data).get(b"", b"").decode("utf-8", "surrogateescape")
+    return path if sound(path) and not path.endswith(" (deleted)") else None
+
+
+def parse_memberships(data: bytes) -> dict[bytes, bytes]:
+    """Controllers → path of each line of /proc/PID/cgroup, as the kernel wrote them; v2's (`0::`) is that of `b""`.
+
+    Whoever may make a cgroup chooses its name, in which anything but `/` and a newline may be.
+    """
+    lines = (line.split(b":", 2) for line in data.split(b"\n"))
+    return {line[1]: line[2] for line in lines if len(line) == 3 and (line[1] or line[0] == b"0")}
 
 
 def sound(path: str) -> bool:
@@ -62,8 +72,8 @@ def read(path: str, name: str, root: str = ROOT) -> str | None:
     """One file of a cgroup, stripped; `None` when the cgroup or the file is not there."""
     try:
         return _read(f"{directory(path, root)}/{name}").decode("utf-8", "replace").strip()
-    except (FileNotFoundError, OSError) as error:
-        if isinstance(error, FileNotFoundError) or error.errno == errno.ENODEV:
+    except OSError as error:
+        if error.errno in GONE:
             return None
         raise
 
@@ -81,8 +91,10 @@ def cgroup_id(path: str, root: str = ROOT) -> int | None:
     """The kernel's number of the cgroup (its inode), another one for another cgroup of that name; `None`: gone."""
     try:
         return Path(directory(path, root)).stat().st_ino
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in GONE:
+            return None
+        raise
 
 
 def weight(path: str, name: str = "cpu.weight", root: str = ROOT) -> int | None:

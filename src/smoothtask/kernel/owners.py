@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from smoothtask.kernel.cgroup2 import parse_membership
+from smoothtask.kernel.procfs import Status, parse_status
 from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.identity import Identity
 from smoothtask.model.owner import Owner, OwnerKind
@@ -64,13 +66,13 @@ def read_processes(root: Path = Path("/")) -> Iterator[Identity]:
     """As much of every process as `recognise` looks at: for those who have no table of processes at hand."""
     for folder in sorted((root / "proc").glob("[0-9]*")):
         try:
-            status = (folder / "status").read_text(errors="replace")
+            status = parse_status((folder / "status").read_bytes())
             exe = _exe(folder)
             arguments = (folder / "cmdline").read_bytes()[:4096].decode("utf-8", "replace").split("\0")
-            cgroups = (folder / "cgroup").read_text(errors="replace")
+            cgroup = parse_membership((folder / "cgroup").read_bytes()) or ""
         except OSError:
             continue  # a kernel thread, or one that has gone
-        yield _identity(int(folder.name), status, exe, arguments, cgroups)
+        yield _identity(int(folder.name), status, exe, arguments, cgroup)
 
 
 def _exe(folder: Path) -> str:
@@ -81,21 +83,18 @@ def _exe(folder: Path) -> str:
         return ""
 
 
-def _identity(pid: int, status: str, exe: str, arguments: list[str], cgroups: str) -> Identity:
-    values = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    uids = values.get("Uid", "").split()
-    unified = next((line[3:] for line in cgroups.splitlines() if line.startswith("0::")), "")
-    units = [p for p in unified.split("/") if p.endswith((".service", ".scope"))]
+def _identity(pid: int, status: Status, exe: str, arguments: list[str], cgroup: str) -> Identity:
+    units = [p for p in cgroup.split("/") if p.endswith((".service", ".scope"))]
     return Identity(
         key=ProcKey(pid, 0),
         ppid=0,
-        name=sanitise(values.get("Name", "").strip(), 64),
-        uid=int(uids[1]) if len(uids) > 1 else -1,
+        name="",
+        uid=status.uid,
         exe=sanitise(exe, 1024),
         cmdline=tuple(sanitise(a, 256) for a in arguments[:32]),
         unit=sanitise(units[-1], 256) if units else None,
-        container="a container" if re.search(r"docker|libpod|lxc|kubepods|machine-", unified) else None,
-        foreign_namespace=len(values.get("NSpid", "").split()) > 1,
+        container="a container" if re.search(r"docker|libpod|lxc|kubepods|machine-", cgroup) else None,
+        foreign_namespace=status.foreign,
     )
 
 

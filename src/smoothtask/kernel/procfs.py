@@ -96,8 +96,11 @@ def parse_schedstat(data: bytes) -> tuple[int, int]:
 
 
 def parse_status(data: bytes) -> Status:
-    """Effective uid, context switches, and whether the process has pids in namespaces below ours."""
-    values = {name: value for name, _, value in (line.partition(b":") for line in data.splitlines())}
+    """Effective uid, context switches, and whether the process has pids in namespaces below ours.
+
+    Of the name the kernel escapes newlines alone (fs/proc/array.c): it may hold tabs and carriage returns.
+    """
+    values = {name: value for name, _, value in (line.partition(b":") for line in data.split(b"\n"))}
     return Status(
         uid=int(values[b"Uid"].split()[1]),
         nvcsw=int(values.get(b"voluntary_ctxt_switches", b"0")),

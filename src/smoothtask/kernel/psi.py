@@ -37,15 +37,18 @@ def read_pressure(proc_root: str = "/proc") -> Pressure:
 def read_cgroup_pressure(path: str, root: str = cgroup2.ROOT) -> Pressure:
     """The same of a cgroup (*path* as in /proc/PID/cgroup); `None` for what it does not account.
 
-    All `None` when it is gone, or when nobody is in it or below it (cgroup.events): its processes are elsewhere.
+    All `None` when it is gone, or when nobody is in it or below it (cgroup.events): its processes are elsewhere; and
+    for a path that is none.
     """
+    if not cgroup2.sound(path):
+        return Pressure()
     folder = cgroup2.directory(path, root)
     try:
         with open(f"{folder}/cgroup.events", "rb", buffering=0) as file:
             if b"populated 0" in file.read():
                 return Pressure()
     except OSError as error:  # the root has none
-        if error.errno not in {errno.ENOENT, errno.ENODEV}:
+        if error.errno not in cgroup2.GONE:
             raise
     return Pressure(**{name: _read_psi(f"{folder}/{name}.pressure") for name in RESOURCES})
 
@@ -55,8 +58,8 @@ def _read_psi(path: str) -> Psi | None:
         with open(path, "rb", buffering=0) as file:
             return parse_psi(file.read().decode("ascii"))
     except OSError as error:
-        # No CONFIG_PSI; psi=0 on the command line, or 0 in cgroup.pressure; a cgroup that was removed meanwhile.
-        if error.errno in {errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV}:
+        # No CONFIG_PSI, or no such cgroup (any more); psi=0 on the command line, or 0 in cgroup.pressure.
+        if error.errno in cgroup2.GONE or error.errno == errno.EOPNOTSUPP:
             return None
         raise
 

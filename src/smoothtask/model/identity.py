@@ -9,7 +9,7 @@ from smoothtask.model.process import ProcKey
 class Identity:
     """A process as names and files say. Every string is sanitised and bounded; unread is `None`.
 
-    Source: psutil (exe, cmdline, uids, terminal, environ) and /proc/PID/cgroup (cgroups(7)).
+    Source: proc(5), and cgroups(7) for /proc/PID/cgroup.
     """
 
     key: ProcKey
