@@ -6,7 +6,7 @@ switches   two processes that wake each other by a socket, on one CPU: the run-q
 messages   UDP to oneself over the loopback interface: the network meter.
 writes     4 KiB and fdatasync: the disk meter.
 reading    what the daemon pays a tick: emptying the maps, and making measures of groups from them.
-beginning  loading, attaching, detaching; one pass over every socket, against psutil's.
+beginning  loading, attaching, detaching; one pass over every socket, against /proc.
 
 Each ratio is the median over rounds of CPU with / CPU without, in the order on-off, off-on, …: the machine's noise
 meets both alike. User and system time of the load's own threads.
@@ -24,9 +24,9 @@ from collections.abc import Callable
 import numpy as np
 
 from harness import finish, log, verdict
-from smoothtask.collector.meters import connections_from_proc
 from smoothtask.engine.metering import Metering
 from smoothtask.kernel import libbpf
+from smoothtask.kernel.connections import read_connections
 from smoothtask.kernel.meters_bpf import BLOCK_IO, NETWORK, RUN_QUEUE, BpfMeter, BpfSockets, Kind
 from smoothtask.kernel.tasks_bpf import BpfTasks
 from smoothtask.model.readings import Readings
@@ -152,7 +152,7 @@ def beginning() -> list[bool]:
         sockets.read()
         ours_ms.append((time.thread_time_ns() - before_ns) / 1e6)
         before_ns = time.thread_time_ns()
-        connections_from_proc()
+        read_connections()
         theirs_ms.append((time.thread_time_ns() - before_ns) / 1e6)
     sockets.close()
     ours, theirs = numbers.median(ours_ms), numbers.median(theirs_ms)

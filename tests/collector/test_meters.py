@@ -1,13 +1,11 @@
 """When meters are attached, and what becomes of those that fail."""
 
-import os
-import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from smoothtask.collector.meters import LINGER_S, Choice, Meters, connections_from_proc
+from smoothtask.collector.meters import LINGER_S, Choice, Meters
 from smoothtask.kernel.libbpf import BpfUnavailable
 from smoothtask.kernel.meters_bpf import Kind
 from smoothtask.model.readings import Connections, Counted, Readings
@@ -165,9 +163,3 @@ def test_energy_is_what_the_counter_went_up(tmp_path: Path) -> None:
     (zone / "energy_uj").write_text("8500000")
     assert kept.read(1.0, False).joules == pytest.approx(3.5)
     assert sources["energy"] == "RAPL"
-
-
-def test_connections_from_proc_are_those_of_this_process_at_least() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
-        found = connections_from_proc()
-    assert found.pids.tolist().count(os.getpid()) == 1

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import psutil
-
+from smoothtask.kernel.connections import read_connections
 from smoothtask.kernel.libbpf import BpfUnavailable
 from smoothtask.kernel.meters_bpf import BLOCK_IO, NETWORK, RUN_QUEUE, BpfMeter, BpfSockets, Kind
 from smoothtask.kernel.powercap import joules_between, read_energy
@@ -125,7 +123,7 @@ class Meters:
         *,
         open_meter: Callable[[Kind], Meter] = BpfMeter,
         open_sockets: Callable[[], Sockets] = BpfSockets,
-        read_connections: Callable[[], Connections] | None = None,
+        read_connections: Callable[[], Connections] = read_connections,
         root: Path = Path("/"),
     ) -> None:
         self._kept: dict[str, _Kept] = {}
@@ -139,7 +137,7 @@ class Meters:
             else:
                 sources[name] = "off (as configured)"
         self._sources = sources
-        self._open_sockets, self._fallback = open_sockets, read_connections or connections_from_proc
+        self._open_sockets, self._fallback = open_sockets, read_connections
         self._sockets: Sockets | None = None
         self._connections: Connections | None = None
         self._connections_due_s = float("-inf") if choice.network else float("inf")
@@ -197,7 +195,7 @@ class Meters:
                 self._connections_every_s = FALLBACK_EVERY_S
         try:
             return self._fallback()
-        except (psutil.Error, OSError) as error:
+        except OSError as error:
             self._sources["connections"] = f"absent ({error})"
             self._connections_due_s = float("inf")
             return None
@@ -207,9 +205,3 @@ class Meters:
             return None
         before, self._energy = self._energy, read_energy(self._root)
         return joules_between(before, self._energy)
-
-
-def connections_from_proc() -> Connections:
-    """Sockets with a peer, of the processes that we may look into. Raises psutil.Error, OSError."""
-    found = [(c.pid, hash((c.laddr, c.raddr))) for c in psutil.net_connections("inet") if c.pid and c.raddr]
-    return Connections(np.array([p for p, _ in found], np.int64), np.array([i for _, i in found], np.int64))
