@@ -50,6 +50,8 @@ class FakeHost:
         self._epoll = select.epoll()
         self._readers: dict[int, Callable[[], None]] = {}
         self._listeners: list[Callable[[Frame], None]] = []
+        self.later: list[tuple[float, Callable[[], None]]] = []
+        """(delay in seconds, callback): the test says when."""
         self._soon: deque[Callable[[], None]] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
         # Not with the loop: whoever stops it may still be about to write.
@@ -83,6 +85,9 @@ class FakeHost:
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._soon.append(callback)
         os.eventfd_write(self._wake_fd, 1)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        self.later.append((delay_s, callback))
 
     def stop(self) -> None:
         self._stopping = True

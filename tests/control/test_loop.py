@@ -1,17 +1,21 @@
 """The socket in the engine's real loop."""
 
+import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from control.hosts import frame
 from control.test_clients import Follower, eventually
 from smoothtask.control.client import RemoteEngine
 from smoothtask.control.local import LocalEngine
 from smoothtask.control.server import ControlServer
-from smoothtask.engine.loop import Loop
+from smoothtask.engine.loop import HURRY_PAUSE_S, Loop
 from smoothtask.engine.ticker import TickSettings
 from smoothtask.model.command import Caller, Command, Pause, Reply
 from smoothtask.model.decision import Contention
@@ -38,6 +42,9 @@ class Agreeing:
 
     def changes_decisions(self, command: Command) -> bool:
         return isinstance(command, Pause)
+
+    def is_owner(self, caller: Caller) -> bool:
+        return caller.uid == os.getuid()
 
 
 def test_a_local_and_two_remote_engines_share_the_loop(tmp_path: Path) -> None:
@@ -87,3 +94,37 @@ def test_who_starts_while_somebody_waits_has_something_to_spend() -> None:
         now_s = loop._due_s
     assert pauses[:10] == [0.25] * 10
     assert pauses[-1] > 1
+
+
+def test_orders_bring_a_tick_forward_but_not_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who orders all the time uses up neither the loop nor what the person's change of windows needs."""
+    parts: Any = {"engine": Counting(), "commands": Agreeing()}
+    loop = Loop(**parts, settings=TickSettings())
+    now_s = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    other = Caller(os.getuid() + 1)
+
+    def is_hastened(by: Callable[[], object]) -> bool:
+        loop._tick(now_s)
+        by()
+        return loop._due_s == pytest.approx(now_s + HURRY_PAUSE_S)
+
+    hastened = [is_hastened(lambda: loop.handle(Pause(True), other)) for _ in range(100)]
+    assert hastened == [True] * 8 + [False] * 92
+    assert is_hastened(lambda: loop.handle(Pause(True), Caller(os.getuid())))
+    assert is_hastened(loop.hasten)
+    now_s += 1.0
+    assert is_hastened(lambda: loop.handle(Pause(True), other))
+
+
+def test_what_is_wanted_later_is_done_then() -> None:
+    """In the order of time, between the ticks."""
+    parts: Any = {"engine": Counting(), "commands": Agreeing()}
+    loop = Loop(**parts, settings=TickSettings(interval_s=30, idle_interval_s=30))
+    done: list[str] = []
+    loop.call_later(0.02, lambda: (done.append("second"), loop.stop()))
+    loop.call_later(0.01, lambda: done.append("first"))
+    loop.run()
+    assert done == ["first", "second"]
+    assert loop.latest() is not None
+    assert loop.latest().seq == 1

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from control.conftest import Raw
 from control.hosts import FakeHost, frame
 from smoothtask.control import server as serving
+from smoothtask.control.allowance import CREDIT_S
 from smoothtask.control.protocol import PROTOCOL, REQUEST_LIMIT, decode_answer, encode_frame
 from smoothtask.control.server import ControlServer, SocketTakenError
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.command import Caller, Explain, PinApp, Reply, Undo
+from smoothtask.model.command import Caller, Command, Explain, PinApp, Reply, Undo
 
 Connect = Callable[[], Raw]
 NOBODY = 65534
@@ -212,6 +213,78 @@ def test_a_flood_is_shown_out(
     assert len(host.asked) == serving.REQUESTS_PER_S
 
 
+class Slow:
+    """A clock that a test and its host's answers move on."""
+
+    def __init__(self, host: FakeHost, server: ControlServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 100.0
+        self.uid = NOBODY
+        self.host = host
+        host.answer = self.answer
+        monkeypatch.setattr(serving, "read_peer", lambda _socket: Caller(self.uid, 7))
+        monkeypatch.setattr(server, "_clock", lambda: self.now_s)
+
+    def answer(self, _command: Command, caller: Caller) -> Reply:
+        """Takes 20 ms, as `rules` does."""
+        self.now_s += 0.02
+        return Reply(True, f"for {caller.uid}")
+
+    def pass_by(self, seconds: float) -> None:
+        """Time passes, and the loop calls back whoever wanted that."""
+        self.now_s += seconds
+        due, self.host.later = self.host.later, []
+        for _delay_s, callback in due:
+            callback()
+        self.host.settle()
+
+
+@pytest.fixture
+def slow(host: FakeHost, server: ControlServer, monkeypatch: pytest.MonkeyPatch) -> Slow:
+    return Slow(host, server, monkeypatch)
+
+
+def test_who_takes_the_loops_time_waits_until_it_is_paid_off(connect: Connect, slow: Slow, host: FakeHost) -> None:
+    """Far below 200 requests a second; others, and root, are answered meanwhile, and nothing is lost."""
+    hog = connect()
+    slow.uid = NOBODY - 1
+    other = connect()
+    hog.socket.send(b'{"op":"rules"}\n' * 60)
+    host.settle()
+    taken = len(host.asked)
+    assert serving.REQUESTS_A_TURN < taken <= CREDIT_S / 0.02 + 2
+    assert not host.turn(), "its further requests do not keep the loop awake"
+    other.say(b'{"op":"rules"}\n')
+    assert json.loads(other.lines()[-1])["ok"]
+    (delay_s, _), *_ = host.later
+    assert 0 < delay_s < 1
+    slow.pass_by(delay_s)
+    assert taken < len(host.asked) <= taken + 3
+    for _ in range(200):
+        slow.pass_by(1.0)
+    assert len(hog.lines()) == 61, "all of it is answered in the end"
+
+
+def test_new_connections_and_many_names_do_not_help(connect: Connect, slow: Slow, host: FakeHost) -> None:
+    """All users together have a share, too; root is always heard."""
+    hog = connect()
+    hog.socket.send(b'{"op":"rules"}\n' * 60)
+    host.settle()
+    assert b"too much asked" in connect().lines()[1]
+    slow.pass_by(1000.0)
+    before_s = slow.now_s
+    for uid in range(2000, 2040):
+        slow.uid = uid
+        raw = connect()
+        with contextlib.suppress(BrokenPipeError):  # shown out at once
+            raw.socket.send(b'{"op":"rules"}\n' * 20)
+        host.settle()
+    assert slow.now_s - before_s < 1
+    slow.uid = os.geteuid()
+    root = connect()
+    root.say(b'{"op":"rules"}\n' * 50)
+    assert len(root.lines()) == 51
+
+
 def test_a_reply_reaches_who_shuts_its_side(connect: Connect) -> None:
     """As `echo … | nc -U` does."""
     raw = connect()
@@ -220,6 +293,24 @@ def test_a_reply_reaches_who_shuts_its_side(connect: Connect) -> None:
     lines = raw.lines()
     assert json.loads(lines[1])["ok"] is True
     assert lines[-1] == b""
+
+
+def test_root_gets_in_beside_a_crowd(
+    connect: Connect, server: ControlServer, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight connections each of many uids: who may ask for subordinate ones (subuid(5)) has them."""
+    caller = Caller(2000, 7)
+    monkeypatch.setattr(serving, "read_peer", lambda _socket: caller)
+    crowd = []
+    for uid in range(2000, 2010):
+        caller = Caller(uid, 7)
+        crowd += [connect() for _ in range(serving.CONNECTIONS_PER_UID)]
+    assert server.connections == serving.CONNECTIONS - serving.CONNECTIONS_KEPT
+    assert b"at most for all users" in crowd[-1].lines()[1]
+    caller = Caller(os.geteuid(), 7)
+    root = connect()
+    root.say(b'{"op":"undo"}\n')
+    assert json.loads(root.lines()[-1])["ok"] is True
 
 
 def test_connections_are_counted(connect: Connect, server: ControlServer, host: FakeHost) -> None:

@@ -14,17 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smoothtask.control import protocol
+from smoothtask.control.allowance import Allowance
 from smoothtask.control.peers import read_peer
 from smoothtask.control.protocol import Ask, Look, ProtocolError, Request
 from smoothtask.engine.host import EngineHost
 from smoothtask.model.command import Caller, Reply
 from smoothtask.model.frame import Frame
+from smoothtask.model.rights import Rights
 
 CONNECTIONS = 64
+CONNECTIONS_KEPT = 8
+"""Of these, for root and who runs the engine: others together have the rest."""
 CONNECTIONS_PER_UID = 8
-"""Of everybody but root."""
+"""Of everybody but those two."""
 REQUESTS_PER_S = 200
-"""Of one uid, but for root."""
+"""Of one uid, but for those two."""
 BACKLOG_LIMIT = 256 * 1024
 """Bytes of unread replies after which a client is not listened to until it reads."""
 REQUESTS_A_TURN = 4
@@ -57,8 +61,8 @@ class _Peer:
         return b"\n" in self.inbox
 
     @property
-    def is_heard(self) -> bool:
-        """Whether its requests are taken now."""
+    def reads(self) -> bool:
+        """Whether it takes what is answered, and may ask for more."""
         return not self.closing and len(self.outbox) < BACKLOG_LIMIT
 
 
@@ -81,6 +85,10 @@ class ControlServer:
         self._peers: dict[int, _Peer] = {}
         self._asked: Counter[int] = Counter()
         self._asked_since_s = clock()
+        self._rights = Rights(os.geteuid())
+        self._allowance = Allowance()
+        self._resting: set[int] = set()
+        """Users who are not listened to until the loop calls us back."""
         self._encoded: tuple[int, bytes] | None = None
         self._listener = _listen(path, group)
         self._inode = path.stat().st_ino
@@ -129,6 +137,7 @@ class ControlServer:
             self._welcome(connection)
 
     def _welcome(self, connection: socket.socket) -> None:
+        began_s = self._clock()
         connection.setblocking(False)
         caller = read_peer(connection)
         peer = _Peer(connection, caller, bytearray(), bytearray(protocol.encode_hello()))
@@ -138,32 +147,57 @@ class ControlServer:
             with suppress(OSError):
                 connection.send(peer.outbox)
             connection.close()
-            return
-        fd = connection.fileno()
-        self._peers[fd] = peer
-        self._host.add_reader(fd, lambda: self._ready(peer), peer.events)
-        self._settle(peer)
+        else:
+            fd = connection.fileno()
+            self._peers[fd] = peer
+            self._host.add_reader(fd, lambda: self._ready(peer), peer.events)
+            self._settle(peer)
+        self._charge(peer, began_s)
 
     def _refusal(self, caller: Caller) -> str | None:
         if len(self._peers) >= CONNECTIONS:
             return f"too many connections: {CONNECTIONS} at most"
-        same = sum(p.caller.uid == caller.uid for p in self._peers.values())
-        if caller.uid != 0 and same >= CONNECTIONS_PER_UID:
+        if self._rights.is_owner(caller.uid):
+            return None
+        others = Counter(p.caller.uid for p in self._peers.values() if not self._rights.is_owner(p.caller.uid))
+        if others[caller.uid] >= CONNECTIONS_PER_UID:
             return f"too many connections: {CONNECTIONS_PER_UID} at most for one user"
+        if self._wait_s(caller.uid) > 0:
+            return "too much asked: others wait for the daemon, too; try again in a few seconds"
+        if others.total() >= CONNECTIONS - CONNECTIONS_KEPT:
+            return f"too many connections: {CONNECTIONS - CONNECTIONS_KEPT} at most for all users"
         return None
 
     def _ready(self, peer: _Peer) -> None:
-        if peer.is_heard and not peer.has_line:
+        began_s = self._clock()
+        if self._is_heard(peer) and not peer.has_line:
             self._read(peer)
         for _ in range(REQUESTS_A_TURN):
-            if not (peer.is_heard and peer.has_line):
+            if not (self._is_heard(peer) and peer.has_line):
                 break
             line, _, rest = peer.inbox.partition(b"\n")
             peer.inbox = rest
             self._take(peer, bytes(line))
-        if peer.is_heard and not peer.has_line and len(peer.inbox) >= protocol.REQUEST_LIMIT:
+            began_s = self._charge(peer, began_s)
+        if peer.reads and not peer.has_line and len(peer.inbox) >= protocol.REQUEST_LIMIT:
             self._dismiss(peer, f"expected at most {protocol.REQUEST_LIMIT} bytes a line")
         self._settle(peer)
+        self._charge(peer, began_s)
+
+    def _is_heard(self, peer: _Peer) -> bool:
+        """Whether its requests are taken now."""
+        return peer.reads and self._wait_s(peer.caller.uid) == 0
+
+    def _wait_s(self, uid: int) -> float:
+        """Seconds until *uid* has paid for the time that it took."""
+        return 0.0 if self._rights.is_owner(uid) else self._allowance.wait_s(uid, self._clock())
+
+    def _charge(self, peer: _Peer, began_s: float) -> float:
+        """The loop has worked for *peer* since *began_s*, or waited for a disk; returns what time it is."""
+        now_s = self._clock()
+        if not self._rights.is_owner(peer.caller.uid):
+            self._allowance.charge(peer.caller.uid, now_s - began_s, now_s)
+        return now_s
 
     def _read(self, peer: _Peer) -> None:
         """Take what has come."""
@@ -226,7 +260,7 @@ class ControlServer:
             self._asked.clear()
             self._asked_since_s = now_s
         self._asked[uid] += 1
-        return uid != 0 and self._asked[uid] > REQUESTS_PER_S
+        return not self._rights.is_owner(uid) and self._asked[uid] > REQUESTS_PER_S
 
     def _dismiss(self, peer: _Peer, why: str) -> None:
         peer.outbox += protocol.encode_reply(None, Reply(False, why))
@@ -261,13 +295,28 @@ class ControlServer:
             self._drop(peer)
             return
         # A line that waits for its turn asks for "writable" too: that is so at once, and the loop turns in between.
-        wants_turn = peer.is_heard and peer.has_line
-        events = (select.EPOLLIN if peer.is_heard and not peer.has_line else 0) | (
+        wait_s = self._wait_s(peer.caller.uid)
+        is_heard = peer.reads and wait_s == 0
+        wants_turn = is_heard and peer.has_line
+        events = (select.EPOLLIN if is_heard and not peer.has_line else 0) | (
             select.EPOLLOUT if peer.outbox or wants_turn else 0
         )
         if events != peer.events:
             self._host.modify_reader(peer.socket.fileno(), events)
             peer.events = events
+        if wait_s > 0:
+            self._rest(peer.caller.uid, wait_s)
+
+    def _rest(self, uid: int, wait_s: float) -> None:
+        """Listen to *uid* again when it has paid."""
+        if uid not in self._resting:
+            self._resting.add(uid)
+            self._host.call_later(wait_s, lambda: self._rested(uid))
+
+    def _rested(self, uid: int) -> None:
+        self._resting.discard(uid)
+        for peer in [p for p in self._peers.values() if p.caller.uid == uid]:
+            self._settle(peer)
 
     def _drop(self, peer: _Peer) -> None:
         fd = peer.socket.fileno()

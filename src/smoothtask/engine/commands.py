@@ -63,7 +63,7 @@ class Commands:
             case Rehearse():
                 return self._rehearse(command, caller)
             case Reload():
-                return self.reload() if self._is_owner(caller) else refused("only root may reload")
+                return self.reload() if self.is_owner(caller) else refused("only root may reload")
             case Unpin():
                 return self._unpin(command, caller)
             case ListRules():
@@ -133,7 +133,7 @@ class Commands:
         return Reply(True, f"{len(rows)} lessons", {"lessons": rows})
 
     def _pause(self, command: Pause, caller: Caller) -> Reply:
-        if not self._is_owner(caller):
+        if not self.is_owner(caller):
             return refused("only root may pause or resume")
         if not self.can_apply:
             return Reply(False, f"nothing is applied here: {self.engine.mode_reason}")
@@ -153,7 +153,7 @@ class Commands:
         return unsaid
 
     def _rehearse(self, command: Rehearse, caller: Caller) -> Reply:
-        if not self._is_owner(caller):
+        if not self.is_owner(caller):
             return refused("only root may switch dry-run")
         if not self.can_apply:
             return Reply(False, f"nothing is applied here: {self.engine.mode_reason}")
@@ -173,15 +173,16 @@ class Commands:
             found = find_group(frame, group.partition("/")[0])
         return found
 
-    def _is_owner(self, caller: Caller) -> bool:
+    def is_owner(self, caller: Caller) -> bool:
+        """Whether *caller* may do everything."""
         return self.engine.people.rights.is_owner(caller.uid)
 
     def _list_rules(self, caller: Caller) -> Reply:
-        data = rules_for(self.engine, self.rules(), caller.uid, everybodys=self._is_owner(caller), since=self.since)
+        data = rules_for(self.engine, self.rules(), caller.uid, everybodys=self.is_owner(caller), since=self.since)
         return Reply(True, f"{len(data['rules'])} rules", data)
 
     def _detail(self, command: Detail, found: GroupFrame, caller: Caller) -> Reply:
-        is_whole = self._is_owner(caller) or caller.uid == found.group.uid
+        is_whole = self.is_owner(caller) or caller.uid == found.group.uid
         told = detail_of(self.engine, found, is_whole=is_whole, threads=command.threads)
         return Reply(True, f"{found.group.label} is {found.decision.target.name}", asdict(told))
 

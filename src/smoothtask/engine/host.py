@@ -43,6 +43,10 @@ class EngineHost(Protocol):
         """Run *callback* in the loop's thread, soon."""
         ...
 
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        """Run *callback* once in the loop's thread, *delay_s* from now. From the loop's own thread."""
+        ...
+
     def run(self) -> None:
         """Turn the loop until `stop`; then undo every change."""
         ...

@@ -4,13 +4,15 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
 from typing import Protocol
 
 from smoothtask.engine.commands import Commands
 from smoothtask.engine.engine import Engine
-from smoothtask.engine.ticker import BURST_S, Budget, Situation, TickSettings, next_interval
+from smoothtask.engine.ticker import BURST_S, Budget, Patience, Situation, TickSettings, next_interval
 from smoothtask.model.command import Caller, Command, Reply
 from smoothtask.model.frame import Frame
 from smoothtask.model.tasks import ProcKey
@@ -23,10 +25,9 @@ ADMIT_AT_MOST = 32
 """Processes looked at between two ticks at once; the tick takes the others."""
 SETTLING_S = 10.0
 HURRY_PAUSE_S = 0.03
-"""Two ticks are this far apart at least, however quickly somebody changes windows."""
-HURRIES, HURRIES_PER_S = 8.0, 2.0
-PSI_PAUSE_S = 0.5
-"""A PSI trigger may bring a tick forward this often."""
+"""Two ticks are this far apart at least, however quickly somebody changes windows or gives orders."""
+SOON_PAUSE_S = 0.5
+"""What any program can cause (a stall, more execs than their queue holds) brings a tick forward this often."""
 
 
 class ExecEvents(Protocol):
@@ -83,9 +84,13 @@ class Loop:
     _watchers: int = 0
     _stopping: bool = False
     _due_s: float = 0.0
-    _hurries: float = 0.0
-    """How often a tick may still be brought forward at once."""
-    _hurried_s: float = 0.0
+    _person: Patience = field(default_factory=Patience)
+    """With who works here, and with orders of root and who runs the engine."""
+    _users: Patience = field(default_factory=Patience)
+    """With all others' orders together: they must not use up the person's."""
+    _timers: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    """A heap: (when, which, what)."""
+    _timed: Iterator[int] = field(default_factory=count)
     _budget: Budget = field(default_factory=Budget)
     _executed: set[int] = field(default_factory=set)
     """Every pid that executed since the last tick."""
@@ -113,7 +118,7 @@ class Loop:
         """See `EngineHost`. What a person orders is acted on at once, not at the next tick."""
         reply = self.commands.handle(command, caller)
         if reply.ok and self.commands.changes_decisions(command):
-            self._due_s = 0.0
+            self._hasten(self._person if self.commands.is_owner(caller) else self._users)
         return reply
 
     def latest(self) -> Frame | None:
@@ -134,6 +139,10 @@ class Loop:
         """See `EngineHost`."""
         self._soon.append(callback)
         os.eventfd_write(self._wake_fd, 1)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        """See `EngineHost`."""
+        heappush(self._timers, (time.monotonic() + delay_s, next(self._timed), callback))
 
     def stop(self) -> None:
         """See `EngineHost`."""
@@ -168,7 +177,10 @@ class Loop:
             self._admit(now_s)
         if now_s >= self._listen_at_s:
             self._listen_again()
-        deadline = min(self._due_s, self._fresh_due_s(), self._listen_at_s)
+        while self._timers and now_s >= self._timers[0][0]:
+            heappop(self._timers)[2]()
+        timer_s = self._timers[0][0] if self._timers else float("inf")
+        deadline = min(self._due_s, self._fresh_due_s(), self._listen_at_s, timer_s)
         for fd, _events in self._epoll.poll(max(0.0, deadline - time.monotonic())):
             callback = self._readers.get(fd)
             if callback is not None:
@@ -226,7 +238,7 @@ class Loop:
         self.modify_reader(events.fileno(), 0)
         self._listen_at_s = time.monotonic() + COALESCE_S
         if drained.lost:  # some execs were missed: one full pass finds whom they left
-            self._due_s = 0.0
+            self._tick_soon()
         now_s = time.monotonic()
         for pid in drained.exits:
             self._fresh.pop(pid, None)
@@ -245,14 +257,18 @@ class Loop:
 
     def hasten(self) -> None:
         """The person turned to something else: tick now. A session that says so all the time is not believed."""
+        self._hasten(self._person)
+
+    def _hasten(self, patience: Patience) -> None:
         now_s = time.monotonic()
-        self._hurries = min(HURRIES, self._hurries + (now_s - self._hurried_s) * HURRIES_PER_S)
-        self._hurried_s = now_s
-        if self._hurries >= 1:
-            self._hurries -= 1
+        if patience.allows(now_s):
             self._due_s = min(self._due_s, max(now_s, self._last_tick_s + HURRY_PAUSE_S))
 
     def _pressure_rose(self) -> None:
-        """Somebody stalled: tick now, unless we have just done so."""
-        soonest_s = self._last_tick_s + PSI_PAUSE_S
+        """Somebody stalled."""
+        self._tick_soon()
+
+    def _tick_soon(self) -> None:
+        """Tick now, unless we have just done so."""
+        soonest_s = self._last_tick_s + SOON_PAUSE_S
         self._due_s = min(self._due_s, max(time.monotonic(), soonest_s))

@@ -54,3 +54,23 @@ def next_interval(settings: TickSettings, now: Situation, budget: Budget, tick_c
         return wanted
     affordable = tick_cpu_s / (settings.self_budget_pct / 100)
     return min(max(wanted, affordable), max(settings.idle_interval_s, wanted))
+
+
+HURRIES, HURRIES_PER_S = 8.0, 2.0
+
+
+@dataclass(slots=True)
+class Patience:
+    """How often somebody may still bring a tick forward: a few times at once, then twice a second."""
+
+    left: float = HURRIES
+    at_s: float = 0.0
+
+    def allows(self, now_s: float) -> bool:
+        """Whether once more is not too often; counts it when not."""
+        self.left = min(HURRIES, self.left + (now_s - self.at_s) * HURRIES_PER_S)
+        self.at_s = now_s
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
