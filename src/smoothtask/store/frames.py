@@ -106,6 +106,8 @@ def read_frames(path: Path, since: float | None = None) -> Iterator[RecordedFram
         for row in db.execute("SELECT * FROM snapshot ORDER BY id"):
             if row["session_id"] != session:
                 session, newest = row["session_id"], {}
+            if row["complete"]:  # the snapshots that said who had left may be forgotten by now
+                newest = {}
             for profile in json.loads(row["groups_gone"]):
                 newest.pop(profile, None)
             now = {g["group_profile_id"]: group_frame(g, set()) for g in db.execute(GROUPS, (row["id"], row["id"]))}

@@ -57,11 +57,13 @@ class _State:
     snapshot_id: int
     """Of the newest snapshot."""
     allowance: Allowance
+    calendar: keeping.Calendar
     in_session: int = 0
     since_complete: int = COMPLETE_EVERY
     unrecorded: int = 0
     seq: int | None = None
-    """Of the frame recorded last, and which of its groups have rows."""
+    """Of the frame recorded last, its Unix time, and which of its groups have rows."""
+    time_s: float = float("inf")
     groups: set[str] = field(default_factory=set)
     targets: dict[str, PriorityClass] = field(default_factory=dict)
     begun_s: float | None = None
@@ -109,6 +111,7 @@ class SnapshotLog:
                 RowBuilder(privacy, _newest(connection, "session"), _next_ids(connection)),
                 _newest(connection, "snapshot"),
                 Allowance(clock()),
+                keeping.Calendar.of(connection, clock()),
             )
         except UnusableError as error:
             self._stop(str(error))
@@ -129,6 +132,7 @@ class SnapshotLog:
             return False
         with self._guarded():
             state.allowance.refill(self._clock())
+            today_s = state.calendar.believe(frame.time, self._clock())
             cause = _cause(state, frame)
             if cause is None:
                 state.unrecorded += 1
@@ -136,7 +140,7 @@ class SnapshotLog:
                 self._record(state, frame, cause)
             if state.begun_s is not None and self._clock() - state.begun_s >= COMMIT_AFTER_S:
                 self._commit(state)
-                self._prune(state, frame.time)
+                self._prune(state, today_s)
             return cause is not None
         return False
 
@@ -232,13 +236,15 @@ class SnapshotLog:
 
     def _record(self, state: _State, frame: Frame, cause: str, complete: bool = False) -> None:
         self._begin(state)
-        if state.in_session == 0 or state.in_session >= SESSION_SNAPSHOTS:
+        leapt = frame.time - state.time_s > keeping.DAY_S  # see `Calendar.of`
+        if state.in_session == 0 or state.in_session >= SESSION_SNAPSHOTS or leapt:
             self._new_session(state, frame)
         complete = complete or state.since_complete >= COMPLETE_EVERY
         snapshot_id = state.snapshot_id + 1
         rows = state.builder.snapshot(frame, snapshot_id, cause, complete)
         self._insert(state, rows)
         state.snapshot_id, state.seq, state.groups = snapshot_id, frame.seq, rows.groups
+        state.time_s = frame.time
         state.in_session += 1
         state.since_complete = 1 if complete else state.since_complete + 1
         state.unrecorded = 0

@@ -3,11 +3,14 @@
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 MIB = 1 << 20
 DAY_S = 86400.0
 MIN_BYTES = 10_000_000
 """The session in use is forgotten only after its end: it may take 5 MiB on a very busy machine."""
+FASTER = 24.0
+"""How much faster than time itself a wall clock that is ahead is followed: a day an hour."""
 _BATCH = 1
 """Snapshots deleted between two looks at the clock: some 300 rows."""
 _ROWS = 300
@@ -29,6 +32,40 @@ class Retention:
     def __post_init__(self) -> None:
         if not (self.max_age_days > 0 and self.label_age_days > 0 and self.max_bytes >= MIN_BYTES):
             raise ValueError(f"expected days above 0 and max_bytes ≥ {MIN_BYTES}, got {self}")
+
+
+class Calendar:
+    """What day it is, for who forgets by age: a wall clock that is set wrong, for once or for long, costs little.
+
+    Time is believed to pass `FASTER` than it does at most. So a clock that is years ahead for a minute ages nothing by
+    more than half an hour, and who was off for a month forgets the month within two days.
+    """
+
+    def __init__(self, begin_s: float, mono_s: float) -> None:
+        self._believed_s = begin_s
+        self._mono_s = mono_s
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, mono_s: float) -> "Calendar":
+        """For a log that is opened: from its newest snapshot on. Raises sqlite3.Error.
+
+        What follows a gap of more than a day is believed when it has lasted for a day itself.
+        """
+        (newest_s,) = connection.execute("SELECT time_s FROM snapshot ORDER BY id DESC LIMIT 1").fetchone() or (None,)
+        if newest_s is None:
+            return cls(float("inf"), mono_s)
+        begun = [row[0] for row in connection.execute("SELECT started_s FROM session ORDER BY id DESC")]
+        for later_s, earlier_s in pairwise(begun):
+            if later_s - earlier_s > DAY_S:
+                lasted_s = newest_s - later_s
+                return cls(newest_s if lasted_s > DAY_S else earlier_s + DAY_S, mono_s)
+        return cls(newest_s, mono_s)
+
+    def believe(self, wall_s: float, mono_s: float) -> float:
+        """The Unix time to judge ages by, when the clocks say *wall_s* and *mono_s* (which only grows)."""
+        self._believed_s = min(wall_s, self._believed_s + FASTER * (mono_s - self._mono_s))
+        self._mono_s = mono_s
+        return self._believed_s
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
