@@ -187,4 +187,7 @@ def test_time_limits_are_numbers() -> None:
     assert got == Ask(None, SetOverride("g", None, 90.0))
     assert math.isfinite(90.0)
     assert protocol.decode_request(b'{"op":"pause","on":true}') == Ask(None, Pause(True))
+    assert b"passing" not in protocol.encode_request(Pause(True))
+    passing = Pause(False, passing=True)
+    assert protocol.decode_request(protocol.encode_request(passing)) == Ask(1, passing)
     assert protocol.decode_request(b'{"op":"label-moment","verdict":"laggy"}') == Ask(None, LabelMoment("laggy"))

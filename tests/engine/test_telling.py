@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scenery import IDLE, INTERACTIVE, identity, system
 from smoothtask.classifier.match import Rule, RuleSet
@@ -60,13 +62,26 @@ def engine(rules: RuleSet) -> Engine:
     return made
 
 
+def commands_of(rules: RuleSet) -> Commands:
+    """What *rules* decide for one process."""
+    return Commands(engine(rules), lambda: Reply(True, ""), rules=lambda: rules, since=7.0)
+
+
+def switchable(commands: Commands) -> Engine:
+    """An engine that can put back, and rehearse."""
+    e = commands.engine
+    e.hands.undo_all = lambda: ()  # type: ignore[method-assign]
+    e.rehearsal = e.hands
+    return e
+
+
 @pytest.fixture
 def commands() -> Commands:
     """Rules of everybody's, of uid 1000's and of uid 1001's."""
     rules = RuleSet(
         (rule("python3"), rule("gimp")), {1000: (rule("mine", "personal"),), 1001: (rule("theirs", "personal"),)}
     )
-    return Commands(engine(rules), lambda: Reply(True, ""), rules=lambda: rules, since=7.0)
+    return commands_of(rules)
 
 
 def test_everything_is_told_to_root_and_to_its_owner(commands: Commands) -> None:
@@ -113,13 +128,11 @@ def test_a_rule_says_what_it_has_matched(commands: Commands) -> None:
 
 def test_pause_and_dry_run_are_undone_and_done_again(commands: Commands) -> None:
     """By root; what is so already is no deed."""
-    e = commands.engine
-    e.hands.undo_all = lambda: ()  # type: ignore[method-assign]
-    e.rehearsal = e.hands
+    e = switchable(commands)
     assert not commands.handle(Pause(True), OWNER).ok
     for order, mode in ((Pause(True), Mode.PAUSED), (Rehearse(True), Mode.DRY_RUN)):
-        assert commands.handle(order, ROOT).ok
-        assert commands.handle(order, ROOT).ok  # again: nothing new to take back
+        assert commands.handle(order, ROOT).message.endswith("undo takes it back")
+        assert "takes it back" not in commands.handle(order, ROOT).message  # again: nothing new
         assert e.mode is mode
         assert commands.handle(Undo(), ROOT).ok
         assert e.mode is Mode.RULES_ONLY
@@ -128,6 +141,45 @@ def test_pause_and_dry_run_are_undone_and_done_again(commands: Commands) -> None
         assert commands.handle(Undo(), ROOT).ok
         assert e.mode is Mode.RULES_ONLY
         assert commands.handle(Undo(), ROOT).message == "nothing to undo"
+
+
+@given(st.lists(st.sampled_from([Pause(True), Pause(False), Rehearse(True), Rehearse(False), Undo(), Redo()])))
+def test_a_dry_run_ends_no_pause_and_a_pause_no_dry_run(orders: list[Pause | Rehearse | Undo | Redo]) -> None:
+    """Whatever is switched and taken back in whatever order: two switches, and a list of what they were."""
+    commands = commands_of(RuleSet((rule("python3"),)))
+    e = switchable(commands)
+    now, done, undone = (False, False), [], []
+    for order in orders:
+        reply, before = commands.handle(order, ROOT), now
+        if isinstance(order, Undo | Redo):
+            source, other = (done, undone) if isinstance(order, Undo) else (undone, done)
+            assert reply.ok is bool(source)
+            if source:
+                other.append(now)
+                now = source.pop()
+        else:
+            now = (order.on, now[1]) if isinstance(order, Pause) else (now[0], order.on)
+            if now != before:
+                done.append(before)
+                undone.clear()
+            assert reply.message.endswith("undo takes it back") is (now != before)
+            assert ("decisions are applied" in reply.message) is (now == (False, False))
+        assert (e.paused, e.rehearsing) == now
+        assert e.mode is (Mode.PAUSED if now[0] else Mode.DRY_RUN if now[1] else Mode.RULES_ONLY)
+
+
+def test_who_stands_still_for_a_moment_is_no_deed(commands: Commands) -> None:
+    """After ctrl+z and `fg` undo takes back what was done before, and redo what was undone."""
+    e = switchable(commands)
+    for order in (Rehearse(True), Pause(True), Undo()):
+        assert commands.handle(order, ROOT).ok
+    for on in (True, False):
+        assert commands.handle(Pause(on, passing=True), ROOT).ok
+        assert e.paused is on
+    assert commands.handle(Redo(), ROOT).message.startswith("done again: pause")
+    assert commands.handle(Undo(), ROOT).message.startswith("undone: pause")
+    assert commands.handle(Undo(), ROOT).message.startswith("undone: dry-run")
+    assert not commands.handle(Undo(), ROOT).ok
 
 
 def test_the_trail_is_bounded_and_ends_with_its_group() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smoothtask.model.command import Explain, Reply
+from smoothtask.model.command import Explain, Pause, Reply
 from smoothtask_tui import savefile
 from smoothtask_tui.export import as_csv, as_json, as_text
 from smoothtask_tui.rows import HOLD_TICKS
@@ -210,7 +210,7 @@ async def test_suspending_undoes_what_this_process_changed_and_goes_on_after(mon
         monkeypatch.setattr(d.app, "action_suspend_process", lambda: stopped.append(list(d.client.asked)))
         await d.press("ctrl+z")
         await d.asked(2)
-        assert [c.on for c in d.client.asked] == [True, False]
+        assert d.client.asked == [Pause(True, passing=True), Pause(False, passing=True)]
         assert [c.on for c in stopped[0]] == [True]
 
 

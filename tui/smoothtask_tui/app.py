@@ -343,13 +343,13 @@ class Dashboard(Doing):
         frame = self.scene.newest
         acting = self.client.ends_with_us and frame is not None and frame.mode in {Mode.RULES_ONLY, Mode.HYBRID}
         if acting:
-            reply = await asyncio.to_thread(self.client.ask, Pause(True))
+            reply = await asyncio.to_thread(self.client.ask, Pause(True, passing=True))
             if not reply.ok:
                 self._say(reply)
                 return
         self.action_suspend_process()  # comes back when the shell says so
         if acting:
-            self._say(await asyncio.to_thread(self.client.ask, Pause(False)))
+            self._say(await asyncio.to_thread(self.client.ask, Pause(False, passing=True)))
 
     def action_history(self) -> None:
         """Show what was recorded."""

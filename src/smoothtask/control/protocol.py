@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from smoothtask.model.classes import Limits, PriorityClass
-from smoothtask.model.command import Command, PinApp, Reply
+from smoothtask.model.command import Command, Pause, PinApp, Reply
 from smoothtask.model.frame import Frame
 from smoothtask.model.text import sanitise
 
@@ -141,6 +141,8 @@ def encode_request(command: Command | Literal["frame", "subscribe"], request: in
         said["target"] = said["target"].name
     if isinstance(command, PinApp) and not command.limits:
         del said["limits"]
+    if isinstance(command, Pause) and not command.passing:
+        del said["passing"]
     return _line(said)
 
 

@@ -57,7 +57,7 @@ from smoothtask.kernel.psi import PsiTriggers, read_cgroup_pressure
 from smoothtask.kernel.system import read_system, read_temperatures
 from smoothtask.kernel.systemd import Managers
 from smoothtask.model.decision import Pin
-from smoothtask.model.frame import Frame, Mode
+from smoothtask.model.frame import Frame
 from smoothtask.model.owner import Owner, OwnerKind
 from smoothtask.model.scope import Scope, ScopeError
 from smoothtask.store.lessons import load_lessons, save_lessons
@@ -164,8 +164,7 @@ def _build(
         meters=meters,
         look_at_others=Others(_eyes(paths), hands.stand_back, sources).look,
         read_pressures=GroupPressures(read_cgroup_pressure).look,
-        mode=Mode.DRY_RUN if reason else Mode.RULES_ONLY,
-        mode_reason=reason,
+        only_watches=reason,
         sources=sources,
         read_rss_bytes=rss_bytes,
     )

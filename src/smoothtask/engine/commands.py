@@ -32,6 +32,12 @@ from smoothtask.model.frame import Frame, GroupFrame, Mode
 
 NOT_YET = Reply(False, "the first tick has not ended yet: try again in a second")
 EXPLAINED_PROCESSES = 200
+_MEANING = {
+    Mode.PAUSED: "every change is undone, and nothing is done until `resume`",
+    Mode.DRY_RUN: "every change is undone, what would be done is shown",
+    Mode.RULES_ONLY: "decisions are applied",
+}
+"""What becomes of decisions in each mode of the engine."""
 
 
 @dataclass(slots=True)
@@ -135,35 +141,38 @@ class Commands:
     def _pause(self, command: Pause, caller: Caller) -> Reply:
         if not self.is_owner(caller):
             return refused("only root may pause or resume")
-        if not self.can_apply:
-            return Reply(False, f"nothing is applied here: {self.engine.mode_reason}")
-        unsaid = self._switch(caller, "pause", self.engine.pause, on=command.on, was=self.engine.mode is Mode.PAUSED)
-        if not command.on:
-            return Reply(True, "resumed: decisions are applied again; undo pauses again")
-        return Reply(True, f"paused: every change is undone{_rest(unsaid)}; undo goes on")
-
-    def _switch(
-        self, caller: Caller, what: str, turn: Callable[[bool], tuple[str, ...]], *, on: bool, was: bool
-    ) -> tuple[str, ...]:
-        """Turn something on or off, to be taken back like any order; says what could not be undone on the machine."""
-        unsaid = turn(on)
-        if on is not was:
-            word = what if on else f"end of {what}"
-            self.engine.people.remember(caller, word, lambda: turn(on), lambda: turn(was))
-        return unsaid
+        engine = self.engine
+        done = "paused" if command.on else "resumed"
+        return self._switch(
+            None if command.passing else caller, "pause", done, engine.pause, on=command.on, was=engine.paused
+        )
 
     def _rehearse(self, command: Rehearse, caller: Caller) -> Reply:
         if not self.is_owner(caller):
             return refused("only root may switch dry-run")
+        engine = self.engine
+        done = f"dry-run is {'on' if command.on else 'off'}"
+        return self._switch(caller, "dry-run", done, engine.rehearse, on=command.on, was=engine.rehearsing)
+
+    def _switch(
+        self,
+        caller: Caller | None,
+        what: str,
+        done: str,
+        turn: Callable[[bool], tuple[str, ...]],
+        *,
+        on: bool,
+        was: bool,
+    ) -> Reply:
+        """Turn something on or off: a deed of *caller*, to be taken back like any order, when anything is new by it."""
         if not self.can_apply:
             return Reply(False, f"nothing is applied here: {self.engine.mode_reason}")
-        was = self.engine.mode is Mode.DRY_RUN
-        unsaid = self._switch(caller, "dry-run", self.engine.rehearse, on=command.on, was=was)
-        if not command.on:
-            return Reply(True, "decisions are applied again; undo goes back to dry-run")
-        return Reply(
-            True, f"dry-run: every change is undone, what would be done is shown{_rest(unsaid)}; undo acts again"
-        )
+        unsaid, undo = turn(on), ""
+        if caller is not None and on is not was:
+            word = what if on else f"end of {what}"
+            self.engine.people.remember(caller, word, lambda: turn(on), lambda: turn(was))
+            undo = "; undo takes it back"
+        return Reply(True, f"{done}: {_MEANING[self.engine.mode]}{_rest(unsaid)}{undo}")
 
     def _find(self, frame: Frame, text: str) -> GroupFrame | str:
         """`find_group`, and pids of processes too quiet to be in the frame."""

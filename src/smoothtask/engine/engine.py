@@ -131,8 +131,11 @@ class Engine:
     """PSI of groups that have a cgroup of their own, fewer when nobody watches; see `collector.pressures`."""
     hybrid: "Hybrid | None" = None
     meters: MeterSource = field(default_factory=NoMeters)
-    mode: Mode = Mode.RULES_ONLY
-    mode_reason: str = ""
+    only_watches: str = ""
+    """Why nothing is applied here, whatever anybody orders; empty: decisions are applied."""
+    paused: bool = False
+    rehearsing: bool = False
+    """A person asked for a dry-run; independent of `paused`."""
     sources: dict[str, str] = field(default_factory=dict)
     read_rss_bytes: Callable[[], int] = lambda: 0
 
@@ -148,9 +151,6 @@ class Engine:
     _contention: ContentionState = field(default_factory=ContentionState)
     _policy: PolicyState = field(default_factory=PolicyState)
     _acted: Acted = field(default_factory=Acted)
-    _acting: Hands | None = None
-    """Those that `rehearsal` stands in for."""
-    _rehearsed: tuple[Mode, str] | None = None
     _closed: Mapping[str, str] = field(default_factory=dict)
     """Groups outside of this daemon's scope, and why; see `engine.scoping`."""
     _attention: Mapping[str, Attention] = field(default_factory=dict)
@@ -181,7 +181,7 @@ class Engine:
         now_s, first = now_ns / SECOND_NS, self.frame is None  # which loads no meters: a screen waits for it
         sample = self.sampler.sample(now_ns, self.clock.boot_ns())
         difference = self.world.update(sample.tasks, executed)
-        self.hands.forget(difference.left)
+        self._acting.forget(difference.left)
         groups, row_groups = self._groups(sample)
         self._closed = self.scoping.closed(self.world, sample.tasks.processes, row_groups)
         self._say_news(now_s)
@@ -236,27 +236,37 @@ class Engine:
         row_groups = [self.world.group_of_pid(pid) for pid in table.processes["pid"].tolist()]
         self._act(decisions, groups, table, row_groups, complete=False)
 
+    @property
+    def mode(self) -> Mode:
+        """What becomes of decisions; whether a model has a say is the frame's to tell."""
+        if self.paused:
+            return Mode.PAUSED
+        return Mode.DRY_RUN if self.rehearsing or self.only_watches else Mode.RULES_ONLY
+
+    @property
+    def mode_reason(self) -> str:
+        """Why decisions are not applied; empty when they are."""
+        if self.paused:
+            return "paused by a person"
+        return "dry-run, as a person asked" if self.rehearsing else self.only_watches
+
     def pause(self, on: bool) -> tuple[str, ...]:
         """Undo everything and stand still, or go on; says what could not be undone."""
-        if not on:
-            self.mode, self.mode_reason = self._rehearsed or (Mode.RULES_ONLY, "")
-            return ()
-        self.mode, self.mode_reason = Mode.PAUSED, "paused by a person"
-        self._acted = Acted()
-        return self.hands.undo_all()
+        self.paused = on
+        return self._put_back() if on else ()
 
     def rehearse(self, on: bool) -> tuple[str, ...]:
         """Undo everything and only say what would be done, or act again; says what could not be undone."""
-        if on == (self._acting is not None) or self.rehearsal is None:
-            return ()
-        if self._acting is not None:
-            self.hands, self._acting, self._rehearsed = self._acting, None, None
-            self.mode, self.mode_reason = Mode.RULES_ONLY, ""
-            return ()
-        self._acting, self.hands = self.hands, self.rehearsal
-        self.mode, self.mode_reason = self._rehearsed = Mode.DRY_RUN, "dry-run, as a person asked"
+        self.rehearsing = on and self.rehearsal is not None
+        return self._put_back() if self.rehearsing else ()
+
+    def _put_back(self) -> tuple[str, ...]:
         self._acted = Acted()
-        return self._acting.undo_all()
+        return self.hands.undo_all()
+
+    @property
+    def _acting(self) -> Hands:
+        return self.rehearsal if self.rehearsing and self.rehearsal is not None else self.hands
 
     def what_if(self, group: AppGroup) -> tuple[Supposition, ...]:
         """What would be decided for *group* otherwise; nothing is done."""
@@ -281,7 +291,7 @@ class Engine:
 
     def in_force(self, group: str) -> tuple[InForce, ...]:
         """What is changed for *group* and its parts."""
-        return self.hands.in_force(group, self.clock.wall_s(), self._now_ticks())
+        return self._acting.in_force(group, self.clock.wall_s(), self._now_ticks())
 
     def say(self, kind: str, text: str, group: str | None = None) -> None:
         """Add an event to the next frame."""
@@ -358,9 +368,9 @@ class Engine:
         row_groups: list[str],
         complete: bool,
     ) -> Acted:
-        if self.mode is Mode.PAUSED:
+        if self.paused:
             return Acted()
-        acted = self.hands.act(decisions, groups, table, row_groups, complete, self._now_ticks())
+        acted = self._acting.act(decisions, groups, table, row_groups, complete, self._now_ticks())
         for text in acted.events:
             self.say("conflict", text)
         return acted

@@ -86,6 +86,8 @@ class Pause:
     """Undo every change and apply nothing (`on=True`), or go on (`on=False`)."""
 
     on: bool
+    passing: bool = False
+    """For as long as the one who asks stands still: no deed, so that undo and redo don't know of it."""
     op: Literal["pause"] = "pause"
 
 
