@@ -18,7 +18,7 @@ from smoothtask.engine.people import Labels, People
 from smoothtask.engine.trail import KEPT, Trail
 from smoothtask.engine.world import World
 from smoothtask.model.change import Acted
-from smoothtask.model.command import Caller, Detail, ListRules, Pause, Redo, Rehearse, Reply, Undo
+from smoothtask.model.command import Caller, Detail, Explain, ListRules, Pause, Redo, Rehearse, Reply, Undo
 from smoothtask.model.decision import Decision, Stage
 from smoothtask.model.detail import InForce
 from smoothtask.model.frame import Mode
@@ -102,6 +102,15 @@ def test_everything_is_told_to_root_and_to_its_owner(commands: Commands) -> None
         assert any(s["what"] == "pinned to IDLE" and s["target"] == IDLE for s in data["what_if"])
         assert data["past"][0]["new"] == IDLE
     assert commands.handle(Detail("100"), ROOT).data["threads"] == ()
+
+
+def test_processes_that_explain_does_not_name_are_counted(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever does something to all of them has to know that there are more."""
+    data = commands.handle(Explain("100"), ROOT).data
+    assert (len(data["processes"]), data["more_processes"]) == (1, 0)
+    monkeypatch.setattr("smoothtask.engine.commands.EXPLAINED_PROCESSES", 0)
+    data = commands.handle(Explain("100"), ROOT).data
+    assert (data["processes"], data["more_processes"]) == ([], 1)
 
 
 def test_others_see_no_threads_and_no_clues(commands: Commands) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smoothtask.classifier.layers import RuleFiles
+from smoothtask.classifier.making import Condition, Draft
 from smoothtask.classifier.saving import NAME, OwnRules
 from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.classes import PriorityClass
@@ -17,6 +18,7 @@ from smoothtask.model.detail import Clues, GroupDetail
 from smoothtask.model.tasks import ProcKey
 from smoothtask_tui.byhand import Reniced
 from smoothtask_tui.deeds import KEPT, Deeds
+from smoothtask_tui.messages import RuleSaved
 from smoothtask_tui.screens.making import MakeRuleScreen
 from tui.driving import A, B, C, dashboard
 from tui.fakes import frame
@@ -155,3 +157,33 @@ async def test_an_engine_that_forgot_does_not_stand_in_the_way() -> None:
         await d.press("z")
         await d.until(lambda: not d.app.deeds.done)
         assert d.client.asked == [SetOverride("a", PriorityClass.LATENCY_CRITICAL), Undo()]
+
+
+async def test_a_rule_that_cannot_be_taken_back_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    """Somebody has changed the file since: that is said once, and what was done before the rule has its turn."""
+    own = OwnRules.of(RuleFiles(tmp_path / "run", user=tmp_path / "rules.d", ananicy=None, homes=False), 0, tmp_path)
+    rule = Draft("x-local", "X", "batch", PriorityClass.IDLE, Condition((("exe", "/opt/x"),), ""))
+    async with dashboard(own_rules=own) as d:
+        await d.press("f7")
+        await d.until(lambda: bool(d.app.deeds.done))
+        proposal = d.app.made.propose(rule)
+        assert not isinstance(proposal, str)
+        d.app.on_rule_saved(RuleSaved(d.app.made.save(proposal)))
+        assert d.app.deeds.to_undo == "rule"
+        saved = (own.folder / NAME).read_text()
+        (own.folder / NAME).write_text("# somebody else's\n")
+        await d.press("z")
+        await d.until(lambda: "changed meanwhile" in d.status)
+        assert (d.app.deeds.done, d.app.deeds.undone) == (["engine"], [])
+        await d.press("z")
+        await d.until(lambda: Undo() in d.client.asked)
+        # The same for redo.
+        (own.folder / NAME).unlink()
+        d.app.on_rule_saved(RuleSaved(d.app.made.save(proposal)))
+        await d.press("z")
+        await d.until(lambda: d.app.deeds.undone == ["rule"])
+        (own.folder / NAME).write_text(saved)
+        await d.press("Y")
+        await d.until(lambda: "changed meanwhile" in d.status)
+        assert d.app.deeds.undone == []
+        assert d.app.made.undone == []

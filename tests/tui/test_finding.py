@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smoothtask.model.command import Explain, Pause, Reply
+from smoothtask.model.classes import PriorityClass
+from smoothtask.model.command import Explain, Pause, Rehearse, Reply, SetOverride, Unpin
+from smoothtask.model.frame import Mark, Mode
 from smoothtask_tui import savefile
 from smoothtask_tui.export import as_csv, as_json, as_text
-from smoothtask_tui.rows import HOLD_TICKS
 from tui.driving import PART, A, B, C, dashboard
 from tui.fakes import frame, group, process
 
@@ -101,9 +102,32 @@ async def test_a_frozen_picture_stays_and_orders_still_go_to_what_lives():
         assert "Newcomer" not in d.screen_text
         await d.press("f7")
         await d.asked()
+        await d.press("down", "f7", "p")  # b has exited meanwhile
+        assert "it has exited" in d.status
+        assert d.client.asked == [SetOverride("a", PriorityClass.LATENCY_CRITICAL)]
         await d.press("escape")
         assert "Newcomer" in d.screen_text
-        assert d.app.main.groups.hold_left <= HOLD_TICKS
+
+
+async def test_orders_go_by_the_newest_frame_while_the_picture_is_frozen():
+    """The class, the pins, the mode: what was so when the picture was frozen is not what is ordered about."""
+    async with dashboard(A, B, C) as d:
+        await d.press("Z", "down", "down", "f7")
+        await d.asked()
+        raised = replace(C, decision=replace(C.decision, target=PriorityClass.BACKGROUND))
+        pinned = replace(raised, marks=frozenset({Mark.PINNED}))
+        d.client.push(frame(A, pinned, seq=2, mode=Mode.PAUSED))
+        await d.until(lambda: d.app.scene.newest.seq == 2)
+        assert "PAUSED" not in d.screen_text
+        await d.press("f7", "p", "a", "D")
+        await d.asked(5)
+        assert d.client.asked == [
+            SetOverride("c", PriorityClass.BACKGROUND),
+            SetOverride("c", PriorityClass.NORMAL),
+            Unpin("c"),
+            Pause(on=False),
+            Rehearse(on=True),
+        ]
 
 
 # --- saving ----------------------------------------------------------------------------------------

@@ -1,6 +1,11 @@
 """Carries out what a person does by hand to processes of applications, and says what came of it.
 
 It runs in the dashboard with the rights of whoever looks at it: a daemon of root is not asked.
+
+Rule 1: an application's processes are its parts' as well; each process is hit once, however many groups name it.
+Rule 2: what holds for a part holds for its processes: a protected one is left alone whatever was chosen above it.
+Rule 3: undo is promised only where it will succeed: not of nice values that were SmoothTask's, not of what only root
+  may lower again.
 """
 
 import signal
@@ -9,6 +14,7 @@ from dataclasses import dataclass, field
 
 from smoothtask.kernel.byhand import renice, renice_back, send_signal
 from smoothtask.model.command import Command, Explain, Reply
+from smoothtask.model.frame import GroupFrame
 from smoothtask.model.process import ProcKey
 from smoothtask_tui.menus import Nice, Send
 
@@ -21,10 +27,10 @@ class ByHand:
     groups: tuple[str, ...]
     label: str
     """What they are called together."""
+    known: Mapping[str, GroupFrame]
+    """Every group of the newest frame, by id: parts have a standing of their own."""
     process: ProcKey | None = None
-    """Only this one; `None`: all of the groups'."""
-    is_ours: bool = False
-    """SmoothTask has changed nice values there: what they were before a deed is not what they would be without us."""
+    """Only this one, of the first group; `None`: all of the groups'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class Reniced:
 
     def again(self) -> Reply:
         """Set it once more."""
-        found = [_do(Nice(self.nice), key)[0] for key in self.before]
+        found = [_do(Nice(self.nice), key).why_not for key in self.before]
         if "" in found:
             return Reply(True, f"done again: nice {self.nice:+d} of {self.label}; undo takes it back")
         return Reply(False, f"nice of {self.label} could not be set again: {found[0] if found else 'nobody is left'}")
@@ -70,60 +76,96 @@ class Done:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What became of each process."""
+class _Found:
+    """Whom the engine named."""
 
-    said: list[str] = field(default_factory=list)
-    """Empty where it was done; else why not."""
-    before: dict[ProcKey, Mapping[int, int]] = field(default_factory=dict)
+    processes: dict[ProcKey, str] = field(default_factory=dict)
+    """Process → the group that it is decided with (Rule 1)."""
+    spared: list[str] = field(default_factory=list)
+    """What was left alone, and why."""
+    unnamed: int = 0
+    """Processes beyond those that the engine names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one process."""
+
+    why_not: str = ""
+    """Empty where it was done."""
+    before: Mapping[int, int] = field(default_factory=dict)
+    may_return: bool = True
 
 
 def carry_out(what: ByHand, ask: Callable[[Command], Reply]) -> Done:
     """Do it to each process; *ask* the engine which there are. Blocks as long as the engine takes."""
-    keys = [what.process] if what.process is not None else []
-    refused: list[str] = []
-    for group in what.groups if what.process is None else ():
+    found = _Found({what.process: what.groups[0]}) if what.process is not None else _find(what, ask)
+    if found.spared and not found.processes:
+        return Done(Reply(False, found.spared[0]))
+    outcomes = {key: _do(what.deed, key) for key in found.processes}
+    reply = _summary(what, [o.why_not for o in outcomes.values()], found)
+    changed = {key: o for key, o in outcomes.items() if o.before}
+    foreign = {key: o for key, o in changed.items() if not _is_ours(what.known.get(found.processes[key]))}
+    before = {key: o.before for key, o in foreign.items() if o.may_return}
+    if not before:
+        said = f"{reply.message}; only root can lower it again" if foreign else reply.message
+        return Done(Reply(reply.ok, said))
+    it = "it" if len(before) == len(changed) else f"{len(before)} of them"
+    undone = Reniced(what.label, what.deed.nice, before) if isinstance(what.deed, Nice) else None
+    return Done(Reply(reply.ok, f"{reply.message}; undo takes {it} back"), undone)
+
+
+def _find(what: ByHand, ask: Callable[[Command], Reply]) -> _Found:
+    found = _Found()
+    for group in what.groups:
         reply = ask(Explain(group))
         if not reply.ok:
-            refused.append(reply.message)
+            found.spared.append(reply.message)
         elif reply.data.get("protected"):
-            refused.append(f"{reply.data.get('label', what.label)} is protected: not from here")
+            found.spared.append(_spared(str(reply.data.get("label", what.label))))
         else:
-            keys += [ProcKey(p["pid"], p["start_ticks"]) for p in reply.data.get("processes", ())]
-    if refused and not keys:
-        return Done(Reply(False, refused[0]))
-    tally = _Tally()
-    for key in keys:
-        why_not, before = _do(what.deed, key)
-        tally.said.append(why_not)
-        if before:
-            tally.before[key] = before
-    reply = _summary(what, tally.said)
-    if not isinstance(what.deed, Nice) or not tally.before or what.is_ours:
-        return Done(reply)
-    undone = Reniced(what.label, what.deed.nice, tally.before)
-    return Done(Reply(reply.ok, f"{reply.message}; undo takes it back") if reply.ok else reply, undone)
+            for p in reply.data.get("processes", ()):
+                part = what.known.get(p["group"])
+                if part is not None and part.decision.protected:
+                    found.spared.append(_spared(part.group.label))
+                else:
+                    found.processes[ProcKey(p["pid"], p["start_ticks"])] = p["group"]
+            found.unnamed += int(reply.data.get("more_processes", 0))
+    return found
 
 
-def _do(deed: Send | Nice, key: ProcKey) -> tuple[str, Mapping[int, int]]:
-    """Empty when it was done, else why not; and the nice values before."""
+def _spared(label: str) -> str:
+    return f"{label} is protected: not from here"
+
+
+def _is_ours(g: GroupFrame | None) -> bool:
+    """Whether nice values of this group may be SmoothTask's; of one that the frame does not know yet, they may."""
+    return g is None or ("nice" in g.mechanism and not g.mechanism.startswith("would be"))
+
+
+def _do(deed: Send | Nice, key: ProcKey) -> _Outcome:
     try:
         if isinstance(deed, Send):
             send_signal(key, signal.Signals(deed.signal))
-            return "", {}
-        return "", renice(key, deed.nice)
+            return _Outcome()
+        done = renice(key, deed.nice)
     except ProcessLookupError:
-        return "gone", {}
+        return _Outcome("gone")
     except PermissionError:
-        return "not permitted", {}
+        return _Outcome("not permitted")
     except OSError as error:
-        return error.strerror or str(error), {}
+        return _Outcome(error.strerror or str(error))
+    refused = f"not permitted for {done.refused} of {done.refused + len(done.before)} threads" if done.refused else ""
+    return _Outcome(refused, done.before, done.may_return)
 
 
-def _summary(what: ByHand, said: list[str]) -> Reply:
+def _summary(what: ByHand, said: list[str], found: _Found) -> Reply:
     done, failed = said.count(""), [s for s in said if s not in {"", "gone"}]
     whom = f"{what.label} (pid {what.process.pid})" if what.process is not None else what.label
-    count = "" if what.process is not None else f" ({done} of {len(said)} processes)"
+    count = "" if what.process is not None else f" ({done} of {len(said) + found.unnamed} processes)"
+    if found.unnamed:
+        count += ": the engine names only the busiest; do it again for the others"
+    count += "".join(f"; {why}" for why in dict.fromkeys(found.spared))
     if failed:
         return Reply(False, f"{whom}: {failed[0]}{count}")
     if not done:

@@ -149,6 +149,8 @@ class Doing(App[int]):
             self.notify(message.reply.message, markup=False)
             if os.geteuid() == 0 or self.client.ends_with_us:
                 self.on_ordered(Ordered(Reload()))
+        elif message.how != "save":
+            self.deeds.lost("rule", again=message.how == "redo")
 
     def on_rule_chosen(self, message: RuleChosen) -> None:
         """The groups of a rule."""

@@ -75,23 +75,23 @@ class Made:
         return reply
 
     def undo(self) -> Reply:
-        """Take back the newest one."""
+        """Take back the newest one. What cannot be does not stand in the way of the one before it."""
         if not self.done:
             return Reply(False, "no rule was saved here that could be taken back")
-        proposal = self.done[-1]
+        proposal = self.done.pop()
         reply = _tried(lambda: take_back(proposal), f"undone: {_what(proposal)}; redo saves it again")
         if reply.ok:
-            self.undone.append(self.done.pop())
+            self.undone.append(proposal)
         return reply
 
     def redo(self) -> Reply:
-        """Save again what was taken back."""
+        """Save again what was taken back; the same holds."""
         if not self.undone:
             return Reply(False, "no rule was taken back here")
-        proposal = self.undone[-1]
+        proposal = self.undone.pop()
         reply = _tried(lambda: save(proposal), f"saved again: {_what(proposal)}; undo takes it back")
         if reply.ok:
-            self.done.append(self.undone.pop())
+            self.done.append(proposal)
         return reply
 
 

@@ -145,9 +145,9 @@ def label_menu(g: GroupFrame) -> Menu:
     )
 
 
-def signal_menu(groups: Sequence[GroupFrame], pid: int | None = None) -> Menu:
-    """Which signal, to all of their processes or to *pid* alone; what may end a program is asked again."""
-    g, processes = groups[0], sum(g.group.metrics.processes for g in groups)
+def signal_menu(groups: Sequence[GroupFrame], processes: int, pid: int | None = None) -> Menu:
+    """Which signal, to all of their *processes* or to *pid* alone; what may end a program is asked again."""
+    g = groups[0]
     name = g.group.label if len(groups) == 1 else f"{len(groups)} applications"
     whom = f"process {pid} of {name}" if pid is not None else f"all {processes} processes of {name}"
 

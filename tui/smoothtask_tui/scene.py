@@ -44,10 +44,10 @@ class Scene:
 
     def refusal(self, group_id: str, target: PriorityClass | None) -> str | None:
         """Why the person who looks may not give *group_id* that class; `None` when they may."""
-        g = self.group(group_id)
-        if self.frame is None or g is None or self.uid is None:
+        g = self.living(group_id)
+        if self.newest is None or g is None or self.uid is None:
             return None
-        return self.frame.rights.refusal(self.uid, g.group, target)
+        return self.newest.rights.refusal(self.uid, g.group, target)
 
     @property
     def is_guest(self) -> bool:
@@ -55,10 +55,21 @@ class Scene:
         return self.uid is not None and self.frame is not None and not self.frame.rights.is_owner(self.uid)
 
     def group(self, group_id: str | None) -> GroupFrame | None:
-        """The group with that id, while it lives."""
-        if self.frame is None or group_id is None:
-            return None
-        return next((g for g in self.frame.groups if g.group.id == group_id), None)
+        """The group with that id as it is shown: of a frozen picture, as it was then."""
+        return _group(self.frame, group_id)
+
+    def living(self, group_id: str | None) -> GroupFrame | None:
+        """The same as it is now: what orders are about."""
+        return _group(self.newest, group_id)
+
+    def reached(self, groups: Iterable[str]) -> list[GroupFrame]:
+        """What something by hand to all of *groups* reaches: they and their parts, without what is protected."""
+        tops = tuple(groups)
+        return [
+            g
+            for g in (self.newest.groups if self.newest is not None else ())
+            if not g.decision.protected and any(g.group.id == top or g.group.id.startswith(f"{top}/") for top in tops)
+        ]
 
     def take(self, frame: Frame) -> None:
         """The newest frame; what was told of groups that are gone is forgotten."""
@@ -112,3 +123,9 @@ class Scene:
         asked = self.explained.get(group, ())
         quiet = (p for p in asked if (with_parts or p.group == group) and (p.pid, p.start_ticks) not in known)
         return [*fresh, *quiet]
+
+
+def _group(frame: Frame | None, group_id: str | None) -> GroupFrame | None:
+    if frame is None or group_id is None:
+        return None
+    return next((g for g in frame.groups if g.group.id == group_id), None)

@@ -197,6 +197,7 @@ class Commands:
 
     def _explain(self, found: GroupFrame) -> Reply:
         group, decision = found.group, found.decision
+        processes = processes_of(self.engine, group.id)[1]
         reasons = [
             {"stage": r.stage.value, "rule": r.rule, "text": r.text, "source": r.source} for r in decision.reasons
         ]
@@ -231,7 +232,8 @@ class Commands:
             "attention": asdict(group.attention),
             "score": found.score,
             "meters": asdict(found.meters),
-            "processes": [asdict(p) for p in processes_of(self.engine, group.id)[1][:EXPLAINED_PROCESSES]],
+            "processes": [asdict(p) for p in processes[:EXPLAINED_PROCESSES]],
+            "more_processes": max(0, len(processes) - EXPLAINED_PROCESSES),
         }
         return Reply(True, f"{group.label} is {decision.target.name}: {decision.text}", data)
 

@@ -1,4 +1,7 @@
-"""What a person can order from any screen: each key acts on the id that it was pressed for."""
+"""What a person can order from any screen: each key acts on the id that it was pressed for.
+
+Orders go by the newest frame, whatever a frozen picture shows.
+"""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -107,7 +110,9 @@ class Acting(Screen[None]):
         """Choose a signal for the process under the cursor, the application, or all that are marked."""
         subjects, process = self._touchable()
         if subjects:
-            self.status.ask(menus.signal_menu(subjects, process.pid if process else None))
+            reached = self.scene.reached(g.group.id for g in subjects)
+            processes = sum(g.group.metrics.processes for g in reached)
+            self.status.ask(menus.signal_menu(subjects, processes, process.pid if process else None))
 
     def action_renice(self) -> None:
         """Choose a nice value for the same."""
@@ -147,7 +152,7 @@ class Acting(Screen[None]):
             self.post_message(Ordered(outcome))
             return
         asked = (menu.group, *menu.others)
-        living = [group for group in asked if self.scene.group(group) is not None]
+        living = [group for group in asked if self.scene.living(group) is not None]
         for group in living:
             self.post_message(Ordered(menus.about(outcome, group)))
         if len(asked) == 1 and not living:
@@ -161,13 +166,13 @@ class Acting(Screen[None]):
         p = self._by_hand
         key = ProcKey(p.pid, p.start_ticks) if p is not None else None
         asked = (*((menu.group,) if menu.group is not None else ()), *menu.others)
-        living = [g for g in map(self.scene.group, asked) if g is not None]
+        frame = self.scene.newest
+        known = {g.group.id: g for g in frame.groups} if frame is not None else {}
+        living = tuple(group for group in asked if group in known)
         if not living:
             self._warn(f"{menu.label} has exited meanwhile: nothing was done")
             return
-        ours = any("nice" in g.mechanism and not g.mechanism.startswith("would be") for g in living)
-        groups = tuple(g.group.id for g in living)
-        self.post_message(DoneByHand(ByHand(deed, groups, menu.label, key, is_ours=ours)))
+        self.post_message(DoneByHand(ByHand(deed, living, menu.label, known, key)))
 
     def _warn(self, sentence: str) -> None:
         self.status.say(sentence, good=False)
@@ -179,8 +184,8 @@ class Acting(Screen[None]):
 
     def action_dry_run(self) -> None:
         """Only say what would be done, or act again."""
-        if self.scene.frame is not None:
-            self.post_message(Ordered(Rehearse(self.scene.frame.mode is not Mode.DRY_RUN)))
+        if self.scene.newest is not None:
+            self.post_message(Ordered(Rehearse(self.scene.newest.mode is not Mode.DRY_RUN)))
 
     def action_undo(self) -> None:
         """Take back the latest order."""
@@ -188,8 +193,8 @@ class Acting(Screen[None]):
 
     def action_pause(self) -> None:
         """Pause or resume everything."""
-        if self.scene.frame is not None:
-            self.post_message(Ordered(Pause(self.scene.frame.mode is not Mode.PAUSED)))
+        if self.scene.newest is not None:
+            self.post_message(Ordered(Pause(self.scene.newest.mode is not Mode.PAUSED)))
 
     def action_copy(self) -> None:
         """The reasons, to the terminal's clipboard."""

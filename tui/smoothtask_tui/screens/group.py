@@ -167,7 +167,7 @@ class GroupScreen(Acting):
 
     def subject(self) -> GroupFrame | None:
         """The group that the screen was opened for, while it lives."""
-        g = self.scene.group(self.id_of_group)
+        g = self.scene.living(self.id_of_group)
         if g is None:
             self.status.say(f"{self.last.group.label} has exited: nothing is done", good=False)
         return g

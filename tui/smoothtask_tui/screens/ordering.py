@@ -21,18 +21,23 @@ class GroupsScreen(FindingScreen, Acting):
 
     def subject(self) -> GroupFrame | None:
         """The group under the cursor."""
-        g = self.scene.group(self.groups.group)
+        group = self.groups.group
+        g = self.scene.living(group)
         if g is None:
-            self.status.say("no application is under the cursor: choose one with ↑ ↓ first", good=False)
+            why = "no application is under the cursor: choose one with ↑ ↓ first" if group is None else "it has exited"
+            self.status.say(why, good=False)
         self.groups.hold()
         return g
 
     def subjects(self) -> list[GroupFrame]:
         """The marked groups, as the list shows them; none marked: the one under the cursor."""
         marked = self.groups.view.marked
-        if marked and self.scene.frame is not None:
+        if marked and self.scene.newest is not None:
             self.groups.hold()
-            return [g for g in self.scene.frame.groups if g.group.id in marked]
+            living = [g for g in self.scene.newest.groups if g.group.id in marked]
+            if not living:
+                self.status.say("those that were marked have exited", good=False)
+            return living
         return Acting.subjects(self)
 
     def process(self) -> ProcessFrame | None:
