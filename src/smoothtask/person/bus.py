@@ -21,7 +21,11 @@ from smoothtask.person.watcher import LostError
 TIMEOUT_S: Final = 2.0
 _LIMIT_BYTES: Final = 1 << 20
 """Of one message: the longest that is expected is a list of windows."""
-_BUS: Final = DBusAddress("/org/freedesktop/DBus", bus_name="org.freedesktop.DBus", interface="org.freedesktop.DBus")
+BUS: Final = "org.freedesktop.DBus"
+"""What the bus itself is called, as a sender too: nobody else can be."""
+_FLOOD_BYTES: Final = 4 << 20
+"""So much comes while one answer is waited for, at most."""
+_BUS: Final = DBusAddress("/org/freedesktop/DBus", bus_name=BUS, interface=BUS)
 _NONSENSE = (struct.error, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 """What jeepney raises at bytes that are no message."""
 
@@ -41,6 +45,9 @@ class Bus:
         self._socket = _connect(_path_of(address), timeout_s)
         try:
             self.name = str(self.call(_BUS, "Hello")[0])
+        except RefusedError as error:
+            self.close()
+            raise LostError(f"the bus refuses us: {error}") from error
         except BaseException:
             self.close()
             raise
@@ -62,14 +69,17 @@ class Bus:
         """What *to* answers. Raises RefusedError or LostError."""
         deadline_s = time.monotonic() + self._timeout_s
         serial = self.ask(to, member, signature, *arguments)
+        received = 0
         while True:
             for at, message in enumerate(self._inbox):
                 if reply_to(message) == serial:
                     del self._inbox[at]
                     return answer_of(message)
-            if not self._poll(select.POLLIN, max(0.0, deadline_s - time.monotonic())):
+            if not self._ready_by(deadline_s, select.POLLIN):
                 raise LostError(f"no answer to {member} in {self._timeout_s:g} s")
-            self._receive()
+            received += self._receive()
+            if received > _FLOOD_BYTES:
+                raise LostError(f"more than {_FLOOD_BYTES} bytes came before the answer to {member}")
 
     def ask(self, to: DBusAddress, member: str, signature: str = "", *arguments: Any) -> int:
         """Call, and leave the answer to `messages`: one whose `reply_to` is what this returns. Raises LostError."""
@@ -93,7 +103,7 @@ class Bus:
 
     def owner(self, name: str) -> str | None:
         """The connection that owns a name, and from now on a NameOwnerChanged signal when that changes."""
-        self.listen(f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{name}'")
+        self.listen(f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{name}'")
         try:
             return str(self.call(_BUS, "GetNameOwner", "s", name)[0])
         except RefusedError:
@@ -111,7 +121,7 @@ class Bus:
         deadline_s = time.monotonic() + self._timeout_s
         data = message.serialise(serial=self._serial)
         while data:
-            if not self._poll(select.POLLOUT, max(0.0, deadline_s - time.monotonic())):
+            if not self._ready_by(deadline_s, select.POLLOUT):
                 raise LostError(f"the bus took nothing for {self._timeout_s:g} s")
             try:
                 data = data[self._socket.send(data) :]
@@ -119,7 +129,8 @@ class Bus:
                 raise LostError(f"the bus is gone: {error.strerror or error}") from error
         return self._serial
 
-    def _receive(self) -> None:
+    def _receive(self) -> int:
+        """Take in what is there; how many bytes that were."""
         try:
             data = self._socket.recv(65536)
         except OSError as error:
@@ -127,6 +138,7 @@ class Bus:
         if not data:
             raise LostError("the bus is gone")
         self._inbox += self._parsed(data)
+        return len(data)
 
     def _parsed(self, data: bytes) -> list[Message]:
         """The messages that *data* completes."""
@@ -139,6 +151,11 @@ class Bus:
             raise LostError(f"a message of more than {_LIMIT_BYTES} bytes")
         return messages
 
+    def _ready_by(self, deadline_s: float, event: int) -> bool:
+        """Whether that comes before the deadline: after it no more is taken in, however much there is."""
+        left_s = deadline_s - time.monotonic()
+        return left_s > 0 and self._poll(event, left_s)
+
     def _poll(self, event: int, timeout_s: float) -> bool:
         poll = select.poll()
         poll.register(self._socket, event)
@@ -147,6 +164,8 @@ class Bus:
 
 def reply_to(message: Message) -> int | None:
     """The serial of the call that it answers; `None` when it is no answer."""
+    if message.header.message_type not in {MessageType.method_return, MessageType.error}:
+        return None
     serial = message.header.fields.get(HeaderFields.reply_serial)
     return serial if isinstance(serial, int) else None
 
@@ -173,7 +192,7 @@ def is_from(message: Message, interface: str, member: str) -> bool:
 
 def new_owner(message: Message, name: str) -> str | None:
     """Who owns *name* from now on, or nobody (empty), if the bus says so in this message."""
-    if sender(message) != "org.freedesktop.DBus" or not is_from(message, "org.freedesktop.DBus", "NameOwnerChanged"):
+    if sender(message) != BUS or not is_from(message, BUS, "NameOwnerChanged"):
         return None
     return str(message.body[2]) if len(message.body) == 3 and message.body[0] == name else None
 

@@ -16,17 +16,17 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
-</busconfig>
+{limits}</busconfig>
 """
 Handler = Callable[..., tuple[str, tuple[Any, ...]] | None]
 """Gets the call's arguments; gives signature and body of the answer, or `None` for an error."""
 
 
 @contextlib.contextmanager
-def session_bus(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def session_bus(folder: Path, limits: str = "") -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """The address of a bus, and its process."""
     config = folder / "bus.conf"
-    config.write_text(CONFIG.format(path=folder / "bus"))
+    config.write_text(CONFIG.format(path=folder / "bus", limits=limits))
     arguments = ["dbus-daemon", "--nofork", "--print-address", f"--config-file={config}"]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -1,5 +1,7 @@
 """The watcher of X11, against a real server, window manager and clients."""
 
+import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -435,7 +437,7 @@ class Impostor:
 
     def _serve(self, answer: bytes) -> None:
         client, _ = self._socket.accept()
-        with client:
+        with client, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.recv(4096)
             client.sendall(answer)
             client.settimeout(5)
@@ -461,13 +463,41 @@ GREETING = (
         GREETING + struct.pack("=BBHI", 1, 0, 1, 1 << 30) + bytes(24),
         GREETING + struct.pack("=BBHI", 1, 0, 9, 0) + bytes(24),
         GREETING + bytes(7),
+        GREETING + (b"\2" + bytes(31)) * (1 << 15),
         b"",
     ],
-    ids=["a greeting of nothing", "an endless answer", "an answer to nothing", "half an event", "silence"],
+    ids=["a greeting of nothing", "an endless answer", "an answer to nothing", "half an event", "a flood", "silence"],
 )
 def test_what_no_x_server_would_say(answer: bytes) -> None:
     with Impostor(answer) as display, pytest.raises(LostError):
         x11.open_x11(display, None, Heard(), timeout_s=0.3)
+
+
+def test_events_without_an_end_do_not_delay_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its socket always has one more, and the clock goes on."""
+    said = iter([GREETING])
+    looks = itertools.count(1)
+    clock = itertools.count(0.0, 0.01)
+
+    class Talker:
+        def send(self, data: bytes) -> int:
+            return len(data)
+
+        def recv(self, _: int) -> bytes:
+            assert next(looks) < 1000, "it goes on for ever"
+            return next(said, b"\2" + bytes(31))
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(x11_wire, "_connect", lambda *_: Talker())
+    monkeypatch.setattr(x11_wire.Connection, "_check_owner", lambda _: 1)
+    monkeypatch.setattr(x11_wire.Connection, "_poll", lambda *_: True)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    connection = x11_wire.Connection(":0", None, timeout_s=1.0)
+    with pytest.raises(LostError, match="said nothing"):
+        connection.atoms(("WM_NAME",))
+    monkeypatch.undo()
 
 
 def test_no_server_is_an_oserror() -> None:

@@ -1,7 +1,8 @@
 """logind's sessions: whose is on the screen, and since when their desktops say that nobody is there.
 
 Its IdleHint is as good as the desktop that sets it (many never do): where it says idle it is believed, where it says
-nothing it means nothing.
+nothing it means nothing. The system bus carries a signal from anybody to anybody: what logind's connection did not say,
+as the bus has it, nobody said.
 """
 
 import time
@@ -14,7 +15,7 @@ from jeepney.wrappers import DBusAddress
 
 from smoothtask.model.person import Source, SourceHealth
 from smoothtask.model.text import sanitise
-from smoothtask.person.bus import Bus, RefusedError, answer_of, is_from, reply_to
+from smoothtask.person.bus import BUS, Bus, answer_of, is_from, new_owner, reply_to, sender
 from smoothtask.person.children import Readers
 from smoothtask.person.watcher import LostError
 
@@ -24,12 +25,13 @@ REMEDY: Final = "start systemd-logind or elogind; without it, all desktops count
 TIMEOUT_S: Final = 0.5
 FIRST_PAUSE_S, LAST_PAUSE_S = 5.0, 300.0
 SESSIONS_AT_MOST: Final = 64
+LIST_S: Final = 1.0
+"""Sessions that come and go have all of them asked for so often at most."""
 _LOGIN: Final = "org.freedesktop.login1"
 _MANAGER: Final = DBusAddress("/org/freedesktop/login1", bus_name=_LOGIN, interface=f"{_LOGIN}.Manager")
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _SESSION: Final = f"{_LOGIN}.Session"
-_NONSENSE = (LostError, RefusedError, LookupError, TypeError, ValueError)
-"""It is gone, refuses, or says something else than what is documented."""
+_WORKS: Final = Source(NAME, SourceHealth.WORKING, "whose desktop is on the screen, and what it says of idleness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,20 @@ class Logind:
     logins: dict[str, Login] = field(default_factory=dict)
     """By their object paths."""
     _bus: Bus | None = None
+    _owner: str = ""
+    """logind's connection; empty while it has none."""
     _asked: dict[int, tuple[str, int]] = field(default_factory=dict)
     """Our question → whose session it is about."""
     _stale: bool = False
+    _list_at_s: float = 0.0
     _try_at_s: float = 0.0
     _pause_s: float = FIRST_PAUSE_S
 
     def look(self, now_s: float) -> None:
         """Connect, or connect again; take in what came along with an answer."""
         if self._bus is None and now_s >= self._try_at_s:
-            self._connect(now_s)
-        elif self._bus is not None and self._bus.has_messages:
+            self._guarded(self._connect)
+        elif self._bus is not None and (self._bus.has_messages or self._stale):
             self._ready()
 
     def is_active(self, uid: int) -> bool:
@@ -107,29 +112,25 @@ class Logind:
         self.logins.clear()
         self._asked.clear()
 
-    def _connect(self, now_s: float) -> None:
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """It is gone, refuses, or says something else than what is documented: that ends the connection alone."""
         try:
-            bus = Bus(self.address, TIMEOUT_S)
-        except (OSError, LostError) as error:
-            why = (isinstance(error, OSError) and error.strerror) or str(error)
-            self._lost(f"no system bus: {sanitise(why, 120)}", now_s)
-            return
-        try:
-            listed = _greet(bus)
-        except _NONSENSE as error:
-            bus.close()
-            self._lost(str(error), now_s)
-            return
-        self._bus = bus
-        self.readers.add_reader(bus.fileno(), self._ready)
-        try:
-            self._take_list(listed)
-        except _NONSENSE as error:
+            act()
+        except Exception as error:
+            why = (isinstance(error, OSError) and error.strerror) or str(error) or repr(error)
             self.close()
-            self._lost(sanitise(str(error), 120), now_s)
-            return
+            self._lost(sanitise(why, 120), time.monotonic())
+
+    def _connect(self) -> None:
+        try:
+            self._bus = Bus(self.address, TIMEOUT_S)
+        except (OSError, LostError) as error:
+            raise LostError(f"no system bus: {getattr(error, 'strerror', None) or error}") from error
+        self.readers.add_reader(self._bus.fileno(), self._ready)
+        self._owner, listed = _greet(self._bus)
+        self._take_list(listed)
         self._pause_s = FIRST_PAUSE_S
-        self.source = Source(NAME, SourceHealth.WORKING, "whose desktop is on the screen, and what it says of idleness")
+        self.source = _WORKS
 
     def _take_list(self, listed: Any) -> None:
         """(id, uid, user, seat, path) of each session: ask what it is."""
@@ -141,24 +142,30 @@ class Logind:
             self._asked[self._bus.ask(whom, "GetAll", "s", _SESSION)] = (path, uid)
 
     def _ready(self) -> None:
-        assert self._bus is not None  # noqa: S101 (its descriptor was ready)
         before = {uid: self.is_active(uid) for uid in {login.uid for login in self.logins.values()}}
-        try:
-            for message in self._bus.messages():
-                self._take(message)
-            if self._stale:
-                self._stale = False
-                self._asked[self._bus.ask(_MANAGER, "ListSessions")] = ("", 0)
-        except _NONSENSE as error:
-            self.close()
-            self._lost(sanitise(str(error), 120), time.monotonic())
+        self._guarded(self._take_messages)
         if any(self.is_active(uid) != was for uid, was in before.items()):
             self.hasten()
 
+    def _take_messages(self) -> None:
+        assert self._bus is not None  # noqa: S101 (its descriptor was ready)
+        for message in self._bus.messages():
+            self._take(message)
+        now_s = time.monotonic()
+        if self._stale and self._owner and now_s >= self._list_at_s:
+            self._stale, self._list_at_s = False, now_s + LIST_S
+            self._asked[self._bus.ask(_MANAGER, "ListSessions")] = ("", 0)
+
     def _take(self, message: Message) -> None:
-        asked = self._asked.pop(serial, None) if (serial := reply_to(message)) is not None else None
-        if asked is not None:
-            self._take_answer(*asked, answer_of(message))
+        owner = new_owner(message, _LOGIN)
+        if owner is not None:
+            self._owner, self._stale = owner, True
+            self.source = _WORKS if owner else Source(NAME, SourceHealth.ABSENT, "logind has left the bus", REMEDY)
+        elif sender(message) not in {self._owner, BUS}:
+            return
+        elif (serial := reply_to(message)) is not None:
+            if serial in self._asked:
+                self._take_answer(*self._asked.pop(serial), answer_of(message))
         elif is_from(message, _MANAGER.interface, "SessionNew") or is_from(
             message, _MANAGER.interface, "SessionRemoved"
         ):
@@ -181,13 +188,14 @@ class Logind:
         self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
 
 
-def _greet(bus: Bus) -> Any:
-    """Have changes told, and what there is. Raises LostError or RefusedError."""
-    if bus.owner(_LOGIN) is None:
+def _greet(bus: Bus) -> tuple[str, Any]:
+    """Have changes told; logind's connection, and what there is. Raises LostError or RefusedError."""
+    owner = bus.owner(_LOGIN)
+    if owner is None:
         raise LostError("no logind on the system bus")
     bus.listen(f"type='signal',sender='{_LOGIN}',interface='{_LOGIN}.Manager'")
     bus.listen(f"type='signal',sender='{_LOGIN}',interface='{_PROPERTIES}',member='PropertiesChanged'")
-    return bus.call(_MANAGER, "ListSessions")[0]
+    return owner, bus.call(_MANAGER, "ListSessions")[0]
 
 
 def _path_of(message: Message) -> str:

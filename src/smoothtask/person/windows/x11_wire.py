@@ -25,6 +25,8 @@ from smoothtask.person.watcher import LostError
 TIMEOUT_S: Final = 2.0
 _LIMIT_BYTES: Final = 1 << 20
 """Of one answer: the longest that is asked for here is a list of windows."""
+_EVENTS_AT_MOST: Final = 1 << 14
+"""That nobody has taken yet: so many come only while an answer does not."""
 _COOKIES_LIMIT_BYTES: Final = 1 << 16
 _FAMILY_LOCAL: Final = 256
 _FAMILY_WILD: Final = 65535
@@ -203,6 +205,8 @@ class Connection:
                 self._fail(packet)
             elif packet[0] & 0x7F != _GENERIC_EVENT:
                 self._events.append(packet)
+        if len(self._events) > _EVENTS_AT_MOST:
+            raise LostError(f"the X server tells of more than {_EVENTS_AT_MOST} events at once")
 
     def _packet(self) -> bytes | None:
         if len(self._received) < _PACKET_BYTES:
@@ -248,7 +252,9 @@ class Connection:
         self._received += data
 
     def _wait(self, event: int, deadline_s: float) -> None:
-        if not self._poll(event, max(0.0, deadline_s - time.monotonic())):
+        """Raises LostError at the deadline, however much there is to take in."""
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0 or not self._poll(event, left_s):
             raise LostError(f"the X server said nothing for {self._timeout_s:g} s")
 
     def _poll(self, event: int, timeout_s: float) -> bool:
