@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from smoothtask.control.protocol import decode_answer
-from smoothtask.engine.commands import find_group
+from smoothtask.engine.naming import find_group
 from smoothtask.model.command import Command, Detail, Explain, ListRules, Reply
 from smoothtask.model.frame import Frame
 from smoothtask_tui import demodetail
@@ -43,7 +43,7 @@ class Played:
             return Reply(True, "", asdict(demodetail.rules(self.frame)))
         if not isinstance(command, Explain | Detail):
             return Reply(False, "this is a recording: nothing can be ordered")
-        found = find_group(self.frame, command.target)
+        found = find_group(self.frame.groups, command.target)
         if isinstance(found, str):
             return Reply(False, found)
         if isinstance(command, Detail):

@@ -1,11 +1,12 @@
 """Commands → replies: finds what a command speaks of, checks who asks, and says what was done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from smoothtask.classifier.match import RuleSet
 from smoothtask.engine.engine import Engine
+from smoothtask.engine.naming import find_group
 from smoothtask.engine.telling import detail_of, processes_of, rules_for
 from smoothtask.model.command import (
     Caller,
@@ -85,7 +86,10 @@ class Commands:
             return NOT_YET
         if isinstance(command, LabelMoment):
             return self.engine.people.label_moment(command, frame, caller)
-        found = self._find(frame, command.target if isinstance(command, Explain | Detail) else command.group)
+        if isinstance(command, Explain | Detail):
+            found = self._find(frame.groups, command.target, caller, to_order=False)
+        else:
+            found = self._find(frame.groups, command.group, caller, to_order=True)
         if isinstance(found, str):
             return Reply(False, found)
         if isinstance(command, Explain):
@@ -116,8 +120,10 @@ class Commands:
 
     def _unpin(self, command: Unpin, caller: Caller) -> Reply:
         app = command.group
-        if self.engine.frame is not None:
-            found = self._find(self.engine.frame, command.group)
+        pinned = {p.app for p in self.engine.people.pins_of(caller)}
+        if app not in pinned and self.engine.frame is not None:
+            groups = [g for g in self.engine.frame.groups if g.group.classification.app in pinned]
+            found = self._find(groups, app, caller, to_order=False)
             if isinstance(found, GroupFrame):
                 app = found.group.classification.app
         return self.engine.people.unpin(command, app, caller)
@@ -174,12 +180,12 @@ class Commands:
             undo = "; undo takes it back"
         return Reply(True, f"{done}: {_MEANING[self.engine.mode]}{_rest(unsaid)}{undo}")
 
-    def _find(self, frame: Frame, text: str) -> GroupFrame | str:
+    def _find(self, groups: Sequence[GroupFrame], text: str, caller: Caller, *, to_order: bool) -> GroupFrame | str:
         """`find_group`, and pids of processes too quiet to be in the frame."""
         group = self.engine.world.group_of_pid(int(text)) if text.isdecimal() and len(text) < 9 else ""
-        found = find_group(frame, group or text)
+        found = find_group(groups, group or text, caller.uid, to_order=to_order)
         if isinstance(found, str) and "/" in group:  # a part that began since the frame was made
-            found = find_group(frame, group.partition("/")[0])
+            found = find_group(groups, group.partition("/")[0], caller.uid, to_order=to_order)
         return found
 
     def is_owner(self, caller: Caller) -> bool:
@@ -245,18 +251,3 @@ def _rest(unsaid: tuple[str, ...]) -> str:
 def refused(why: str) -> Reply:
     """Not for this caller: the command line leaves with another status than for what failed."""
     return Reply(False, why, {"refused": True})
-
-
-def find_group(frame: Frame, text: str) -> GroupFrame | str:
-    """The group that *text* names (a group id, a label, an app), or why there is none."""
-    for g in frame.groups:
-        if g.group.id == text:
-            return g
-    wanted = text.casefold()
-    named = [
-        g for g in frame.groups if wanted in {g.group.label.casefold(), g.group.classification.app.casefold()}
-    ] or [g for g in frame.groups if wanted in g.group.label.casefold()]
-    if not named:
-        return f"no group is called {text}"
-    # Of several with one name the one that does most is meant.
-    return max(named, key=lambda g: (g.group.parent is None, g.group.metrics.cpu + g.group.metrics.wait))

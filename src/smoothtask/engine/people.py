@@ -99,9 +99,14 @@ class People:
         limited = f", {limits_text(command.limits)}" if command.limits else ""
         return Reply(True, f"{group.label} is pinned to {command.target.name} as {app}{limited}; undo takes it back")
 
+    def pins_of(self, caller: Caller) -> tuple[Pin, ...]:
+        """What *caller* may unpin: their own; root and who runs the engine, everybody's."""
+        everybody = self.rights.is_owner(caller.uid)
+        return tuple(p for p in self.pins if everybody or p.uid == caller.uid)
+
     def unpin(self, command: Unpin, app: str, caller: Caller) -> Reply:
         """Remove the pin of *app*: the caller's, or for root everybody's."""
-        gone = [p for p in self.pins if p.app == app and caller.uid in {0, self.owner_uid, p.uid}]
+        gone = [p for p in self.pins_of(caller) if p.app == app]
         if not gone:
             return Reply(False, f"{command.group} has no pin of yours")
         self._do(
