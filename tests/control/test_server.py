@@ -101,6 +101,31 @@ def test_a_frame_is_encoded_once_for_all_and_never_for_nobody(
     assert all(decode_answer(raw.lines()[-1]).frame == frame(2) for raw in clients)
 
 
+def test_each_user_sees_what_is_theirs_to_see(
+    connect: Connect, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ordinary users and the owner of the engine: three views, each encoded once, for whoever is there."""
+    encoded = []
+    monkeypatch.setattr(serving.protocol, "encode_frame", lambda f: encoded.append(f.seq) or encode_frame(f))
+    caller = Caller(1000, 7)
+    monkeypatch.setattr(serving, "read_peer", lambda _socket: caller)
+    clients = []
+    for uid in (1000, 1000, 1001, 0):
+        caller = Caller(uid, 7)
+        clients.append(connect())
+        clients[-1].say(b'{"op": "subscribe"}\n')
+    host.publish(frame(3))
+    own, also, other, root = (decode_answer(raw.lines()[-1]).frame for raw in clients)
+    assert own == also == root == frame(3)
+    assert other is not None
+    assert other.processes[0].command == "prog"
+    assert len(encoded) == 3
+    clients[2].say(b'{"op": "frame"}\n')
+    asked = decode_answer(clients[2].lines()[-1])
+    assert asked.frame == other
+    assert len(encoded) == 3
+
+
 def test_the_newest_frame_on_request(connect: Connect, host: FakeHost) -> None:
     raw = connect()
     raw.say(b'{"id": 1, "op": "frame"}\n')

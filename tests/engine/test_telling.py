@@ -113,13 +113,25 @@ def test_processes_that_explain_does_not_name_are_counted(commands: Commands, mo
     assert (data["processes"], data["more_processes"]) == ([], 1)
 
 
+def test_others_see_no_arguments_and_no_reasons(commands: Commands) -> None:
+    """Of what `explain` tells, the command lines, the evidence and the attention are its owner's."""
+    for caller, command in ((ROOT, "python3 -u train.py"), (OWNER, "python3 -u train.py"), (OTHER, "python3")):
+        data = commands.handle(Explain("100"), caller).data
+        assert [p["command"] for p in data["processes"]] == [command]
+        assert (data["evidence"] == "name python3") is (caller is not OTHER)
+        assert data["class"] == "IDLE"
+
+
 def test_others_see_no_threads_and_no_clues(commands: Commands) -> None:
-    """What was decided and changed is no secret."""
+    """What was decided and changed is no secret; why is."""
     data = commands.handle(Detail("100", threads=True), OTHER).data
     assert not data["is_whole"]
     assert (data["threads"], data["clues"]["exe"], data["clues"]["script"]) == ((), "", "")
     assert data["in_force"]
     assert data["what_if"]
+    assert {x["text"] for x in (*data["what_if"], *data["past"])} == {""}
+    assert {x["why"] for x in data["in_force"]} == {""}
+    assert [p["command"] for p in data["processes"]] == ["python3"]
 
 
 def test_a_rule_says_what_it_has_matched(commands: Commands) -> None:

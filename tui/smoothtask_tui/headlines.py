@@ -49,7 +49,7 @@ def _title(scene: Scene, frame: Frame, width: int, zone: tzinfo | None, *, short
         spans += [Span(fmt.fit(s.text, min(len(s.text), max(0, room))), s.role) for s in (_state(frame),)]
     else:
         spans.append(Span(scene.description, "dim"))
-        count = len(frame.groups)
+        count = len(frame.groups) + frame.left_out
         system = frame.system
         clock = f"{count} groups · {system.processes} processes · {system.threads} threads   {clock}"
     left = Line(tuple(spans), "bar")

@@ -127,7 +127,7 @@ class Listing:
 
     rows: tuple[Row, ...] = ()
     total: int = 0
-    """Applications and parts in the frame, hidden or not."""
+    """Applications and parts, hidden or not, those too many for the frame too."""
     ids: frozenset[str] = field(default=frozenset())
     """Of the whole frame: whoever is not in here has exited."""
 
@@ -198,7 +198,7 @@ def build(
         if not folded:
             for part in _sorted(shown, view, totals, place):
                 add(part, 1, " ")
-    return Listing(tuple(rows), len(frame.groups), ids)
+    return Listing(tuple(rows), len(frame.groups) + frame.left_out, ids)
 
 
 def process_id(p: ProcessFrame) -> str:

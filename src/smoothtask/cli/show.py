@@ -103,7 +103,7 @@ def status_lines(frame: Frame, where: str) -> list[str]:
         "wake-ups    not measured"
         if latency is None
         else f"wake-ups    p50 {latency.p50_ms:.2f} ms, p99 {latency.p99_ms:.2f} ms, max {latency.max_ms:.1f} ms late",
-        f"groups      {len(frame.groups)}, {len(moved)} changed; {system.processes} processes",
+        f"groups      {len(frame.groups) + frame.left_out}, {len(moved)} changed; {system.processes} processes",
         f"itself      {itself}, a tick every {cost.interval_s:.2g} s",
     ]
     lines += [f"{name:<12}{how}" for name, how in frame.sources.items()]
@@ -114,11 +114,12 @@ def status_lines(frame: Frame, where: str) -> list[str]:
 def _person_lines(frame: Frame) -> list[str]:
     """Whether somebody is there, and who tells so."""
     person = frame.person
-    if person.since_input_s is None:
+    if person.active is None:
         there = "nothing here tells whether somebody is there"
     else:
-        there = f"{'at work' if person.active else 'away'}, last input {person.since_input_s:.0f} s ago"
-        there += f" ({person.input_source})"
+        there = "at work" if person.active else "away"
+    if person.since_input_s is not None:
+        there += f", last input {person.since_input_s:.0f} s ago ({person.input_source})"
     sources = [f"{f'  {s.name}':<22}{s.health}: {s.text}" for s in frame.person_sources]
     return [f"person      {there}", *sources]
 

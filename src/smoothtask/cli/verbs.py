@@ -169,6 +169,8 @@ def _groups(options: Options) -> int:
     show.print_table(show.GROUP_HEAD, show.group_rows(shown))
     if len(shown) < len(groups):
         print(f"({len(groups) - len(shown)} quiet ones: --all shows them)")
+    if frame.left_out:
+        print(f"(and {frame.left_out} more, which the daemon left out: {len(groups)} are as many as it sends)")
     return OK
 
 

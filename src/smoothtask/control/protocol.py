@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from smoothtask.control.excerpt import excerpt
 from smoothtask.model.classes import Limits, PriorityClass
 from smoothtask.model.command import Command, Pause, PinApp, Reply
 from smoothtask.model.frame import Frame
@@ -20,6 +21,10 @@ REQUEST_LIMIT = 64 * 1024
 """Bytes of a client's line, its end included."""
 ANSWER_LIMIT = 4 * 1024 * 1024
 """Bytes of the server's."""
+NUMBER_BYTES = 64
+"""Room for what `numbered` adds."""
+GROUPS = 1000
+"""Of one frame, at most; fewer when their texts are long."""
 TEXT_LIMIT = 4096
 
 
@@ -105,7 +110,16 @@ def encode_hello() -> bytes:
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """A frame for subscribers."""
+    """A frame for subscribers: as much of it as an answer may hold."""
+    most = GROUPS
+    line = _encode_frame(excerpt(frame, most))
+    while len(line) > ANSWER_LIMIT - NUMBER_BYTES and most > 1:
+        most //= 2
+        line = _encode_frame(excerpt(frame, most))
+    return line
+
+
+def _encode_frame(frame: Frame) -> bytes:
     try:
         data = _frames().dump_json(frame)
     except PydanticSerializationError:

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from smoothtask.control import protocol
 from smoothtask.control.allowance import Allowance
+from smoothtask.control.excerpt import excerpt
 from smoothtask.control.peers import read_peer
 from smoothtask.control.protocol import Ask, Look, ProtocolError, Request
+from smoothtask.engine.discretion import frame_for
 from smoothtask.engine.host import EngineHost
 from smoothtask.model.command import Caller, Reply
 from smoothtask.model.frame import Frame
@@ -89,7 +91,9 @@ class ControlServer:
         self._allowance = Allowance()
         self._resting: set[int] = set()
         """Users who are not listened to until the loop calls us back."""
-        self._encoded: tuple[int, bytes] | None = None
+        self._encoded: dict[int | None, bytes] = {}
+        """The newest frame for each user who has asked for it; for `None`, root and who runs the engine."""
+        self._encoded_seq = -1
         self._listener = _listen(path, group)
         self._inode = path.stat().st_ino
         self._accepting = False
@@ -239,14 +243,14 @@ class ControlServer:
                     peer.subscribed = True
                     self._host.watch(+1)
                     newest = self._host.latest()
-                    peer.frame = None if newest is None else self._encode(newest)
+                    peer.frame = None if newest is None else self._encode(newest, peer.caller.uid)
             case Look():
                 newest = self._host.latest()
                 if newest is None:
                     reply = Reply(False, "the first tick has not ended yet: try again in a second")
                     peer.outbox += protocol.encode_reply(request.id, reply)
                 else:
-                    peer.outbox += protocol.numbered(self._encode(newest), request.id)
+                    peer.outbox += protocol.numbered(self._encode(newest, peer.caller.uid), request.id)
 
     def _carry_out(self, request: Ask, caller: Caller) -> Reply:
         try:
@@ -268,21 +272,27 @@ class ControlServer:
         peer.closing = True
 
     def _publish(self, frame: Frame) -> None:
-        """Offer *frame* to the subscribers, encoded once, and only if there is one."""
+        """Offer *frame* to the subscribers; who owes time misses it."""
         if self._closed:
             return
         self._accept_again()
-        subscribers = [p for p in self._peers.values() if p.subscribed]
-        if subscribers:
-            line = self._encode(frame)
-            for peer in subscribers:
-                peer.frame = line
-                self._settle(peer)
+        for peer in [p for p in self._peers.values() if p.subscribed]:
+            if self._wait_s(peer.caller.uid) > 0:
+                continue
+            began_s = self._clock()
+            peer.frame = self._encode(frame, peer.caller.uid)
+            self._settle(peer)
+            self._charge(peer, began_s)
 
-    def _encode(self, frame: Frame) -> bytes:
-        if self._encoded is None or self._encoded[0] != frame.seq:
-            self._encoded = frame.seq, protocol.encode_frame(frame)
-        return self._encoded[1]
+    def _encode(self, frame: Frame, uid: int) -> bytes:
+        """*frame* as *uid* may see it."""
+        if self._encoded_seq != frame.seq:
+            self._encoded, self._encoded_seq = {}, frame.seq
+        whose = None if self._rights.is_owner(uid) else uid
+        if whose not in self._encoded:
+            part = excerpt(frame, protocol.GROUPS)  # first: what is not sent need not be made fit for others
+            self._encoded[whose] = protocol.encode_frame(part if whose is None else frame_for(part, whose))
+        return self._encoded[whose]
 
     def _settle(self, peer: _Peer) -> None:
         """Send what can be sent, then wait for what is needed next."""

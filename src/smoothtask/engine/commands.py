@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smoothtask.classifier.match import RuleSet
+from smoothtask.engine.discretion import group_for_others, process_for_others
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.naming import find_group
 from smoothtask.engine.telling import detail_of, processes_of, rules_for
@@ -93,7 +94,7 @@ class Commands:
         if isinstance(found, str):
             return Reply(False, found)
         if isinstance(command, Explain):
-            return self._explain(found)
+            return self._explain(found, caller)
         if isinstance(command, Detail):
             return self._detail(command, found, caller)
         return self._order(command, found, frame, caller)
@@ -197,13 +198,20 @@ class Commands:
         return Reply(True, f"{len(data['rules'])} rules", data)
 
     def _detail(self, command: Detail, found: GroupFrame, caller: Caller) -> Reply:
-        is_whole = self.is_owner(caller) or caller.uid == found.group.uid
+        is_whole = self._may_see(caller, found)
         told = detail_of(self.engine, found, is_whole=is_whole, threads=command.threads)
         return Reply(True, f"{found.group.label} is {found.decision.target.name}", asdict(told))
 
-    def _explain(self, found: GroupFrame) -> Reply:
+    def _may_see(self, caller: Caller, found: GroupFrame) -> bool:
+        """Whether *caller* may know all of it."""
+        return self.is_owner(caller) or caller.uid == found.group.uid
+
+    def _explain(self, found: GroupFrame, caller: Caller) -> Reply:
+        is_whole = self._may_see(caller, found)
+        found = found if is_whole else group_for_others(found)
         group, decision = found.group, found.decision
         processes = processes_of(self.engine, group.id)[1]
+        listed = processes[:EXPLAINED_PROCESSES]
         reasons = [
             {"stage": r.stage.value, "rule": r.rule, "text": r.text, "source": r.source} for r in decision.reasons
         ]
@@ -225,7 +233,7 @@ class Commands:
             "restraint": decision.restraint,
             "protected": decision.protected,
             "rules": None if decision.rules is None else decision.rules.name,
-            "ranking": None if self.engine.hybrid is None else self.engine.hybrid.explanation(group.id),
+            "ranking": self.engine.hybrid.explanation(group.id) if self.engine.hybrid and is_whole else None,
             "since_s": round(decision.since_s, 1),
             "reasons": reasons,
             "limits": asdict(decision.limits) if decision.limits else None,
@@ -238,8 +246,8 @@ class Commands:
             "attention": asdict(group.attention),
             "score": found.score,
             "meters": asdict(found.meters),
-            "processes": [asdict(p) for p in processes[:EXPLAINED_PROCESSES]],
-            "more_processes": max(0, len(processes) - EXPLAINED_PROCESSES),
+            "processes": [asdict(p if is_whole else process_for_others(p)) for p in listed],
+            "more_processes": len(processes) - len(listed),
         }
         return Reply(True, f"{group.label} is {decision.target.name}: {decision.text}", data)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from smoothtask.classifier.clues import clues_of
 from smoothtask.classifier.match import Rule, RuleSet
+from smoothtask.engine.discretion import detail_for_others
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.frames import process_frame
 from smoothtask.model.arrays import is_in
@@ -28,7 +29,7 @@ def detail_of(engine: Engine, found: GroupFrame, *, is_whole: bool, threads: boo
     changes = engine.in_force(group.id)
     root = engine.world.get(group.root_pid)
     read_s, listed, more = _threads(engine, rows) if threads and is_whole else (0.0, (), 0)
-    return GroupDetail(
+    told = GroupDetail(
         group=group.id,
         is_whole=is_whole,
         mono_s=read_s,
@@ -42,6 +43,7 @@ def detail_of(engine: Engine, found: GroupFrame, *, is_whole: bool, threads: boo
         more_threads=more,
         clues=clues_of(root.identity) if is_whole and root is not None else Clues(),
     )
+    return told if is_whole else detail_for_others(told)
 
 
 def processes_of(engine: Engine, group: str) -> tuple[list[int], list[ProcessFrame]]:

@@ -168,3 +168,5 @@ class Frame:
     """Of the whole machine."""
     model: str | None = None
     """The id of the model whose scores are in the decisions; `None`: the rules decided alone."""
+    left_out: int = 0
+    """Quiet groups that are not in here, since there are too many to send."""

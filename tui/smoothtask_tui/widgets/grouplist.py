@@ -186,7 +186,8 @@ class GroupList(Drawn):
     def _title(self, width: int) -> Line:
         shown, total_ = sum(row.process is None for row in self.listing.rows), self.listing.total
         view = self.view
-        counted = f"{shown} of {total_}" if view.filter else f"{total_}"
+        is_part = view.filter or self.listing.total > len(self.listing.ids)
+        counted = f"{shown} of {total_}" if is_part else f"{total_}"
         others = () if self.alone else (("  Plots ", "dim"), ("g", "key"), ("  History ", "dim"), ("H", "key"))
         left = line((" Groups ", "accent!"), (f" {counted} ", "dim"), *others, ground="panel")
         spans = [Span(f"sort {view.sort}{'▲' if view.reverse else '▼'}", "dim")]
