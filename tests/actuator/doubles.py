@@ -17,6 +17,7 @@ from smoothtask.model.change import IoPrio, SchedAttr
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.decision import Decision, Stage
 from smoothtask.model.group import AppGroup
+from smoothtask.model.ours import is_ours
 from smoothtask.model.tasks import PROCESS_DTYPE, THREAD_DTYPE, TaskTable
 
 FRESH = SchedAttr(0, 0, 0, reset_on_fork=False)
@@ -216,6 +217,8 @@ class FakeCgroups:
         self.tree: dict[str, Cgroup] = {"/": Cgroup(1)}
         self.refuse: set[str] = set()
         """Cgroups of which nothing can be written."""
+        self.real_time: set[int] = set()
+        """Processes that no cgroup of ours takes (RT_GROUP_SCHED)."""
         self._numbers = 1
         kernel.task_group = self.task_group
 
@@ -284,7 +287,7 @@ class FakeCgroups:
             raise FileNotFoundError(2, "No such file or directory")
         if name == "cpu.weight" and files["cpu.idle"] == "1":
             raise OSError(22, "Invalid argument")
-        files[name] = text
+        files[name] = capped(files[name], text) if name == "io.max" else text
 
     def cgroup_id(self, path: str, /) -> int | None:
         return self.tree[path].number if path in self.tree else None
@@ -325,6 +328,8 @@ class FakeCgroups:
             raise ProcessLookupError(3, "No such process")
         if path != "/" and found.subtree:
             raise OSError(16, "Device or resource busy")
+        if pid in self.real_time and is_ours(path):
+            raise OSError(22, "Invalid argument")
         self.carry(pid, path)
 
     def carry(self, pid: int, path: str) -> None:
@@ -358,6 +363,14 @@ class FakeCgroups:
             if self.below(path) or self.pids(path):
                 raise OSError(16, "Device or resource busy")
             del self.tree[path]
+
+
+def capped(before: str, text: str) -> str:
+    """io.max after *text* (`8:0 rbps=7`) was written: what is `max` is not listed."""
+    disk, _, cap = text.partition(" ")
+    kind = cap.partition("=")[0]
+    lines = [line for line in before.splitlines() if not line.startswith(f"{disk} {kind}=")]
+    return "\n".join([*lines, *([] if cap.endswith("=max") else [text])])
 
 
 @dataclass(slots=True)
@@ -454,6 +467,10 @@ class FakeManagers:
             files["memory.high"] = "max" if unset else str(value // 4096 * 4096)
         elif name == "CPUQuotaPerSecUSec":
             files["cpu.max"] = "max 100000" if unset else f"{value // 10} 100000"
+        elif name.endswith("BandwidthMax"):
+            kind = "rbps" if "Read" in name else "wbps"
+            kept = [line for line in files["io.max"].splitlines() if f" {kind}=" not in line]
+            files["io.max"] = "\n".join([*kept, *(f"{disk} {kind}={n}" for disk, n in value if n != UNSET)])
 
     def _known(self, uid: int, unit: str) -> Unit:
         if (uid, unit) not in self.units:

@@ -1,12 +1,18 @@
 """Scopes beside an application's scope, and a tree of our own: made, kept to the group, and emptied again."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from actuator.desktop import APPS, TERMINAL, UID, USER, Desktop, limited
-from actuator.doubles import Crash, decision
+from actuator.doubles import FILES, Crash, decision
+from smoothtask.actuator.homes import RETRY_TICKS
+from smoothtask.actuator.ledger import UNSET, LedgerError
 from smoothtask.actuator.trees import files
+from smoothtask.kernel.systemd import SilentError
 from smoothtask.model.change import Caps, Knob, Status, Value
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.ours import is_ours
@@ -149,8 +155,8 @@ def test_a_scope_that_is_never_made(desk: Desktop) -> None:
 def test_a_scope_that_is_refused(desk: Desktop) -> None:
     """The same, at once."""
     desk.managers.refuse.add(f"smoothtask-102-{desk.kernel.threads[102].start}.scope")
-    acted = desk.ticks(5, decision("build", IDLE))
-    assert [len(a.events) for a in acted] == [1, 0, 0, 0, 0]
+    acted = desk.ticks(6, decision("build", IDLE))
+    assert [len(a.events) for a in acted] == [1, 0, 0, 0, 0, 0]
     assert "nice +19" in acted[0].mechanisms["build"]
     assert not desk.ledger.of(Knob.HOME)
 
@@ -233,6 +239,176 @@ def test_threads_born_before_the_scope_are_not_lowered_twice(desk: Desktop) -> N
     """The weight says it all."""
     desk.ticks(3, decision("build", IDLE))
     assert {t.sched.nice for t in desk.kernel.threads.values()} == {0}
+
+
+# --- what fails half way, or once
+
+
+def test_a_start_that_fails_half_way_is_undone(bare: Desktop) -> None:
+    """The second cannot be moved: the first comes home, and their threads are lowered in its place."""
+    bare.cgroups.real_time.add(103)
+    acted = bare.ticks(12, decision("build", IDLE))
+    events = [e for a in acted for e in a.events]
+    assert len(events) == 1
+    assert events[0].endswith("Invalid argument")
+    assert "nice +19" in acted[0].mechanisms["build"]
+    assert at_home(bare)
+    assert not bare.ledger.of(Knob.HOME)
+    bare.tick(decision("build", NORMAL))
+    assert bare.undo_all() == ()
+    assert not bare.ledger.entries
+
+
+def test_a_start_that_fails_half_way_is_undone_at_the_end(bare: Desktop) -> None:
+    """By the record that stays."""
+    bare.cgroups.real_time.add(103)
+    bare.tick(decision("build", IDLE))
+    assert is_ours(bare.kernel.threads[102].cgroup)
+    bare.restore()
+    assert at_home(bare)
+    assert not bare.ledger.entries
+
+
+def test_one_that_cannot_be_moved_keeps_no_other_back(bare: Desktop) -> None:
+    """Two more were started by the shell."""
+    bare.ticks(2, decision("build", IDLE))
+    late = [bare.process("build", parent=bare.kernel.threads[101]) for _ in range(2)]
+    bare.cgroups.real_time.add(late[0].pid)
+    acted = bare.ticks(4, decision("build", IDLE))
+    assert not is_ours(late[0].cgroup)
+    assert is_ours(late[1].cgroup)
+    assert [e for a in acted for e in a.events] == [
+        f"build: {n} processes stay where they are: [Errno 22] Invalid argument" for n in (2, 1)
+    ]
+
+
+def test_a_scope_that_comes_late_from_a_silent_manager_is_emptied(desk: Desktop) -> None:
+    """It did not answer, and did it all the same."""
+    start, asked = desk.managers.start_scope, []
+
+    def late(uid: int, unit: str, values: Mapping[str, Any], /) -> None:
+        asked.append(unit)
+        start(uid, unit, values)
+        raise SilentError("did not answer")
+
+    desk.managers.start_scope = late  # type: ignore[method-assign]
+    acted = desk.ticks(3, decision("build", IDLE))
+    assert len(asked) == 1
+    assert "nice +19" in acted[0].mechanisms["build"]
+    assert at_home(desk)
+    assert not desk.ledger.of(Knob.HOME)
+
+
+def busy(desk: Desktop) -> Callable[[], None]:
+    """A program makes cgroups in the terminal's scope (`Delegate=`): no process may come back; what undoes that."""
+    desk.cgroups.enable(TERMINAL, "cpu")
+    return desk.cgroups.tree[TERMINAL].subtree.clear
+
+
+def test_a_scope_that_cannot_be_emptied_is_tried_again(desk: Desktop) -> None:
+    """Said once; whoever must wait in it is lowered no more."""
+    desk.ticks(2, limited("build", BACKGROUND, cpu_pct=50, memory_high_bytes=1 << 30, io_read_bps=7))
+    undo = busy(desk)
+    acted = desk.ticks(12, decision("build", NORMAL))
+    [event] = [e for a in acted for e in a.events]
+    assert event.endswith("its processes stay there for now: Device or resource busy")
+    [scope] = ours(desk)
+    assert unlimited(desk, scope)
+    assert desk.cgroups.weight(scope) == 100
+    undo()
+    desk.kernel.now += RETRY_TICKS
+    desk.tick(decision("build", NORMAL))
+    assert at_home(desk)
+    assert not desk.ledger.entries
+
+
+def test_a_scope_that_cannot_be_emptied_holds_when_it_is_wanted_again(desk: Desktop) -> None:
+    """Its processes are there."""
+    desk.ticks(2, decision("build", IDLE))
+    busy(desk)
+    desk.ticks(2, decision("build", NORMAL))
+    acted = desk.tick(decision("build", BACKGROUND))
+    assert acted.mechanisms["build"].startswith("CPUWeight 50, IOWeight 50 on smoothtask-102-")
+    assert desk.cgroups.weight(ours(desk)[0]) == 50
+
+
+def test_what_a_predecessor_could_not_empty(desk: Desktop) -> None:
+    """Is emptied by the next daemon when that can be."""
+    desk.ticks(2, decision("build", IDLE))
+    undo = busy(desk)
+    assert Status.FAILED in {o.status for o in desk.restore()}
+    desk.start()
+    undo()
+    desk.tick(decision("build", NORMAL))
+    assert at_home(desk)
+    assert not desk.ledger.entries
+
+
+def test_what_a_pause_could_not_empty(desk: Desktop) -> None:
+    """Is emptied at a later look."""
+    desk.ticks(2, decision("build", IDLE))
+    undo = busy(desk)
+    assert desk.undo_all()
+    undo()
+    desk.tick(decision("build", NORMAL))
+    assert at_home(desk)
+    assert not desk.ledger.entries
+
+
+def unlimited(desk: Desktop, cgroup: str) -> bool:
+    """Whether no limit is in force there."""
+    found = [desk.cgroups.read(cgroup, name) for name in ("cpu.max", "memory.high", "io.max")]
+    return found == ["max 100000", "max", ""]
+
+
+@pytest.mark.parametrize("kind", ["desk", "bare"])
+def test_a_limit_that_is_lifted_is_lifted(kind: str, request: pytest.FixtureRequest) -> None:
+    """In the scope, and in the tree, while the weight stays."""
+    desk: Desktop = request.getfixturevalue(kind)
+    limits = {"cpu_pct": 50, "memory_high_bytes": 1 << 30, "io_read_bps": 7, "io_write_bps": 8}
+    desk.ticks(2, limited("build", BACKGROUND, **limits))
+    cgroup = desk.kernel.threads[102].cgroup
+    assert not unlimited(desk, cgroup)
+    acted = desk.tick(decision("build", BACKGROUND))
+    assert desk.kernel.threads[102].cgroup == cgroup
+    assert unlimited(desk, cgroup)
+    assert desk.cgroups.weight(cgroup) == 50
+    assert acted.mechanisms["build"].startswith("CPUWeight 50, IOWeight 50 on ")
+
+
+def test_a_tree_where_io_has_no_weights(bare: Desktop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel without io.cost: the CPU is weighed all the same, and threads get an IO priority."""
+    monkeypatch.setitem(FILES, "io", {"io.max": ""})
+    acted = bare.ticks(2, decision("build", IDLE))
+    assert not [e for a in acted for e in a.events]
+    cgroup = bare.kernel.threads[102].cgroup
+    assert is_ours(cgroup)
+    assert bare.cgroups.weight(cgroup) == 25
+    assert acted[-1].mechanisms["build"] == f"CPUWeight 25 on {cgroup}, ionice idle · 2 threads"
+    bare.tick(decision("build", NORMAL))
+    assert at_home(bare)
+
+
+def test_a_tree_without_a_file_is_refused(bare: Desktop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, not at every tick, and nothing of it stays."""
+    monkeypatch.setitem(FILES, "cpu", {"cpu.weight": "100", "cpu.idle": "0"})
+    wish = limited("build", BACKGROUND, cpu_pct=50)
+    acted = bare.ticks(4, wish)
+    assert [len(a.events) for a in acted] == [1, 0, 0, 0]
+    assert "nice +10" in acted[-1].mechanisms["build"]
+    assert at_home(bare)
+
+
+@pytest.mark.parametrize("kind", ["desk", "bare"])
+def test_an_unwritable_ledger_is_not_the_managers_fault(kind: str, request: pytest.FixtureRequest) -> None:
+    """It is said once, and the cgroup is made when it can be kept again."""
+    desk: Desktop = request.getfixturevalue(kind)
+    with patch.object(desk.ledger, "record", side_effect=LedgerError("No space left on device")):
+        acted = desk.ticks(12, decision("build", IDLE))
+    assert [e for a in acted for e in a.events] == ["nothing is changed any more: No space left on device"]
+    assert not ours(desk)
+    desk.ticks(2, decision("build", IDLE))
+    assert is_ours(desk.kernel.threads[102].cgroup)
 
 
 # --- a tree of our own
@@ -330,3 +506,9 @@ def test_the_files_of_a_cgroup() -> None:
         ("io.max", "8:16 wbps=8"),
     ]
     assert files({"CPUWeight": 0}) == [("cpu.idle", "1")]
+    unset: dict[str, Value] = {
+        "MemoryHigh": UNSET,
+        "CPUQuotaPerSecUSec": UNSET,
+        "IOReadBandwidthMax": Caps((("8:0", UNSET),)),
+    }
+    assert files(unset) == [("memory.high", "max"), ("cpu.max", "max 100000"), ("io.max", "8:0 rbps=max")]

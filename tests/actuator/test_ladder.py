@@ -35,6 +35,7 @@ happenings = st.lists(
         st.tuples(st.just("restart_unit"), st.just(UNITS[0])),
         st.tuples(st.just("silence"), st.booleans()),
         st.tuples(st.just("refuse"), st.booleans()),
+        st.tuples(st.just("real_time"), pick),
         st.tuples(st.just("kill"), st.integers(0, 12), classes),
         st.tuples(st.just("restart")),
         st.tuples(st.just("stop")),
@@ -79,6 +80,15 @@ class World:
 
     def on_tick(self, targets: tuple[PriorityClass, ...], limits: bool, complete: bool) -> None:
         self.desk.tick(*self.decide(targets, limits), complete=complete)
+        if complete and not limits and not self.desk.managers.silent:
+            for cgroup in filter(is_ours, self.desk.cgroups.tree):
+                assert_unlimited(self.desk, cgroup)
+
+    def on_real_time(self, number: int) -> None:
+        """No cgroup of ours takes the process from now on."""
+        process = self.one(number)
+        if process is not None:
+            self.desk.cgroups.real_time ^= {process.pid}
 
     def on_fork(self, number: int, group: str) -> None:
         parent = self.one(number)
@@ -136,6 +146,13 @@ class World:
         self.desk.start()
 
 
+def assert_unlimited(desk: Desktop, cgroup: str) -> None:
+    """No limit is in force there."""
+    assert desk.cgroups.read(cgroup, "cpu.max") in {None, "max 100000"}
+    assert desk.cgroups.read(cgroup, "memory.high") in {None, "max"}
+    assert desk.cgroups.read(cgroup, "io.max") in {None, ""}
+
+
 def assert_as_without_us(desk: Desktop) -> None:
     """Every thread, session, cgroup and unit, but for what its person changed or took away."""
     for thread in desk.kernel.threads.values():
@@ -147,15 +164,12 @@ def assert_as_without_us(desk: Desktop) -> None:
         if is_ours(unit.cgroup):  # where they came from is gone
             assert desk.cgroups.weight(unit.cgroup) == 100
             assert desk.cgroups.weight(unit.cgroup, "io.weight") in {None, 100}
-            assert desk.cgroups.read(unit.cgroup, "cpu.max") in {None, "max 100000"}
-            assert desk.cgroups.read(unit.cgroup, "memory.high") in {None, "max"}
         else:
             assert {n: v for n, v in unit.properties.items() if v not in (UNSET, ())} == unit.original
             weight = desk.cgroups.weight(unit.cgroup)
             assert weight in {None, unit.original.get("CPUWeight", 100)}
             assert desk.cgroups.weight(unit.cgroup, "io.weight") in {None, 100}
-            assert desk.cgroups.read(unit.cgroup, "cpu.max") in {None, "max 100000"}
-            assert desk.cgroups.read(unit.cgroup, "memory.high") in {None, "max"}
+        assert_unlimited(desk, unit.cgroup)
     for cgroup in desk.cgroups.tree:
         assert not is_ours(cgroup) or desk.cgroups.pids(cgroup), "an empty cgroup of ours is left"
     assert not desk.ledger.entries

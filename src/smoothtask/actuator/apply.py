@@ -61,7 +61,8 @@ class Actuator:
         """Group → its root, when it was asked, and the task group that the scheduler weighs it in."""
         self._reasons: dict[str, str] = {}
         self._left_to = NOTHING_LEFT
-        self._words: tuple[int, dict[str, str]] = (-1, {})
+        self._words: tuple[tuple[int, dict[str, str | None]], dict[str, str]] = ((-1, {}), {})
+        """What is in effect for each group, and of which state of the ledger and of the homes that is said."""
         self._lowered = (-1, lowered_codes(()))
 
     def act(
@@ -211,7 +212,9 @@ class Actuator:
         self._reasons = reasons
 
     def _described(self) -> dict[str, str]:
-        if self._words[0] == self._ledger.revision:
+        homes = {e.group: self._scopes.holds(e.group) or self._trees.holds(e.group) for e in self._ledger.of(Knob.HOME)}
+        state = self._ledger.revision, homes  # what a home was given is not in the ledger
+        if self._words[0] == state:
             return self._words[1]
         by_group: dict[str, list[Entry]] = {}
         for entry in self._ledger.entries.values():
@@ -223,7 +226,7 @@ class Actuator:
             for group in {e.group for e in self._ledger.of(knob)}:
                 held = [r.holds(group) for r in (*self._ladder, self._sessions)]
                 words[group] = ", ".join([*dict.fromkeys(h for h in held if h), *self._thread_words(by_group, group)])
-        self._words = self._ledger.revision, words
+        self._words = state, words
         return words
 
     @staticmethod

@@ -39,6 +39,10 @@ class ScopeMaker:
         unit = f"{SCOPE_PREFIX}{group.root_pid}-{start}.scope"
         return HomeTarget(f"{match['above']}/{unit}", origin, origin_id, uid, unit)
 
+    def makes(self, target: HomeTarget) -> bool:
+        """See `Maker`."""
+        return bool(target.unit)
+
     def why(self, target: HomeTarget) -> str:
         """See `Maker`."""
         above, _, of = target.origin.rpartition("/")

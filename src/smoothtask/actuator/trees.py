@@ -1,8 +1,10 @@
 """A cgroup-v2 subtree of our own, where there is no systemd to ask."""
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 
 from smoothtask.actuator.knobs import Machine
+from smoothtask.actuator.ledger import UNSET
 from smoothtask.actuator.mechanism import Wish
 from smoothtask.actuator.units import PERIOD_US, desired
 from smoothtask.actuator.writer import Step, Writer
@@ -10,6 +12,8 @@ from smoothtask.model.change import Caps, Change, ControllersTarget, HomeTarget,
 from smoothtask.model.ours import TREE, is_ours
 
 CONTROLLERS = ("cpu", "io", "memory")
+_IO_WEIGHT = "io.weight"
+"""Not there in a kernel without io.cost (CONFIG_BLK_CGROUP_IOCOST), though the controller is."""
 
 
 class TreeMaker:
@@ -34,6 +38,10 @@ class TreeMaker:
             return None
         return HomeTarget(f"{TREE}/{group.root_pid}-{start}", origin, origin_id, -1, "")
 
+    def makes(self, target: HomeTarget) -> bool:
+        """See `Maker`."""
+        return not target.unit
+
     def why(self, target: HomeTarget) -> str:
         """See `Maker`."""
         del target
@@ -44,7 +52,10 @@ class TreeMaker:
         del target
         limits = wish.decision.limits
         disks = self._disks() if limits.io_read_bps or limits.io_write_bps else ()
-        return desired(wish, self._machine.cgroups.controllers("/"), disks)
+        wanted = desired(wish, self._machine.cgroups.controllers("/"), disks)
+        if self._machine.cgroups.cgroup_id(TREE) is not None and self._machine.cgroups.read(TREE, _IO_WEIGHT) is None:
+            wanted.pop("IOWeight", None)  # a kernel without io.cost
+        return wanted
 
     def start(self, target: HomeTarget, pids: Sequence[int], values: Mapping[str, Value]) -> None:
         """See `Maker`."""
@@ -56,17 +67,29 @@ class TreeMaker:
         self.add(target, pids)
 
     def add(self, target: HomeTarget, pids: Sequence[int]) -> None:
-        """See `Maker`."""
+        """See `Maker`: one that cannot be moved (a real-time one under RT_GROUP_SCHED) keeps no other back."""
+        refused: OSError | None = None
         for pid in pids:
             try:
                 self._machine.cgroups.move(pid, target.cgroup)
             except ProcessLookupError:
                 continue
+            except OSError as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
 
     def weigh(self, target: HomeTarget, values: Mapping[str, Value]) -> None:
         """See `Maker`."""
         for name, text in files(values):
-            self._machine.cgroups.write(target.cgroup, name, text)
+            try:
+                self._machine.cgroups.write(target.cgroup, name, text)
+            except FileNotFoundError:
+                if name != _IO_WEIGHT:
+                    raise
+            except OSError as error:
+                if name != "io.max" or error.errno != errno.ENODEV:  # the disk is gone, and its cap with it
+                    raise
 
     def _enable(self, target: HomeTarget, cgroup: str) -> None:
         """Turn on what the children of *cgroup* need, once, and remember what was off: in the tree it goes with it."""
@@ -98,10 +121,15 @@ def files(values: Mapping[str, Value]) -> list[tuple[str, str]]:
             case "IOWeight", int():
                 written.append(("io.weight", f"default {value}"))
             case "MemoryHigh", int():
-                written.append(("memory.high", str(value)))
+                written.append(("memory.high", _or_max(value)))
             case "CPUQuotaPerSecUSec", int():
-                written.append(("cpu.max", f"{round(value / PERIOD_US * 100_000)} 100000"))
+                quota = value if value == UNSET else round(value / PERIOD_US * 100_000)
+                written.append(("cpu.max", f"{_or_max(quota)} 100000"))
             case "IOReadBandwidthMax" | "IOWriteBandwidthMax", Caps():
                 kind = "rbps" if "Read" in name else "wbps"
-                written += [("io.max", f"{device} {kind}={bps}") for device, bps in value.disks]
+                written += [("io.max", f"{device} {kind}={_or_max(bps)}") for device, bps in value.disks]
     return written
+
+
+def _or_max(limit: int) -> str:
+    return "max" if limit == UNSET else str(limit)

@@ -16,7 +16,7 @@ class Step(NamedTuple):
     now: Value
     sid: int = 0
     act: Callable[[], None] | None = None
-    """How it is done, where that takes more than writing the value."""
+    """How it is done, where that takes more than writing the value; it may fail half way."""
 
     @property
     def key(self) -> Key:
@@ -65,6 +65,8 @@ class Writer:
                 seen = None if outcome.status is Status.GONE else step.change.target
                 actual = step.now if actual_or_none is None else actual_or_none
             outcomes.append(outcome)
+            if step.act is not None and outcome.status is not Status.APPLIED:
+                continue  # it may be half done: the record stays, and undoes it
             if outcome.status is Status.GONE:
                 if step.change.knob not in THREAD_KNOBS:  # a thread's heirs may live: forgotten with the dead
                     finished.append(step.key)
