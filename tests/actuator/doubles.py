@@ -461,7 +461,7 @@ class FakeManagers:
         if name == "CPUWeight" and not unset:  # unset leaves the kernel's as it was
             files["cpu.idle"] = str(int(value == 0))
             files["cpu.weight"] = str(value or 1)
-        elif name == "IOWeight" and not unset:
+        elif name == "IOWeight" and not unset and "io.weight" in FILES["io"]:
             files["io.weight"] = f"default {value}"
         elif name == "MemoryHigh":
             files["memory.high"] = "max" if unset else str(value // 4096 * 4096)

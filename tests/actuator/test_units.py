@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actuator.desktop import APPS, UID, Desktop, limited
-from actuator.doubles import Crash, decision
+from actuator.doubles import FILES, Crash, decision
 from scenery import group
 from smoothtask.actuator.ledger import UNSET
 from smoothtask.actuator.mechanism import Wish
-from smoothtask.actuator.units import agree, desired, in_words, parse_quota
+from smoothtask.actuator.units import AGAIN_TICKS, agree, desired, in_words, parse_quota
 from smoothtask.model.change import Caps, Status
 from smoothtask.model.classes import DEFAULT_EFFECTS, Limits, PriorityClass
 from smoothtask.model.group import UnitRef
@@ -132,11 +132,41 @@ def test_a_weight_that_somebody_wrote_into_the_kernel_is_said(desk: Desktop) -> 
     unit = desk.unit("a.service", "a")
     desk.tick(decision("a", IDLE))
     desk.cgroups.tree[unit.cgroup].files["cpu.weight"] = "444"
-    acted = desk.ticks(3, decision("a", IDLE))
-    events = [e for a in acted for e in a.events]
-    assert events
-    assert "the kernel has 444 for CPUWeight of a.service" in events[0]
+    acted = desk.ticks(12, decision("a", IDLE))
+    assert [e for a in acted for e in a.events] == [
+        "a: the kernel has 444 for CPUWeight of a.service: somebody wrote it directly"
+    ]
     assert Status.CHANGED in {o.status for a in acted for o in a.outcomes}
+    assert acted[-1].user_owned == {"a"}
+
+
+def test_what_has_no_effect_is_nobodys(desk: Desktop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel without io.cost: said once, and threads get an IO priority in its place."""
+    monkeypatch.setitem(FILES, "io", {"io.max": ""})
+    unit = desk.unit("a.service", "a")
+    acted = desk.ticks(12, decision("a", IDLE))
+    assert [e for a in acted for e in a.events] == [
+        "a: IOWeight of a.service has no effect: its cgroup has no such controller"
+    ]
+    assert not any(a.user_owned for a in acted)
+    assert acted[-1].mechanisms["a"] == "CPUWeight 25 on a.service, ionice idle · 1 thread"
+    assert unit.properties["IOWeight"] == UNSET
+    desk.tick(decision("a", NORMAL))
+    assert desk.weight(unit) == (UNSET, 100)
+    assert not desk.ledger.entries
+
+
+def test_of_two_units_a_refused_one_is_tried_again(desk: Desktop) -> None:
+    """After five minutes; the other has its weight meanwhile."""
+    first, second = desk.unit("a.service", "a"), desk.unit("b.service", "a")
+    desk.managers.refuse.add("b.service")
+    desk.ticks(3, decision("a", IDLE))
+    assert (desk.weight(first), desk.weight(second)) == ((25, 25), (None, 100))
+    desk.managers.refuse.clear()
+    desk.kernel.now += AGAIN_TICKS
+    acted = desk.ticks(2, decision("a", IDLE))
+    assert (desk.weight(first), desk.weight(second)) == ((25, 25), (25, 25))
+    assert not [e for a in acted for e in a.events]
 
 
 def test_a_unit_that_restarts_keeps_its_weight(desk: Desktop) -> None:

@@ -103,6 +103,8 @@ class Units:
         """Unit → when it is tried again."""
         self._theirs: dict[Key, str] = {}
         """Values that are somebody else's → the group."""
+        self._powerless: set[Key] = set()
+        """Values that the kernel has no use for: put back, and left to the next rung."""
         self._doubtful: set[Key] = set()
         self._controllers: dict[str, frozenset[str]] = {}
         self._turn = 0
@@ -119,10 +121,6 @@ class Units:
             return None
         above = units[0].cgroup.rpartition("/")[0].rpartition("/")[2] or "the root"
         return f"the weight of its own unit counts against the other units of {above}; nice has no effect across them"
-
-    def covers_io(self, wish: Wish) -> bool:
-        """Whether IO is weighed by the unit, so that IO priorities need not be touched."""
-        return any("io" in self._available(u) for u in wish.group.units if self._usable(u))
 
     def apply(self, wishes: Mapping[str, Wish], tick: Tick) -> list[Outcome]:
         """See `Mechanism`."""
@@ -142,7 +140,7 @@ class Units:
 
     def read_back(self, tick: Tick) -> list[Outcome]:
         """See `Mechanism`: some of the values each time, a value that differs twice is somebody else's."""
-        ours = self._ledger.of(Knob.UNIT)
+        ours = [e for e in self._ledger.of(Knob.UNIT) if e.key not in self._theirs]
         if not ours:
             return []
         looked = list(islice(cycle(ours), self._turn % len(ours), self._turn % len(ours) + min(LOOK_AT, len(ours))))
@@ -182,15 +180,14 @@ class Units:
     def _bring(self, group: str, wish: Wish, wanted: set[Key], tick: Tick) -> list[Step]:
         steps = []
         limits: Limits = wish.decision.limits
-        signature = (wish.group.units, wish.effect, limits)
+        usable = [u for u in wish.group.units if self._usable(u)]
+        signature = (usable, wish.effect, limits)
         known, silent = self._settled.get(group) == signature, False
         disks = self._disks() if limits.io_read_bps or limits.io_write_bps else ()
-        for unit in wish.group.units:
-            if not self._usable(unit):
-                continue
-            values = desired(wish, self._available(unit), disks)
-            keys = {name: Key(Knob.UNIT, (unit.manager, unit.name, name)) for name in values}
-            wanted.update(keys.values())
+        for unit in usable:
+            every = desired(wish, self._available(unit), disks)
+            values = {name: value for name, value in every.items() if _key(unit, name) not in self._powerless}
+            wanted.update(_key(unit, name) for name in values)
             if not known:
                 try:
                     steps += self._steps(group, wish, unit, values, tick)
@@ -278,6 +275,7 @@ class Units:
         names = {(u.manager, u.name) for u in units}
         self._refused = {who: until for who, until in self._refused.items() if now_ticks < until}
         self._theirs = {k: g for k, g in self._theirs.items() if k.who[:2] in names}
+        self._powerless = {k for k in self._powerless if k.who[:2] in names}
         self._doubtful &= self._ledger.entries.keys()
 
     def _compared(self, entry: Entry, tick: Tick) -> Outcome | None:
@@ -299,10 +297,11 @@ class Units:
             return Outcome(change, Status.FAILED, str(error))
         if now != entry.new:
             return Outcome(change, Status.CHANGED, self._lose(entry, target, now, tick))
-        self._theirs[entry.key] = entry.group
         if kernel is None:
+            self._powerless.add(entry.key)
             told = f"{target.name} of {target.unit} has no effect: its cgroup has no such controller"
         else:
+            self._theirs[entry.key] = entry.group
             told = f"the kernel has {in_words(kernel)} for {target.name} of {target.unit}: somebody wrote it directly"
         tick.events.append(f"{entry.group}: {told}")
         return Outcome(change, Status.CHANGED if kernel is not None else Status.FAILED, told)
@@ -314,6 +313,10 @@ class Units:
         self._settled.pop(outcome.change.group, None)
         self._refused[target.manager, target.unit] = tick.now_ticks + AGAIN_TICKS
         tick.events.append(f"{outcome.change.group}: {target.name} of {target.unit}: {outcome.detail}")
+
+
+def _key(unit: UnitRef, name: str) -> Key:
+    return Key(Knob.UNIT, (unit.manager, unit.name, name))
 
 
 def in_words(value: Value) -> str:
