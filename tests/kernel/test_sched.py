@@ -1,7 +1,9 @@
 """Scheduling values of real threads, and what the kernel does with them."""
 
 import os
+import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,9 +136,25 @@ def test_probing_leaves_ourselves_alone() -> None:
     before = sched.get_sched(0)
     sched.slices_supported.cache_clear()
     sched.default_slice_ns.cache_clear()
+    sched.raising_allowed.cache_clear()
     assert sched.slices_supported() in {True, False}
     assert sched.default_slice_ns() == 0 or sched.default_slice_ns() > 100_000
+    assert sched.raising_allowed() in {True, False}
     assert sched.get_sched(0) == before
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="nobody else had the capability to begin with")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv (util-linux)")
+@pytest.mark.parametrize(("without", "allowed"), [([], True), (["--bounding-set", "-sys_nice"], False)])
+def test_raising_again_takes_a_capability(without: list[str], allowed: bool) -> None:
+    """Which root may lack."""
+    asked = "from smoothtask.kernel import sched; print(sched.raising_allowed())"
+    said = subprocess.run(
+        ["setpriv", *without, sys.executable, "-c", asked], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == f"{allowed}\n"
+    assert not said.stderr
 
 
 def test_io_priorities(sleeper: int) -> None:
@@ -220,6 +238,10 @@ def test_a_comm_that_looks_like_fields(tmp_path: Path) -> None:
         ("0::/a/b\n", ["a", "a/b"], "/a/b"),
         ("0::/a/b\n", [], "/"),
         ("3:cpu,cpuacct:/x\n0::/a\n", ["a"], "/x"),
+        ("0::/a\x0b4:cpu:/x\n", ["a\x0b4:cpu:"], "/a\x0b4:cpu:"),
+        ("0::/a\x1c0::/x\n", ["x"], "/"),
+        ("0::/a\u0085b/c\n", ["a\u0085b"], "/a\u0085b"),
+        ("0::/a\u20280::/b\n", ["a\u20280::"], "/a\u20280::"),
     ],
 )
 def test_where_the_scheduler_weighs(tmp_path: Path, lines: str, with_weight: list[str], expected: str) -> None:

@@ -194,6 +194,21 @@ def _slices(m: Machine) -> Finding:
     return Finding(name, State.ABSENT, f"Linux {m.release} ignores them", without, "use Linux 6.12 or later")
 
 
+def _raising(m: Machine) -> Finding:
+    name, without = "raising again", "nice and slices of threads are left as they are: they could not be put back"
+    if not m.is_real:
+        return Finding(name, State.NOTE, "not tried")
+    from smoothtask.kernel.sched import SchedUnavailable, raising_allowed  # noqa: PLC0415 (asks the kernel)
+
+    try:
+        if raising_allowed():
+            return Finding(name, State.WORKS, "what is lowered can be put back")
+    except (SchedUnavailable, OSError) as error:
+        return Finding(name, State.REFUSED, str(error), without)
+    remedy = "run it with CAP_SYS_NICE" if m.uid == 0 else "run it as root"
+    return Finding(name, State.REFUSED, "the kernel lets us lower a nice, and not raise it again", without, remedy)
+
+
 def _autogroup(m: Machine) -> Finding:
     value = m.read("/proc/sys/kernel/sched_autogroup_enabled")
     without = "sessions do not get a fair share each; nice works between them instead"
@@ -260,6 +275,7 @@ CHECKS: tuple[Callable[[Machine], Finding], ...] = (
     _iterator,
     _events,
     _slices,
+    _raising,
     _autogroup,
     _cgroups,
     _systemd,

@@ -240,7 +240,7 @@ def _hands(settings: Settings, paths: Paths, opened: _Open, said: list[str]) -> 
     machine = Machine(sched, cgroup2, managers)
     left = restore(ledger, machine)  # what a predecessor that died left behind
     said += [*ledger.notes, *(summary(left) if left else ())]
-    abilities = Abilities(slices=sched.slices_supported())
+    abilities = Abilities(slices=sched.slices_supported(), may_raise=sched.raising_allowed())
     autogroups = sched.autogroups_enabled()
     return Actuator(machine, ledger, effects(settings), abilities, autogroups=autogroups, disks=read_disks)
 

@@ -128,6 +128,18 @@ def slices_supported() -> bool:
     return bool(_of_a_child(attempt))
 
 
+@cache
+def raising_allowed() -> bool:
+    """Whether what was lowered may be raised again (CAP_SYS_NICE, which root may lack): tried on a child."""
+
+    def attempt() -> int:
+        set_sched(0, SchedAttr(SCHED_OTHER, NICE_CEILING, 0, reset_on_fork=True))
+        set_sched(0, SchedAttr(SCHED_OTHER, 0, 0, reset_on_fork=False))
+        return 1
+
+    return bool(_of_a_child(attempt))
+
+
 def _of_a_child(measure: Callable[[], int]) -> int:
     """*measure* in a child that has the default values and does nothing else; 0 when it fails there."""
     reader, writer = os.pipe()
@@ -218,17 +230,17 @@ def cpu_task_group(pid: int, proc_root: str = "/proc", cgroup_root: str = "/sys/
     """
     try:
         with open(f"{proc_root}/{pid}/cgroup", "rb", buffering=0) as file:
-            lines = file.read(65536).decode("utf-8", "surrogateescape").splitlines()
+            lines = file.read(65536).split(b"\n")
     except (FileNotFoundError, ProcessLookupError):
         return None
     path = "/"
     for line in lines:
-        _, _, rest = line.partition(":")
-        controllers, _, where = rest.partition(":")
-        if "cpu" in controllers.split(","):
-            return where  # cgroup v1
-        if not controllers:
-            path = where
+        _, _, rest = line.partition(b":")
+        controllers, separator, where = rest.partition(b":")
+        if b"cpu" in controllers.split(b","):
+            return where.decode("utf-8", "surrogateescape")  # cgroup v1
+        if separator and not controllers:
+            path = where.decode("utf-8", "surrogateescape")
     while path != "/":
         if os.path.exists(f"{cgroup_root}{path}/cpu.weight"):
             return path
