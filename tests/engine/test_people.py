@@ -3,6 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from scenery import CONTENDED, IDLE, INTERACTIVE, NORMAL, QUIET, group, system
 from smoothtask.engine.lessons import Labels, Lessons
 from smoothtask.engine.people import People
@@ -50,7 +53,9 @@ class Log:
 
     def remove(self, row: int) -> object | None:
         """What was removed."""
-        if self.broken or row not in self.rows:
+        if self.broken:
+            raise OSError("the disk is full")
+        if row not in self.rows:
             return None
         self.rows.remove(row)
         return (row,)
@@ -120,6 +125,41 @@ def test_a_label_comes_back_as_the_same_one() -> None:
     assert "could not be undone" in p.undo(ANN).message
     log.broken = False
     assert p.undo(ANN).ok
+
+
+@given(st.lists(st.sampled_from(["undo", "redo", "pins", "log", "retention"]), max_size=20))
+def test_a_disk_that_is_full_for_a_while_blocks_nothing_for_good(turns: list[str]) -> None:
+    """A pin, its label and its lesson stand and go together; what could not be undone can be later."""
+    log = Log()
+    p = people(log)
+    full = False
+
+    def save(_pins: object) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+
+    p.save_pins = save
+    other = shown(group("proc:11-1100", replace(G.classification, app="name:other")))
+    assert p.override(SetOverride(other.group.id, INTERACTIVE), FRAME, other, ROOT, 1.0).ok
+    assert p.pin(PinApp(G.id, IDLE), FRAME, FOUND, ROOT).ok
+    rows, lost = set(log.rows), False
+    for turn in turns:
+        if turn == "pins":
+            full = not full
+        elif turn == "log":
+            log.broken = not log.broken
+        elif turn == "retention":
+            lost = True
+            log.rows.clear()
+        else:
+            (p.undo if turn == "undo" else p.redo)(ROOT)
+            said = len(p.lessons_for(ROOT))
+            assert (len(p.overrides), len(p.pins)) == (min(said, 1), max(said - 1, 0))
+            assert lost or log.rows == set(sorted(rows)[:said])
+    full = log.broken = False
+    while p.undo_depth(0):
+        assert p.undo(ROOT).ok
+    assert (p.pins, p.overrides, p.lessons_for(ROOT), log.rows) == ((), {}, (), set())
 
 
 def test_what_was_done_elsewhere_is_taken_back_in_its_order() -> None:

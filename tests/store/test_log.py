@@ -1,5 +1,6 @@
 """What is recorded and when; and that whatever happens to the file, the loop goes on."""
 
+import contextlib
 import json
 import os
 import signal
@@ -573,6 +574,29 @@ def test_a_removed_label_is_put_back_under_its_id(place: Place) -> None:
     assert place.rows("SELECT * FROM label") == before
     assert log.remove_label(label) == removed
     assert not log.put_back_label((removed[0], removed[1], 999, *removed[3:]))
+
+
+@contextlib.contextmanager
+def locked(place: Place) -> Iterator[None]:
+    """Another program writes to the log."""
+    with contextlib.closing(sqlite3.connect(place.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def test_a_label_that_cannot_be_removed_now_is_not_one_that_is_gone(place: Place) -> None:
+    """Another program's lock is told as such, and later it is removed and put back as ever."""
+    log = place.log()
+    label = log.add_label(frame(1), 7, verdict="laggy")
+    assert label is not None
+    with locked(place), pytest.raises(OSError, match="another program has locked it"):
+        log.remove_label(label)
+    removed = log.remove_label(label)
+    assert removed is not None
+    with locked(place), pytest.raises(OSError, match="another program has locked it"):
+        log.put_back_label(removed)
+    assert log.put_back_label(removed)
+    assert place.value("SELECT count(*) FROM label") == 1
 
 
 def test_a_label_says_one_thing(place: Place) -> None:

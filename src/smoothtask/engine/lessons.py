@@ -18,9 +18,9 @@ class Labels:
     group: Callable[[Frame, GroupFrame, PriorityClass, int, Source], int | None]
     moment: Callable[[Frame, Literal["laggy", "fine"], int], int | None]
     remove: Callable[[int], object | None]
-    """What was removed; `None` when it could not be."""
+    """What was removed; `None` when there is no such row. Raises OSError when that cannot be written."""
     put_back: Callable[[Any], bool]
-    """Undoes a removal."""
+    """Undoes a removal; whether the moment is still known. Raises OSError."""
 
 
 def _kept_nowhere(_lessons: Sequence[Lesson]) -> None:
@@ -96,16 +96,13 @@ class Word:
 
     def take_back(self) -> None:
         """Raises OSError when the log cannot be written: nothing is taken back then."""
-        if self.row is not None:
-            self._removed = self.labels.remove(self.row)
-            if self._removed is None:
-                raise OSError("the snapshot log cannot be written")
+        self._removed = None if self.row is None else self.labels.remove(self.row)
         self.lessons.take_back(self.lesson, self._made_room)
 
     def say_again(self) -> None:
-        """After it was taken back. Raises OSError."""
-        if self._removed is not None and not self.labels.put_back(self._removed):
-            raise OSError("the snapshot log cannot be written, or has forgotten that moment")
+        """After it was taken back; no longer recorded where the log has forgotten that moment. Raises OSError."""
+        if self._removed is None or not self.labels.put_back(self._removed):
+            self.row = None
         self._made_room = self.lessons.add(self.lesson)
 
 

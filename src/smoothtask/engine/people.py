@@ -86,14 +86,16 @@ class People:
         app = group.classification.app
         before = [p for p in self.pins if (p.app, p.uid) == (app, caller.uid)]
         pin = Pin(app, command.target, caller.uid, frame.time, command.limits)
-        self._put_pins([pin])
+        put: Callable[[], None] = lambda: self._put_pins([pin])  # noqa: E731
+        take: Callable[[], None] = lambda: self._put_pins(before, without=(app, caller.uid))  # noqa: E731
+        put()
         word = self._word(frame, found, command.target, caller, Source.PIN)
         self._remember(
             caller,
             _Deed(
                 f"pin of {app} to {command.target.name}",
-                _both(lambda: self._put_pins([pin]), word.say_again),
-                _both(word.take_back, lambda: self._put_pins(before, without=(app, caller.uid))),
+                _together(put, take, word.say_again),
+                _together(take, put, word.take_back),
             ),
         )
         limited = f", {limits_text(command.limits)}" if command.limits else ""
@@ -139,7 +141,7 @@ class People:
         take_back: Callable[[], None] = lambda: self._put_override(group.id, before)  # noqa: E731
         if after is not None:
             word = self._word(frame, found, after.target, caller, Source.OVERRIDE)
-            do, take_back = _both(do, word.say_again), _both(word.take_back, take_back)
+            do, take_back = _together(do, take_back, word.say_again), _together(take_back, do, word.take_back)
         self._remember(caller, _Deed(f"override of {group.label}", do, take_back))
         return Reply(True, said)
 
@@ -149,6 +151,10 @@ class People:
         word = self._word(frame, found, command.target, caller, Source.LABEL)
         self._mark(group.id, word)
 
+        def say_again() -> None:
+            word.say_again()
+            self._mark(group.id, word)
+
         def take_back() -> None:
             word.take_back()
             if word.row is not None and self.labelled.get(group.id) == word.row:
@@ -156,7 +162,7 @@ class People:
 
         self._remember(
             caller,
-            _Deed(f"label of {group.label}", _both(word.say_again, lambda: self._mark(group.id, word)), take_back),
+            _Deed(f"label of {group.label}", say_again, take_back),
         )
         unrecorded = "" if word.row is not None else " (not recorded: `smoothtask doctor` tells why)"
         return Reply(
@@ -187,17 +193,15 @@ class People:
         row = self.labels.moment(frame, command.verdict, caller.uid)
         if row is None:
             return Reply(False, "labels of moments need recording, which is off or stopped (see `smoothtask doctor`)")
-        removed: list[object] = []
+        removed: object | None = None
 
         def take_back() -> None:
-            gone = self.labels.remove(row)
-            if gone is None:
-                raise OSError("the snapshot log cannot be written")
-            removed[:] = [gone]
+            nonlocal removed
+            removed = self.labels.remove(row)
 
         def do() -> None:
-            if not self.labels.put_back(removed[0]):
-                raise OSError("the snapshot log cannot be written, or has forgotten that moment")
+            if removed is None or not self.labels.put_back(removed):
+                raise OSError("the snapshot log has forgotten that moment")
 
         self._remember(caller, _Deed(f"label “{command.verdict}”", do, take_back))
         return Reply(True, f"labelled: this was {command.verdict}; undo takes it back")
@@ -272,11 +276,15 @@ class People:
             self.overrides[group] = override
 
 
-def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
-    """One after the other; what the first raises keeps the second from happening."""
+def _together(first: Callable[[], None], back: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    """Both or neither: when the *second* raises OSError, *back* takes back the first."""
 
-    def both() -> None:
+    def together() -> None:
         first()
-        second()
+        try:
+            second()
+        except OSError:
+            back()
+            raise
 
-    return both
+    return together

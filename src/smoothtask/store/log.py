@@ -72,7 +72,7 @@ class _State:
 
 
 class SnapshotLog:
-    """The snapshot log at *path*; *clock* is monotonic. Used by one thread at a time; raises nothing.
+    """The snapshot log at *path*; *clock* is monotonic. Used by one thread at a time; raises nothing but to who undoes.
 
     *salt_path*: the installation's salt (not read unless *anonymise*); *on_problem* gets a sentence when recording
     stops, and when an unusable file was moved aside; *version*: of SmoothTask, recorded with each session.
@@ -187,7 +187,10 @@ class SnapshotLog:
         return None
 
     def remove_label(self, label: int) -> Removed | None:
-        """Take back exactly that label; what was there and is gone from the disk, for `put_back_label`."""
+        """Take back exactly that label; what was there and is gone from the disk, for `put_back_label`.
+
+        `None`: there is none, or this log has ended. Raises OSError when it cannot be written now.
+        """
         state = self._state
         if state is None:
             return None
@@ -198,10 +201,13 @@ class SnapshotLog:
             ).fetchone()
             self._commit(state)
             return removed
-        return None
+        raise OSError(self.problem)
 
     def put_back_label(self, removed: Removed) -> bool:
-        """Undo `remove_label`, under the same id; whether it is on disk: its snapshot may be gone by now."""
+        """Undo `remove_label`, under the same id; whether it is there again.
+
+        It is not when its snapshot is gone by now, or this log has ended. Raises OSError when it cannot be written now.
+        """
         state = self._state
         if state is None:
             return False
@@ -212,7 +218,7 @@ class SnapshotLog:
                 state.connection.execute(self._schema.inserts["label"], removed)
             self._commit(state)
             return kept is not None
-        return False
+        raise OSError(self.problem)
 
     def flush(self) -> None:
         """Make everything recorded so far durable."""
