@@ -79,6 +79,13 @@ class FakeKernel:
         new.pid, new.ppid = of.pid, of.ppid
         return new
 
+    def setsid(self, pid: int) -> None:
+        """Begin a session of its own."""
+        for thread in self.threads.values():
+            if thread.pid == pid:
+                thread.sid = pid
+        self.sessions[pid] = 0
+
     def exit(self, pid: int) -> None:
         """With all its threads; its children become init's."""
         for t in [t for t in self.threads.values() if t.pid == pid]:
@@ -133,6 +140,9 @@ class FakeKernel:
         thread = self._of(tid)
         self._count(tid, prio)
         thread.ioprio = prio
+
+    def get_sid(self, pid: int, /) -> int | None:
+        return self.threads[pid].sid if pid in self.threads else None
 
     def get_autogroup(self, pid: int, /) -> Autogroup | None:
         return Autogroup(self.threads[pid].sid, self.sessions[self.threads[pid].sid]) if pid in self.threads else None

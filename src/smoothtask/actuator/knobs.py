@@ -33,6 +33,7 @@ class Kernel(Protocol):
     def set_sched(self, tid: int, attr: SchedAttr, /) -> None: ...
     def get_ioprio(self, tid: int, /) -> IoPrio: ...
     def set_ioprio(self, tid: int, prio: IoPrio, /) -> None: ...
+    def get_sid(self, pid: int, /) -> int | None: ...
     def get_autogroup(self, pid: int, /) -> Autogroup | None: ...
     def set_autogroup(self, pid: int, nice: int, /) -> None: ...
     def start_ticks(self, pid: int, tid: int | None = None, /) -> int | None: ...
@@ -90,6 +91,14 @@ def same(machine: Machine, target: AnyTarget) -> bool:
             return not target.unit or machine.cgroups.cgroup_id(target.cgroup) is not None
         case ControllersTarget():
             return machine.cgroups.cgroup_id(target.cgroup) == target.cgroup_id
+
+
+def _same_session(machine: Machine, target: Target) -> bool:
+    """Whether its process is who it was, and no setsid(2) took it to another autogroup."""
+    if machine.threads.start_ticks(target.pid) != target.start_ticks:
+        return False
+    group = machine.threads.get_autogroup(target.pid)
+    return group is not None and group.id == target.tid
 
 
 def read(machine: Machine, knob: Knob, target: AnyTarget) -> Value | None:
@@ -197,9 +206,10 @@ def attempt(
     *known*: the target was the right one at the write just before. *act* writes in place of `write`.
     """
     try:
-        session = change.knob is Knob.AUTOGROUP  # whose process was looked at just before
-        if not (known or session or act) and not same(machine, change.target):
-            return Outcome(change, Status.GONE), None
+        if not (known or act):
+            session = change.knob is Knob.AUTOGROUP
+            if not (_same_session(machine, change.thread) if session else same(machine, change.target)):
+                return Outcome(change, Status.GONE), None
         if act is None:
             write(machine, change)
         else:

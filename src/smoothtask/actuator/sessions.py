@@ -38,7 +38,7 @@ class Sessions:
         for sid, (group, key) in _session_owners(tick.table, tick.row_groups).items():
             wish, entry = wishes.get(group), ours.get(sid)
             if wish is not None or entry is not None:
-                step = self._step(key, sid, group, wish, entry)
+                step = self._step(key, sid, group or (entry.group if entry is not None else ""), wish, entry)
                 steps += [step] if step is not None else []
         living = frozenset(tick.table.processes["sid"].tolist())
         self._ledger.drop([e.key for sid, e in ours.items() if sid not in living])
@@ -78,6 +78,8 @@ class Sessions:
         now = self._kernel.get_autogroup(key.pid)
         if now is None or now.id in self._foreign or self._kernel.start_ticks(key.pid) != key.start_ticks:
             return None
+        if self._kernel.get_sid(key.pid) != sid:
+            return None  # since the pass it began a session of its own, of which that may be the autogroup
         if entry is None and now.nice != 0:
             return None  # somebody's choice
         if entry is not None and now.nice != entry.new:
@@ -94,20 +96,21 @@ class Sessions:
 
 
 def _session_owners(table: TaskTable, row_groups: Sequence[str]) -> dict[int, tuple[str, ProcKey]]:
-    """Sessions all of whose processes are of one application (its parts included): → it and one process.
+    """Each session → the application that all its processes are of (its parts included), and one of these processes.
 
-    Who ended before anybody could ask whose it was owns nothing: a storm's session always has such a one.
+    "" in place of it: several have processes there. Who ended before anybody could ask whose it was owns nothing: a
+    storm's session always has such a one.
     """
-    owners: dict[int, tuple[str, ProcKey] | None] = {}
+    owners: dict[int, tuple[str, ProcKey]] = {}
     p = table.processes
     rows = zip(p["sid"].tolist(), p["pid"].tolist(), p["start_ticks"].tolist(), row_groups, strict=True)
     for sid, pid, start, row_group in rows:
-        if not row_group:
+        if not row_group or sid <= 0:
             continue
         group = row_group.partition("/")[0]
         known = owners.get(sid)
-        if sid not in owners:
+        if known is None:
             owners[sid] = (group, ProcKey(pid, start))
-        elif known is not None and known[0] != group:
-            owners[sid] = None
-    return {sid: owner for sid, owner in owners.items() if owner is not None and sid > 0}
+        elif known[0] != group:
+            owners[sid] = ("", known[1])
+    return owners

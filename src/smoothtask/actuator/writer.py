@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from smoothtask.actuator.knobs import Machine, attempt
 from smoothtask.actuator.ledger import THREAD_KNOBS, Entry, Key, Ledger, LedgerError
-from smoothtask.model.change import AnyTarget, Change, Outcome, Status, Value
+from smoothtask.model.change import AnyTarget, Change, Knob, Outcome, Status, Value
 
 
 class Step(NamedTuple):
@@ -67,7 +67,9 @@ class Writer:
             outcomes.append(outcome)
             if step.act is not None and outcome.status is not Status.APPLIED:
                 continue  # it may be half done: the record stays, and undoes it
-            if outcome.status is Status.GONE:
+            if (
+                outcome.status is Status.GONE and step.change.knob is not Knob.AUTOGROUP
+            ):  # a session has other processes
                 if step.change.knob not in THREAD_KNOBS:  # a thread's heirs may live: forgotten with the dead
                     finished.append(step.key)
             elif actual == step.change.old:

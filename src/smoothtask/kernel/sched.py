@@ -174,6 +174,14 @@ def set_ioprio(tid: int, prio: IoPrio) -> None:
     _checked(_calls().set_ioprio(_IOPRIO_WHO_PROCESS, tid, value))
 
 
+def get_sid(pid: int) -> int | None:
+    """The session of a process; `None` when it is gone."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
 def get_autogroup(pid: int, proc_root: str = "/proc") -> Autogroup | None:
     """The autogroup of a process's session; `None` where there is none (CONFIG_SCHED_AUTOGROUP=n)."""
     try:
