@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import finish, log, verdict
 from smoothtask.classifier.apart import Reading
-from smoothtask.classifier.layers import RuleFiles, signature
+from smoothtask.classifier.layers import RuleFiles, see
 from smoothtask.classifier.match import RuleSet
 from smoothtask.model.identity import Identity
 from smoothtask.model.tasks import ProcKey
@@ -95,7 +95,7 @@ def measure(case: str) -> None:
         gc.collect()
         grown = rss_bytes() - before
         start = time.process_time()
-        signature(files)
+        see(files)
         figures = {"load_s": load_s, "rss_mib": grown / 2**20, "signature_ms": (time.process_time() - start) * 1e3}
     print(json.dumps(figures | {"us": cost_us(loaded.rules, processes())}))
 

@@ -9,7 +9,7 @@ import pytest
 from smoothtask.classifier import apart
 from smoothtask.classifier.apart import Reading
 from smoothtask.classifier.kept import DIGEST_BYTES, keep, recall
-from smoothtask.classifier.layers import RuleFiles, signature
+from smoothtask.classifier.layers import RuleFiles, see
 from smoothtask.classifier.reading import read
 
 
@@ -35,20 +35,20 @@ def kept(tmp_path: Path, files: RuleFiles) -> Path:
 
 
 def test_what_is_kept_is_what_the_files_say(files: RuleFiles, kept: Path) -> None:
-    assert recall(kept, signature(files)) == read(files)
+    assert recall(kept, see(files)) == read(files)
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_second_reading_needs_no_child(files: RuleFiles, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "_Child", None)
+    monkeypatch.setattr(apart, "Child", None)
     assert [r.id for r in Reading(files, kept).result().rules.rules] == ["chess", "go"]
 
 
 def test_a_file_that_changes_is_read_again(files: RuleFiles, kept: Path) -> None:
     (files.user / "c.yaml").write_text("applications:\n  - {id: shogi, type: game, match: [{name: shogi}]}\n")
-    assert recall(kept, signature(files)) is None
+    assert recall(kept, see(files)) is None
     assert "shogi" in [r.id for r in Reading(files, kept).result().rules.rules]
-    assert recall(kept, signature(files)) is not None
+    assert recall(kept, see(files)) is not None
 
 
 class _Bomb:
@@ -62,18 +62,18 @@ def test_nothing_that_others_could_write_is_loaded(files: RuleFiles, kept: Path,
     """Not even looked into: to load it may do anything."""
     bomb = _Bomb()
     bomb.where = str(tmp_path / "boom")
-    keep(kept, signature(files), pickle.dumps(bomb))
+    keep(kept, see(files), pickle.dumps(bomb))
     kept.chmod(0o620)
-    assert recall(kept, signature(files)) is None
+    assert recall(kept, see(files)) is None
     kept.chmod(0o602)
-    assert recall(kept, signature(files)) is None
+    assert recall(kept, see(files)) is None
     kept.chmod(0o600)
     link = tmp_path / "link"
     link.symlink_to(kept)
-    assert recall(link, signature(files)) is None
+    assert recall(link, see(files)) is None
     if os.geteuid() == 0:
         os.chown(kept, 65534, 65534)
-        assert recall(kept, signature(files)) is None
+        assert recall(kept, see(files)) is None
     assert not Path(bomb.where).exists()
 
 
@@ -82,19 +82,19 @@ def test_a_damaged_file_is_read_anew(files: RuleFiles, kept: Path, at: int) -> N
     data = bytearray(kept.read_bytes())
     data[at] ^= 1
     kept.write_bytes(data)
-    assert recall(kept, signature(files)) is None
+    assert recall(kept, see(files)) is None
     Reading(files, kept).result()
-    assert recall(kept, signature(files)) == read(files)
+    assert recall(kept, see(files)) == read(files)
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\0" * 5000])
 def test_what_is_no_such_file_is_nothing(files: RuleFiles, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "odd"
     path.write_bytes(content)
-    assert recall(path, signature(files)) is None
-    assert recall(tmp_path / "absent", signature(files)) is None
+    assert recall(path, see(files)) is None
+    assert recall(tmp_path / "absent", see(files)) is None
     os.mkfifo(tmp_path / "pipe")
-    assert recall(tmp_path / "pipe", signature(files)) is None
+    assert recall(tmp_path / "pipe", see(files)) is None
 
 
 def test_without_a_place_the_rules_are_read_all_the_same(files: RuleFiles, tmp_path: Path) -> None:

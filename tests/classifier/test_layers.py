@@ -10,7 +10,7 @@ import pytest
 
 from scenery import identity
 from smoothtask.classifier import reading
-from smoothtask.classifier.layers import RuleFiles, signature
+from smoothtask.classifier.layers import RuleFiles, see
 from smoothtask.classifier.reading import load
 from smoothtask.config.located import ConfigError, Problem
 from smoothtask.model.classes import PriorityClass
@@ -70,9 +70,9 @@ def test_a_layer_may_be_one_file(tmp_path: Path) -> None:
     one.write_text(FOO)
     f = RuleFiles(runtime=one, vendor=f.vendor, distro=f.distro, user=f.user, ananicy=None, homes=False)
     assert [r.source.layer for r in load(f).rules.rules] == ["runtime"]
-    before = signature(f)
+    before = see(f)
     one.write_text(FOO + "\n")
-    assert signature(f) != before
+    assert see(f) != before
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_a_deep_ananicy_rule_that_changes_is_seen(tmp_path: Path) -> None:
     deep = tmp_path / "ananicy/00-default/Games"
     deep.mkdir(parents=True)
     (deep / "x.rules").write_text('{"name": "x"}\n')
-    before = signature(f)
+    before = see(f)
     (deep / "x.rules").write_text('{"name": "xy"}\n')
-    assert signature(f) != before
+    assert see(f) != before
 
 
 def test_16000_rules_in_one_file(tmp_path: Path) -> None:
@@ -173,9 +173,9 @@ def test_a_group_may_write_a_persons_rules_when_it_is_that_persons_alone(
     assert [("group can write" in p.message, Path(p.file).name) for p in problems] == [(True, "a.yaml")] * (
         not accepted
     )
-    before = signature(files(tmp_path, homes=True))
+    before = see(files(tmp_path, homes=True))
     path.chmod(0o644)
-    assert signature(files(tmp_path, homes=True)) != before
+    assert see(files(tmp_path, homes=True)) != before
     assert own(tmp_path) == (["foo"], ())
 
 
@@ -188,7 +188,7 @@ def test_no_link_is_followed_on_the_way_to_a_persons_rules(tmp_path: Path, home:
     rules, problems = own(tmp_path)
     assert rules == []
     assert len(problems) == 1
-    assert all(str(elsewhere) not in str(entry) for entry in signature(files(tmp_path, homes=True)))  # type: ignore[attr-defined]
+    assert all(str(elsewhere) not in str(entry) for entry in see(files(tmp_path, homes=True)))  # type: ignore[attr-defined]
 
 
 def test_a_person_has_a_budget(tmp_path: Path, home: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scenery import identity
 from smoothtask.classifier import ananicy
 from smoothtask.classifier.apart import Reading
-from smoothtask.classifier.layers import VENDOR, RuleFiles, signature
+from smoothtask.classifier.layers import VENDOR, RuleFiles, see
 from smoothtask.classifier.lint import Severity, lint, why
 from smoothtask.classifier.match import RuleSet
 from smoothtask.classifier.reading import _Types, load, personal
@@ -149,10 +149,10 @@ def test_the_vendor_layer_is_sound_and_large(tmp_path: Path) -> None:
 def test_a_signature_changes_with_a_file(tmp_path: Path) -> None:
     """That is what hot reload looks at."""
     f = files(tmp_path, vendor="applications:\n" + app("x", "low", "{name: foo}"))
-    before = signature(f)
-    assert signature(f) == before
+    before = see(f)
+    assert see(f) == before
     (tmp_path / "vendor" / "b.yaml").write_text("types: {}\n")
-    assert signature(f) != before
+    assert see(f) != before
 
 
 def test_16000_ananicy_rules_are_a_prior(tmp_path: Path) -> None:

@@ -1,28 +1,14 @@
-"""The process itself: what runs beside, and memory that goes back after a peak."""
+"""The process itself: memory that goes back after a peak."""
 
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from smoothtask.daemon import process
-from smoothtask.daemon.process import GIVE_BACK_BYTES, GIVE_BACK_EVERY_S, Beside, HighWater
+from smoothtask.daemon.process import GIVE_BACK_BYTES, GIVE_BACK_EVERY_S, HighWater
 
 MIB = 1 << 20
-
-
-def test_what_runs_beside_is_waited_for_and_its_error_is_ours() -> None:
-    gate = threading.Event()
-    beside = Beside(lambda: gate.wait(10) and "done")
-    gate.set()
-    assert beside.result() == "done"
-
-    def fails() -> None:
-        raise FileNotFoundError("there is none")
-
-    with pytest.raises(FileNotFoundError, match="there is none"):
-        Beside(fails).result()
 
 
 def test_a_peak_is_given_back_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A good model is let through by both evaluators; a tampered one is refused with its reason."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,10 +83,27 @@ def test_a_child_that_crashes_or_hangs_is_a_refusal(made):
     assert "died of signal 11" in str(trial.result().refused)
     trial = Trial(good, EXPECTED, "json")
     os.kill(trial.pid, 19)  # stopped: it never answers
-    trial._until_s = 0.0
+    trial._child._until_s = 0.0
     assert "more than" in str(trial.result().refused)
     with pytest.raises(ProcessLookupError):
         os.kill(trial.pid, 0)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes nobody")
+def test_a_program_that_nobody_may_read_is_no_hindrance(made, tmp_path, monkeypatch):
+    """A clone in somebody's home, run with sudo."""
+    (tmp_path / "private").mkdir(0o700)
+    (tmp_path / "private/site").symlink_to(Path(np.__file__).parent.parent)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}/private/site")
+    for kind in ("json", "onnx"):
+        assert Trial(read_bundle(made[0]), EXPECTED, kind).result().refused is None
+
+
+def test_whatever_goes_wrong_in_the_child_is_said(made):
+    good = read_bundle(made[0])
+    refused = Trial(Contents(good.manifest, 5, good.trees), EXPECTED, "json").result().refused
+    assert refused.startswith("trying it out failed: TypeError: ")
 
 
 def test_the_child_is_nobody():

@@ -110,7 +110,7 @@ def test_a_link_to_elsewhere_is_refused(made, shelf, target):
 def test_a_daemon_that_dies_while_it_begins_with_a_model_never_does_so_again(made, shelf):
     shelf.install(read_bundle(made[0]))
     ranker, _ = serving(shelf)
-    assert shelf.loading() == ranker.model.id  # and dies here
+    assert shelf.loading() == (ranker.model.id, 1)  # and dies here
     again, said = serving(shelf)
     assert again.scores(ROWS) is None
     assert "the daemon died when it began to use this model" in again.status
@@ -130,6 +130,81 @@ def test_after_a_few_good_looks_a_model_has_gone_well(made, shelf):
         assert shelf.loading() is not None
     ranker.scores(ROWS)
     assert shelf.loading() is None
+
+
+def well(ranker: Ranker) -> Ranker:
+    for _ in range(GOOD_LOOKS):
+        assert ranker.scores(ROWS) is not None
+    return ranker
+
+
+def test_a_power_cut_is_no_models_fault(made, shelf):
+    """The note that is found is of another boot."""
+    shelf.install(read_bundle(made[0]))
+    assert serving(shelf)[0].model is not None  # and the power is cut here
+    assert shelf.loading() is not None
+    after = replace(shelf, boot_id=lambda: "the next boot")
+    assert after.loading() is None
+    assert serving(after)[0].model is not None
+    (shelf.folder / LOADING).write_text("77ba631606ec")  # as it was written once
+    assert serving(shelf)[0].model is not None
+
+
+def test_a_model_that_went_well_once_is_put_aside_after_the_third_death(made, shelf):
+    """It may have been killed for whatever reason: in another's memory shortage, by hand."""
+    shelf.install(read_bundle(made[0]))
+    well(serving(shelf)[0]).close()
+    for _ in range(STRIKES):
+        assert serving(shelf)[0].model is not None  # and dies here
+    assert "the daemon died" in serving(shelf)[0].status
+    shelf.install(read_bundle(made[0]))
+    for _ in range(STRIKES - 1):
+        assert serving(shelf)[0].model is not None
+    well(serving(shelf)[0])
+    assert shelf.loading() is None  # deaths are counted anew
+
+
+def test_without_a_process_a_model_is_tried_out_later(made, shelf, monkeypatch):
+    def fails(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    shelf.install(read_bundle(made[0]))
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", fails)
+        ranker, said = serving(shelf)
+        ranker.beat()
+    assert ranker.status == "off: it cannot be tried out now: Resource temporarily unavailable"
+    assert len(said) == 1
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    ranker.beat()
+    assert ranker.child is None  # not at each tick
+    ranker._again_s = 0.0
+    assert settled(ranker).scores(ROWS) is not None
+
+
+class FullDisk(Shelf):
+    """Nothing can be noted."""
+
+    def end(self):
+        raise OSError(30, "Read-only file system")
+
+
+def test_a_shelf_that_cannot_be_written_to_is_news_and_no_end(made, shelf):
+    shelf.install(read_bundle(made[0]))
+    full = FullDisk(shelf.folder)
+    ranker, said = serving(full)
+    well(ranker)
+    assert "cannot be noted: [Errno 30] Read-only file system" in said[-1]
+    ranker.model = replace(ranker.model, evaluator=Odd(float("nan")))
+    for _ in range(STRIKES):
+        ranker.scores(ROWS)
+    assert ranker.model is None
+    ranker.close()
+    shelf.install(read_bundle(made[0]))
+    again, said = serving(full)
+    again.close()
+    assert "cannot be noted" in said[-1]
 
 
 def test_an_end_in_order_is_no_crash(made, shelf):

@@ -2,67 +2,50 @@
 
 import contextlib
 import pickle
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smoothtask.classifier.kept import keep, recall
-from smoothtask.classifier.layers import Loaded, RuleFiles, Source, compile_rules, signature
+from smoothtask.classifier.layers import Loaded, RuleFiles, Seen, Source, compile_rules, see
 from smoothtask.config.located import ConfigError
+from smoothtask.kernel.apart import Child
 
 if TYPE_CHECKING:
     from smoothtask.classifier.lint import Finding
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 30.0
+"""Well below the minute in which the service's watchdog wants to hear of the loop."""
 
 
 class RulesUnreadable(Exception):  # noqa: N818 (a state of the machine)
     """The child that reads the rules failed; the message says how."""
 
 
-class _Child:
-    """Is told what to do with which files; start it early, take the answer when it is needed."""
-
-    def __init__(self, task: Literal["read", "lint"], files: RuleFiles, only: str | None = None) -> None:
-        self._child = subprocess.Popen(
-            # -P: nothing is imported from the current directory, which may be anybody's.
-            [sys.executable, "-P", "-m", "smoothtask.classifier.apart_main"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._child.stdin is not None  # noqa: S101 (asked for above)
-        self._child.stdin.write(pickle.dumps((task, files, only)))
-        self._child.stdin.close()
-        self._child.stdin = None
-
-    def answer(self) -> bytes:
-        """Pickled. Raises RulesUnreadable when the child failed."""
-        try:
-            output, _ = self._child.communicate(timeout=TIMEOUT_S)
-        except subprocess.TimeoutExpired as error:
-            self._child.kill()
-            self._child.communicate()
-            raise RulesUnreadable(f"reading the rules took more than {TIMEOUT_S:.0f} s") from error
-        if self._child.returncode != 0:
-            raise RulesUnreadable(f"reading the rules failed with status {self._child.returncode}")
-        return output
-
-    def close(self) -> None:
-        """End it, whatever it does; idempotent."""
-        if self._child.returncode is None:
-            self._child.kill()
-            self._child.communicate()
-
-
 class Reading:
     """The rules while they are read, unless they are known from the last time."""
 
-    def __init__(self, files: RuleFiles, kept: Path) -> None:
-        """Begin; *kept* is where they are kept from one reading to the next."""
-        self.files, self.kept, self.seen = files, kept, signature(files)
+    def __init__(self, files: RuleFiles, kept: Path, seen: Seen | None = None) -> None:
+        """Begin; *kept* is where they are kept from one reading to the next, *seen* how the files look by now."""
+        self.files, self.kept, self.seen = files, kept, see(files) if seen is None else seen
         self._source = recall(kept, self.seen)
-        self._child = _Child("read", files) if self._source is None else None
+        self._child: Child | None = None
+        self._failed: RulesUnreadable | None = None
+        if self._source is None:
+            try:
+                self._child = _begin("read", replace(files, people=self.seen.uids))
+            except RulesUnreadable as error:
+                self._failed = error
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child, where there is one."""
+        return None if self._child is None else self._child.pid
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `result` does not wait."""
+        return self._child is None or self._child.poll()
 
     def close(self) -> None:
         """Nobody wants the rules any more; idempotent."""
@@ -74,8 +57,10 @@ class Reading:
         return compile_rules(self._source or self._read())
 
     def _read(self) -> Source:
-        assert self._child is not None  # noqa: S101 (there is a source or a child)
-        pickled = self._child.answer()
+        if self._child is None:
+            assert self._failed is not None  # noqa: S101 (there is a source, a child or a failure)
+            raise self._failed
+        pickled = _answer(self._child)
         answer: Source | ConfigError = pickle.loads(pickled)  # noqa: S301 - from our own child
         if isinstance(answer, ConfigError):
             raise answer
@@ -84,7 +69,25 @@ class Reading:
         return answer
 
 
+def _begin(task: Literal["read", "lint"], files: RuleFiles, only: str | None = None) -> Child:
+    try:
+        return Child("smoothtask.classifier.apart_main", pickle.dumps((task, files, only)), within_s=TIMEOUT_S)
+    except OSError as error:
+        raise RulesUnreadable(f"no process can be had that reads the rules: {error.strerror or error}") from error
+
+
+def _answer(child: Child) -> bytes:
+    """Pickled. Waits for it; raises RulesUnreadable when the child failed."""
+    child.wait()
+    answer = child.answer()
+    if child.timed_out:
+        raise RulesUnreadable(f"reading the rules took more than {TIMEOUT_S:.0f} s")
+    if child.status != 0:
+        raise RulesUnreadable(f"reading the rules failed with status {child.status}")
+    return answer
+
+
 def lint_apart(files: RuleFiles, only: str | None = None) -> "list[Finding]":
     """`lint.lint`, or of one file alone `lint.findings_in`, in a child. Raises RulesUnreadable."""
-    answer: list[Finding] = pickle.loads(_Child("lint", files, only).answer())  # noqa: S301 - from our own child
+    answer: list[Finding] = pickle.loads(_answer(_begin("lint", files, only)))  # noqa: S301 - from our own child
     return answer

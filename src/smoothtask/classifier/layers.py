@@ -2,16 +2,20 @@
 
 import os
 import pwd
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from smoothtask.classifier.match import PriorTable, Rule, RuleSet
 from smoothtask.config.located import Problem
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings
+from smoothtask.kernel.apart import Beside
+from smoothtask.kernel.uids import uids
 from smoothtask.model.group import RuleSource
 
 VENDOR = Path(__file__).parent.parent / "data" / "vendor"
@@ -34,6 +38,8 @@ class RuleFiles:
     ananicy: Path | None = ANANICY
     homes: bool = True
     """Whether people's own rules are read."""
+    people: frozenset[int] | None = None
+    """Whose; `None`: everybody's."""
     instead: Mapping[str, bytes] = field(default_factory=dict, hash=False)
     """File → what it shall be taken to hold, whether it is there or not: for a look before it is written."""
 
@@ -71,26 +77,61 @@ def compile_rules(source: Source, *, keep_alternatives: bool = False) -> Loaded:
     return Loaded(rules, source.problems, source.types)
 
 
-def signature(files: RuleFiles) -> Hashable:
-    """Changes whenever a rule file does: path, inode, size and time of change (chmod(2) counts) of each."""
+Stat = tuple[str, int, int, int]
+"""Path, inode, size and time of change (chmod(2) counts)."""
+Personal = tuple[tuple[int, tuple[Stat, ...]], ...]
+"""(uid, that person's rule files) of everybody who has a process and files."""
+HOMES_WITHIN_S = 5.0
+"""How long homes may take to be looked into; one that hangs (a network's) is not waited for."""
+
+
+class Seen(NamedTuple):
+    """How the rule files look: another value whenever one of them changes."""
+
+    system: tuple[Stat, ...]
+    personal: Personal
+
+    @property
+    def uids(self) -> frozenset[int]:
+        """Who has rules of their own."""
+        return frozenset(uid for uid, _ in self.personal)
+
+
+def see(files: RuleFiles) -> Seen:
+    """How *files* look now; people's own are left out when their homes do not answer."""
+    try:
+        personal = Beside(partial(see_personal, files)).result(HOMES_WITHIN_S)
+    except (OSError, RuntimeError):  # they are looked at again later
+        personal = ()
+    return Seen(see_system(files), personal)
+
+
+def see_system(files: RuleFiles) -> tuple[Stat, ...]:
+    """How the files of the four layers and ananicy's look."""
     entries = [entry for _, folder in files.folders for entry in stats(folder)]
     if files.ananicy is not None:
         entries += [e for folder, _, _ in os.walk(files.ananicy) for e in stats(Path(folder))]
-    if files.homes:
-        entries += [entry for user in pwd.getpwall() for entry in _personal_stats(Path(user.pw_dir))]
     return tuple(entries)
 
 
-Stat = tuple[str, int, int, int]
+def see_personal(files: RuleFiles) -> Personal:
+    """How people's own files look. May take as long as a home on a network does."""
+    if not files.homes:
+        return ()
+    there = uids()
+    looks = (
+        (user.pw_uid, tuple(_personal_stats(Path(user.pw_dir)))) for user in pwd.getpwall() if user.pw_uid in there
+    )
+    return tuple((uid, found) for uid, found in looks if found)
 
 
 def stats(folder: Path) -> Iterator[Stat]:
-    """Path, inode, size and time of change of each file of a folder."""
+    """Of each file of a folder."""
     try:
         paths = [folder / name for name in sorted(os.listdir(folder))]
     except NotADirectoryError:
         paths = [folder]
-    except OSError:  # it is not there, or not for us: that is part of the signature
+    except OSError:  # it is not there, or not for us: that is part of how it looks
         return
     for path in paths:
         try:
@@ -108,8 +149,10 @@ def _personal_stats(home: Path) -> Iterator[Stat]:
         with personal_folder(home) as folder:
             for name in names_in(folder)[:PERSONAL_FILES]:
                 yield _entry(f"{home}/{name}", os.stat(name, dir_fd=folder, follow_symlinks=False))
-    except OSError:  # as in `stats`
+    except (FileNotFoundError, PermissionError):  # as in `stats`
         return
+    except OSError as error:  # a link on the way there: whoever reads it says so
+        yield str(home), 0, 0, -(error.errno or 0)
 
 
 def rule_files(settings: Settings, paths: Paths) -> RuleFiles:

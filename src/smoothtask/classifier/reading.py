@@ -95,7 +95,7 @@ def survey(files: RuleFiles) -> tuple[Source, list[Problem]]:
             applications[rule.id] = rule
     notes: list[Problem] = []
     priors = PriorTable() if files.ananicy is None else ananicy.load(files.ananicy, notes)
-    own = dict(_everybodys(types, files.instead, notes)) if files.homes else {}
+    own = dict(_everybodys(types, files, notes)) if files.homes else {}
     return Source(tuple(applications.values()), own, priors, tuple(notes), types.sources), problems
 
 
@@ -147,12 +147,12 @@ def _rules(
             yield rule_of(app, types, source)
 
 
-def _everybodys(
-    types: _Types, instead: Mapping[str, bytes], problems: list[Problem]
-) -> Iterator[tuple[int, tuple[Rule, ...]]]:
+def _everybodys(types: _Types, files: RuleFiles, problems: list[Problem]) -> Iterator[tuple[int, tuple[Rule, ...]]]:
     for user in pwd.getpwall():
+        if files.people is not None and user.pw_uid not in files.people:
+            continue
         found: list[Problem] = []
-        rules = personal(user.pw_uid, Path(user.pw_dir), types.copy(), found, instead)
+        rules = personal(user.pw_uid, Path(user.pw_dir), types.copy(), found, files.instead)
         # The words are that person's: they must not deceive whoever reads the log.
         problems += [replace(p, field=sanitise(p.field, 128), message=sanitise(p.message)) for p in found]
         if rules:

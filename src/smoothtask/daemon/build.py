@@ -29,7 +29,6 @@ from smoothtask.config.settings import Settings, effects
 from smoothtask.daemon.hybrid import HybridMode
 from smoothtask.daemon.process import (
     AlreadyRunning,
-    Beside,
     HighWater,
     lock,
     raise_descriptor_limit,
@@ -50,6 +49,7 @@ from smoothtask.engine.scoping import Scoping
 from smoothtask.engine.ticker import TickSettings
 from smoothtask.engine.world import World
 from smoothtask.kernel import cgroup2, owners, sched
+from smoothtask.kernel.apart import Beside
 from smoothtask.kernel.disks import read_disks
 from smoothtask.kernel.netlink import EventsUnavailable, ProcEvents, Subscription
 from smoothtask.kernel.notify import message
@@ -78,9 +78,15 @@ class _Open:
     closers: list[Callable[[], object]] = field(default_factory=list)
 
     def close(self) -> None:
-        """Close all, the newest first; idempotent."""
+        """Close all, the newest first; idempotent. Raises what the first that failed raised, once all are closed."""
+        failed: list[Exception] = []
         while self.closers:
-            self.closers.pop()()
+            try:
+                self.closers.pop()()
+            except Exception as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
 
 def build(
@@ -179,7 +185,7 @@ def _build(
     )
     hybrid = HybridMode(engine, paths)
     hybrid.follow(settings)
-    opened.closers.append(hybrid.close)
+    opened.closers += [rules.close, hybrid.close]
     reload = partial(read_anew, engine, rules, paths, hybrid.follow)
     commands = Commands(engine, reload, can_apply=not reason, rules=lambda: rules.loaded.rules, since=time.time())
     loop = Loop(engine, commands, wakers, _tick_settings(settings))
@@ -189,7 +195,7 @@ def _build(
     def own_pids() -> frozenset[int]:
         """A probe that died has another pid when it comes back."""
         probes = () if probe is None or probe.pid is None else (probe.pid,)
-        return frozenset({os.getpid(), *probes}) | person.pids | hybrid.pids
+        return frozenset({os.getpid(), *probes}) | person.pids | hybrid.pids | rules.pids
 
     rules.own_pids = own_pids
     # Last in, first out: what was changed is put back before the ledger is closed.

@@ -9,12 +9,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
-from typing import Generic, TypeVar
 
 from smoothtask.kernel.notify import notify
-
-T = TypeVar("T")
 
 DESCRIPTORS = 16384
 GIVE_BACK_EVERY_S = 60.0
@@ -45,30 +41,6 @@ def lock(path: Path) -> Callable[[], None]:
         os.close(fd)
 
     return release
-
-
-class Beside(Generic[T]):
-    """What a function returns or raises; called at once, in a thread of its own."""
-
-    def __init__(self, call: Callable[[], T]) -> None:
-        self._answers: list[T] = []
-        self._error: Exception | None = None
-        self._call = call
-        self._thread = Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._answers.append(self._call())
-        except Exception as error:
-            self._error = error
-
-    def result(self) -> T:
-        """Waits for it."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._answers[0]
 
 
 def tell_systemd(datagram: bytes) -> None:

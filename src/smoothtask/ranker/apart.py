@@ -4,12 +4,11 @@ import json
 import os
 import pickle
 import resource
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
 
 from smoothtask.kernel import prctl
+from smoothtask.kernel.apart import Child
 from smoothtask.model.text import sanitise
 from smoothtask.ranker.checks import Contents, Expected, Kind, ModelRefusedError, load, try_out
 
@@ -30,22 +29,16 @@ class Verdict:
 
 
 class Trial:
-    """The child at work."""
+    """The child at work. Raises OSError when there can be none."""
 
     def __init__(self, contents: Contents, expected: Expected, kind: Kind) -> None:
-        given, self._answer = os.memfd_create("model"), os.memfd_create("verdict")
-        with open(given, "w+b", buffering=0) as stdin:
-            pickle.dump((contents, expected, kind), stdin)
-            stdin.seek(0)
-            self._child = subprocess.Popen(
-                # -P: nothing is imported from the current directory, which may be anybody's.
-                [sys.executable, "-P", "-m", "smoothtask.ranker.apart"],
-                stdin=stdin,
-                stdout=self._answer,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"},
-            )
-        self._until_s = time.monotonic() + TIMEOUT_S
+        self._child = Child(
+            "smoothtask.ranker.apart",
+            pickle.dumps((contents, expected, kind)),
+            within_s=TIMEOUT_S,
+            quiet=True,
+            environ={"OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"},
+        )
 
     @property
     def pid(self) -> int:
@@ -54,35 +47,22 @@ class Trial:
 
     def poll(self) -> Verdict | None:
         """The verdict, once there is one."""
-        status = self._child.poll()
-        if status is None and time.monotonic() < self._until_s:
-            return None
-        if status is None:
-            self.close()
-            return Verdict(f"trying it out took more than {TIMEOUT_S:.0f} s")
-        return self._verdict(status)
+        return self._verdict() if self._child.poll() else None
 
     def result(self) -> Verdict:
         """The verdict, waited for."""
-        try:
-            self._child.wait(max(0.0, self._until_s - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._until_s = 0.0
-        verdict = self.poll()
-        assert verdict is not None  # noqa: S101 - it ended, or its time is over
-        return verdict
+        self._child.wait()
+        return self._verdict()
 
     def close(self) -> None:
         """End it, if it still runs."""
-        if self._child.poll() is None:
-            self._child.kill()
-            self._child.wait()
-        self._forget_answer()
+        self._child.close()
 
-    def _verdict(self, status: int) -> Verdict:
+    def _verdict(self) -> Verdict:
         """It ran foreign code: what it says is read as JSON, never unpickled."""
-        said = os.pread(self._answer, ANSWER_LIMIT, 0) if self._answer >= 0 else b""
-        self._forget_answer()
+        said, status = self._child.answer(ANSWER_LIMIT), self._child.status or 0
+        if self._child.timed_out:
+            return Verdict(f"trying it out took more than {TIMEOUT_S:.0f} s")
         if status < 0:
             return Verdict(f"the process that tried it out died of signal {-status}")
         try:
@@ -94,22 +74,22 @@ class Trial:
         except (ValueError, KeyError, TypeError):
             return Verdict(f"the process that tried it out failed with status {status}")
 
-    def _forget_answer(self) -> None:
-        if self._answer >= 0:
-            os.close(self._answer)
-            self._answer = -1
-
 
 def main() -> None:
     """The child: files from stdin, the verdict to stdout."""
     contents, expected, kind = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
-    if kind == "onnx":
-        import onnxruntime  # noqa: F401, PLC0415 - before nobody might not be allowed to read it
-    become_nobody()
     try:
+        # Before nobody might not be allowed to read them: the folder of this program may be one person's alone.
+        import numpy.random  # noqa: F401, PLC0415 - numpy imports it at its first use, which is in `try_out`
+
+        if kind == "onnx":
+            import onnxruntime  # noqa: F401, PLC0415 - for memory, where it is not used
+        become_nobody()
         verdict = Verdict(None, try_out(load(contents, expected, kind)))
     except ModelRefusedError as error:
         verdict = Verdict(str(error))
+    except Exception as error:  # nobody sees this process's stderr
+        verdict = Verdict(f"trying it out failed: {type(error).__name__}: {error}")
     print(json.dumps({"refused": verdict.refused, "cpu_ms": verdict.cpu_ms}))
 
 

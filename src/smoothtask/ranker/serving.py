@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,8 @@ SLOW_MS = 20.0
 STRIKES = 3
 GOOD_LOOKS = 3
 """After so many a new model has gone well."""
+PATIENCE_S = 10.0
+"""After a failure that may pass."""
 TRY_AGAIN = "; `smoothtask model install` tries it again"
 SLACK = 0.5
 """Share of the reference's range by which a score may lie outside of it."""
@@ -38,6 +41,8 @@ class Ranker:
     status: str = "off: no model is installed"
     """For people."""
     _seen: Signature | None = None
+    _again_s: float = 0.0
+    """When to look again after a failure that may pass."""
     _trial: tuple[Trial, Contents] | None = None
     _strikes: int = 0
     _looks_to_go: int = 0
@@ -47,10 +52,10 @@ class Ranker:
 
     def start(self) -> None:
         """Drop what a daemon before us died of, and begin."""
-        died_of = self.shelf.loading()
-        if died_of is not None:
-            self._quarantine(died_of, "the daemon died when it began to use this model")
-            self.shelf.end()
+        begun = self.shelf.loading()
+        if begun is not None and (begun.times >= STRIKES or not self.shelf.is_proven(begun.model)):
+            self._quarantine(begun.model, "the daemon died when it began to use this model")
+            self._end()
         self.beat()
 
     @property
@@ -61,7 +66,7 @@ class Ranker:
     def beat(self) -> None:
         """Between two ticks: look for another model, and swap one in that was found good."""
         signature = self.shelf.signature()
-        if signature != self._seen:
+        if signature != self._seen and time.monotonic() >= self._again_s:
             self._seen = signature
             self._begin()
         elif self._trial is not None and (verdict := self._trial[0].poll()) is not None:
@@ -97,7 +102,7 @@ class Ranker:
             self._trial = None
         if self.model is not None and self._looks_to_go:
             self._looks_to_go = 0
-            self.shelf.end()
+            self._end()
 
     def _begin(self) -> None:
         if self._trial is not None:
@@ -105,17 +110,21 @@ class Ranker:
             self._trial = None
         try:
             contents = self.shelf.read_current()
+            if contents is None:
+                self._none()
+                return
+            why = self.shelf.refused(contents.model)
+            if why is not None:
+                self._drop(f"{why}{TRY_AGAIN}")
+                return
+            self._trial = (Trial(contents, self.expected, self.kind), contents)
         except ModelRefusedError as error:
             self._drop(str(error))
             return
-        if contents is None:
-            self._none()
+        except OSError as error:  # no process, no memory: that may pass
+            self._drop(f"it cannot be tried out now: {error.strerror or error}")
+            self._seen, self._again_s = None, time.monotonic() + PATIENCE_S
             return
-        why = self.shelf.refused(contents.model)
-        if why is not None:
-            self._drop(f"{why}{TRY_AGAIN}")
-            return
-        self._trial = (Trial(contents, self.expected, self.kind), contents)
         if self.model is None:
             self.status = f"model {contents.model} is being tried out"
 
@@ -126,7 +135,7 @@ class Ranker:
             try_out(model)
         except (ModelRefusedError, OSError) as error:
             self._drop(str(error))
-            self.shelf.end()
+            self._end()
             return
         self.model, self._strikes, self._looks_to_go = model, 0, GOOD_LOOKS
         self.status = f"model {model.id} ({self.kind}), {len(model.trees.leaves)} trees, {cpu_ms:.2f} ms for 200 groups"
@@ -136,15 +145,24 @@ class Ranker:
     def _went_well(self) -> None:
         if self._looks_to_go:
             self._looks_to_go -= 1
-            if not self._looks_to_go:
-                self.shelf.end()
+            if not self._looks_to_go and self.model is not None:
+                self._noted(partial(self.shelf.prove, self.model.id))
 
     def _strike(self, what: str) -> None:
         self._strikes += 1
         if self._strikes >= STRIKES and self.model is not None:
             self._quarantine(self.model.id, f"{what}, {STRIKES} times in a row")
             self._looks_to_go = 0
-            self.shelf.end()
+            self._end()
+
+    def _end(self) -> None:
+        self._noted(self.shelf.end)
+
+    def _noted(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:  # a full or read-only disk: the next start may take the model for a bad one
+            self.say("error", f"how the model fares cannot be noted: {error}")
 
     def _quarantine(self, model: str, why: str) -> None:
         try:

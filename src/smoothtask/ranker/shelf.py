@@ -2,28 +2,41 @@
 
 models/20261124T204512-77ba631606ec/   manifest.json, model.onnx, model.json
 models/current                         → the one in use; replaced as one
-models/loading                         the id that a daemon has begun to use; found at a start, it died of it
+models/loading                         the id that a daemon has begun to use, in which boot, for which time in a row;
+                                       found at a start in the same boot, it died of it
+models/proven.json                     [id, …]: of those that have gone well here
 models/refused.json                    {id: why}: until it is installed again
 """
 
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 from smoothtask.config.bundle import CURRENT, MANIFEST, ONNX, TREES
 from smoothtask.config.paths import make_folder
+from smoothtask.kernel import sched
 from smoothtask.model.text import sanitise
 from smoothtask.ranker.checks import Contents, ModelRefusedError
 from smoothtask.ranker.reading import check_folder, read_bundle
 
-LOADING, REFUSED = "loading", "refused.json"
+LOADING, PROVEN, REFUSED = "loading", "proven.json", "refused.json"
 KEPT = 3
 FOLDER_MODE = 0o700
 Signature = tuple[object, ...]
+
+
+class Begun(NamedTuple):
+    """A model that a daemon has begun to use, without having come far enough to say that it went well."""
+
+    model: str
+    times: int
+    """In a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,7 @@ class Shelf:
     """The folder of models."""
 
     folder: Path
+    boot_id: Callable[[], str] = sched.boot_id
 
     def current(self) -> str | None:
         """The name of the folder in use; `None` when none is. Raises ModelRefusedError for a link to elsewhere."""
@@ -103,29 +117,43 @@ class Shelf:
     def refuse(self, model: str, why: str) -> None:
         """Never use it again, until it is installed again. Raises OSError."""
         refusals = {**self._refusals(), model: why}
-        self._keep(dict(list(refusals.items())[-4 * KEPT :]))
+        self._keep(REFUSED, dict(list(refusals.items())[-4 * KEPT :]))
 
     def forgive(self, model: str) -> None:
         """It may be used again. Raises OSError."""
         refusals = self._refusals()
         if refusals.pop(model, None) is not None:
-            self._keep(refusals)
+            self._keep(REFUSED, refusals)
 
-    def loading(self) -> str | None:
-        """The id that a daemon had begun to use, and not ended well with."""
+    def loading(self) -> Begun | None:
+        """What a daemon of this boot had begun to use, and not ended well with: a power cut is no model's fault."""
         try:
-            return (self.folder / LOADING).read_text("ascii")[:64].strip() or None
-        except (OSError, UnicodeDecodeError):
+            model, boot, times = (self.folder / LOADING).read_text("ascii")[:256].split()
+            return Begun(model, int(times)) if boot == self.boot_id() else None
+        except (OSError, ValueError):
             return None
 
     def begin(self, model: str) -> None:
         """Note, on the disk, that it is about to be used. Raises OSError."""
-        _write(self.folder / LOADING, model.encode())
+        before = self.loading()
+        times = before.times + 1 if before is not None and before.model == model else 1
+        _write(self.folder / LOADING, f"{model} {self.boot_id()} {times}\n".encode())
         _sync(self.folder)
 
     def end(self) -> None:
-        """It went well. Raises OSError."""
+        """It is not used any more, or went well. Raises OSError."""
         (self.folder / LOADING).unlink(missing_ok=True)
+
+    def is_proven(self, model: str) -> bool:
+        """Whether it has gone well here before."""
+        return model in self._proven()
+
+    def prove(self, model: str) -> None:
+        """It went well. Raises OSError."""
+        self.end()
+        proven = self._proven()
+        if model not in proven:
+            self._keep(PROVEN, [*proven, model][-4 * KEPT :])
 
     def _use(self, name: str) -> None:
         link = self.folder / f".{CURRENT}-{os.getpid()}"
@@ -139,18 +167,23 @@ class Shelf:
             shutil.rmtree(self.folder / name)
 
     def _refusals(self) -> dict[str, str]:
-        try:
-            found = json.loads((self.folder / REFUSED).read_bytes())
-        except (OSError, ValueError):
-            return {}
-        if not isinstance(found, dict):
-            return {}
-        return {str(k): sanitise(str(v), 400) for k, v in found.items()}
+        found = self._said(REFUSED)
+        return {str(k): sanitise(str(v), 400) for k, v in found.items()} if isinstance(found, dict) else {}
 
-    def _keep(self, refusals: dict[str, str]) -> None:
-        draft = self.folder / f".{REFUSED}-{os.getpid()}"
-        _write(draft, json.dumps(refusals, indent=1).encode())
-        draft.replace(self.folder / REFUSED)
+    def _proven(self) -> list[str]:
+        found = self._said(PROVEN)
+        return [str(model) for model in found] if isinstance(found, list) else []
+
+    def _said(self, name: str) -> object:
+        try:
+            return json.loads((self.folder / name).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def _keep(self, name: str, said: object) -> None:
+        draft = self.folder / f".{name}-{os.getpid()}"
+        _write(draft, json.dumps(said, indent=1).encode())
+        draft.replace(self.folder / name)
 
 
 def _seen(path: Path) -> object:

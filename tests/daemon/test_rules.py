@@ -1,0 +1,198 @@
+"""The rules in force follow their files, and nothing that reads them makes the loop wait or ends it."""
+
+import errno
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from daemon.places import until
+from smoothtask.classifier.apart import Reading
+from smoothtask.classifier.layers import RuleFiles, see
+from smoothtask.config.located import ConfigError
+from smoothtask.daemon import rules as module
+from smoothtask.daemon.rules import PEOPLE_EVERY_S, RULES_EVERY_S, Rules, follow_files
+
+
+def rule(name: str) -> str:
+    return f"applications: [{{id: {name}, type: t, match: [{{name: {name}}}]}}]\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RuleFiles:
+    """The vendor's type, an administrator's rule, and one person, who runs this."""
+    person = SimpleNamespace(pw_name="ann", pw_uid=os.getuid(), pw_gid=os.getgid(), pw_dir=str(tmp_path / "home"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [person])
+    for layer in ("vendor", "distro", "user", "home/.config/smoothtask/rules.d"):
+        (tmp_path / layer).mkdir(parents=True)
+    (tmp_path / "vendor/a.yaml").write_text("types: {t: {class: IDLE}}\n")
+    (tmp_path / "user/a.yaml").write_text(rule("foo"))
+    layers = {layer: tmp_path / layer for layer in ("vendor", "distro", "user", "runtime")}
+    return RuleFiles(**layers, ananicy=None)
+
+
+@pytest.fixture
+def rules(files: RuleFiles, tmp_path: Path) -> Iterator[Rules]:
+    found = Rules.of(Reading(files, tmp_path / "kept"))
+    yield found
+    found.close()
+
+
+class Engine:
+    """What is said, and how often groups are made anew."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.world = SimpleNamespace(reclassify=lambda: self.said.append("reclassified"))
+
+    def say(self, _kind: str, text: str) -> None:
+        self.said.append(text)
+
+
+def ids(rules: Rules) -> list[str]:
+    return [r.id for r in rules.loaded.rules.rules]
+
+
+def test_a_child_that_does_not_answer_keeps_nobody_waiting(rules: Rules, files: RuleFiles) -> None:
+    """It is stopped; ticks go on, and its answer is taken once it is there."""
+    engine: Any = Engine()
+    (files.user / "a.yaml").write_text(rule("bar"))
+    now_s = rules.looked_at_s + RULES_EVERY_S
+    follow_files(engine, rules, now_s)
+    (pid,) = rules.pids
+    os.kill(pid, signal.SIGSTOP)
+    for n in range(100):
+        follow_files(engine, rules, now_s + n / 10)
+    assert (ids(rules), engine.said) == (["foo"], [])
+    os.kill(pid, signal.SIGCONT)
+    assert until(lambda: bool(follow_files(engine, rules, now_s)) or bool(engine.said))
+    assert (ids(rules), engine.said[0]) == (["bar"], "reclassified")
+    assert rules.pids == frozenset()
+
+
+def test_a_child_that_never_answers_is_ended_and_another_tries(rules: Rules, files: RuleFiles) -> None:
+    engine: Any = Engine()
+    (files.user / "a.yaml").write_text(rule("bar"))
+    now_s = rules.looked_at_s + RULES_EVERY_S
+    follow_files(engine, rules, now_s)
+    (pid,) = rules.pids
+    os.kill(pid, signal.SIGSTOP)
+    assert rules._reading is not None
+    assert rules._reading._child is not None
+    rules._reading._child._until_s = 0.0
+    follow_files(engine, rules, now_s)
+    assert engine.said == ["the old rules stay: reading the rules took more than 30 s; tried again in a minute"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    follow_files(engine, rules, now_s + PEOPLE_EVERY_S - 1)
+    assert rules.pids == frozenset()
+    follow_files(engine, rules, now_s + PEOPLE_EVERY_S)
+    assert until(lambda: bool(follow_files(engine, rules, now_s)) or len(engine.said) > 1)
+    assert ids(rules) == ["bar"]
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_without_a_process_the_old_rules_stay(
+    rules: Rules, files: RuleFiles, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    engine: Any = Engine()
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (files.user / "a.yaml").write_text(rule("bar"))
+    now_s = rules.looked_at_s + RULES_EVERY_S
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", fails)
+        follow_files(engine, rules, now_s)
+        follow_files(engine, rules, now_s + 1)
+    assert len(engine.said) == 1
+    assert os.strerror(number) in engine.said[0]
+    follow_files(engine, rules, now_s + 1 + PEOPLE_EVERY_S)
+    assert until(lambda: bool(follow_files(engine, rules, now_s)) or len(engine.said) > 1)
+    assert ids(rules) == ["bar"]
+
+
+def test_a_start_without_a_process_is_an_error_in_words(files: RuleFiles, tmp_path: Path, monkeypatch: Any) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", fails)
+    with pytest.raises(ConfigError, match="no process can be had that reads the rules"):
+        Rules.of(Reading(files, tmp_path / "kept"))
+
+
+def test_a_home_that_does_not_answer_keeps_nobody_waiting(rules: Rules, files: RuleFiles, monkeypatch: Any) -> None:
+    """The administrator's rules are followed all the same."""
+    gate, looked = threading.Event(), []
+
+    def hangs(_files: RuleFiles) -> tuple[()]:
+        looked.append(1)
+        gate.wait(30)
+        return ()
+
+    monkeypatch.setattr(module, "see_personal", hangs)
+    engine: Any = Engine()
+    now_s = rules.looked_at_s + PEOPLE_EVERY_S
+    for n in range(50):
+        follow_files(engine, rules, now_s + n * PEOPLE_EVERY_S)
+    assert len(looked) == 1
+    (files.user / "a.yaml").write_text(rule("bar"))
+    now_s += 51 * PEOPLE_EVERY_S
+    follow_files(engine, rules, now_s)
+    assert until(lambda: bool(follow_files(engine, rules, now_s)) or bool(engine.said))
+    assert ids(rules) == ["bar"]
+    gate.set()
+
+
+def test_a_persons_files_are_followed_once_a_minute(rules: Rules, tmp_path: Path) -> None:
+    """Whoever touches one all the time costs no more than that."""
+    engine: Any = Engine()
+    begun_s = rules._people_at_s
+    own = tmp_path / "home/.config/smoothtask/rules.d/a.yaml"
+    readings = 0
+    for tick in range(150):
+        own.write_text(rule("mine") + "#" * tick)
+        now_s = begun_s + tick + 1
+        follow_files(engine, rules, now_s)
+        assert until(lambda: rules._people is None or rules._people.is_done)
+        if rules.pids:
+            readings += 1
+            assert until(lambda: rules._reading is not None and rules._reading.is_ready)
+    assert readings == 2
+
+
+def test_only_homes_of_those_who_have_a_process_are_looked_into(files: RuleFiles, monkeypatch: Any) -> None:
+    class Homes:
+        """A home tells when somebody asks where it is."""
+
+        def __init__(self, uid: int) -> None:
+            self.pw_uid = uid
+
+        @property
+        def pw_dir(self) -> str:
+            asked.append(self.pw_uid)
+            return "/nonexistent"
+
+    asked: list[int] = []
+    monkeypatch.setattr(pwd, "getpwall", lambda: [Homes(os.getuid()), Homes(4_000_000_000)])
+    assert see(files).personal == ()
+    assert asked == [os.getuid()]
+
+
+def test_the_child_is_one_of_ours(rules: Rules, files: RuleFiles) -> None:
+    (files.user / "a.yaml").write_text(rule("bar"))
+    rules.beat(rules.looked_at_s + RULES_EVERY_S)
+    (pid,) = rules.pids
+    assert sys.executable.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    rules.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
