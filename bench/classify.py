@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from harness import finish, log, verdict
-from smoothtask.classifier.apart import Reading
-from smoothtask.classifier.layers import RuleFiles, see
+from smoothtask.classifier.apart import Reading, see
+from smoothtask.classifier.layers import RuleFiles
 from smoothtask.classifier.match import RuleSet
 from smoothtask.model.identity import Identity
 from smoothtask.model.tasks import ProcKey

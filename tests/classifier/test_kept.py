@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from smoothtask.classifier import apart
-from smoothtask.classifier.apart import Reading
+from smoothtask.classifier.apart import Reading, see
 from smoothtask.classifier.kept import DIGEST_BYTES, keep, recall
-from smoothtask.classifier.layers import RuleFiles, see
+from smoothtask.classifier.layers import RuleFiles
 from smoothtask.classifier.reading import read
 
 

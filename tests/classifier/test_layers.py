@@ -10,7 +10,8 @@ import pytest
 
 from scenery import identity
 from smoothtask.classifier import reading
-from smoothtask.classifier.layers import RuleFiles, see
+from smoothtask.classifier.apart import see
+from smoothtask.classifier.layers import RuleFiles
 from smoothtask.classifier.reading import load
 from smoothtask.config.located import ConfigError, Problem
 from smoothtask.model.classes import PriorityClass

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from scenery import identity
 from smoothtask.classifier import ananicy
-from smoothtask.classifier.apart import Reading
-from smoothtask.classifier.layers import VENDOR, RuleFiles, see
+from smoothtask.classifier.apart import Reading, see
+from smoothtask.classifier.layers import VENDOR, RuleFiles
 from smoothtask.classifier.lint import Severity, lint, why
 from smoothtask.classifier.match import RuleSet
 from smoothtask.classifier.reading import _Types, load, personal

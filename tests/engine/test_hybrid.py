@@ -82,7 +82,7 @@ def test_percentiles_of_the_reference_make_other_cuts(bundle, seen):
 
 def test_without_a_model_it_says_nothing_and_with_one_it_does(tmp_path, bundle):
     shelf = Shelf(tmp_path / "models")
-    hybrid = start(Settings(), shelf.folder, lambda *_: None, lambda: None)
+    hybrid = start(Settings(), shelf.folder, "boot", lambda *_: None, lambda: None)
     look = (GROUPS, system(30.0, 5.0), NOBODY_KNOWN, CONTENDED)
     assert hybrid.opinions(*look) is None
     assert hybrid.explanation("proc:1-1") is None

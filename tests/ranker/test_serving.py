@@ -143,7 +143,7 @@ def test_a_power_cut_is_no_models_fault(made, shelf):
     shelf.install(read_bundle(made[0]))
     assert serving(shelf)[0].model is not None  # and the power is cut here
     assert shelf.loading() is not None
-    after = replace(shelf, boot_id=lambda: "the next boot")
+    after = replace(shelf, boot_id="the-next-one")
     assert after.loading() is None
     assert serving(after)[0].model is not None
     (shelf.folder / LOADING).write_text("77ba631606ec")  # as it was written once

@@ -3,13 +3,24 @@
 import contextlib
 import pickle
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from smoothtask.classifier.kept import keep, recall
-from smoothtask.classifier.layers import Loaded, RuleFiles, Seen, Source, compile_rules, see
+from smoothtask.classifier.layers import (
+    Loaded,
+    Personal,
+    RuleFiles,
+    Seen,
+    Source,
+    compile_rules,
+    see_personal,
+    see_system,
+)
 from smoothtask.config.located import ConfigError
-from smoothtask.kernel.apart import Child
+from smoothtask.kernel.apart import Beside, Child
+from smoothtask.kernel.uids import uids
 
 if TYPE_CHECKING:
     from smoothtask.classifier.lint import Finding
@@ -18,8 +29,26 @@ TIMEOUT_S = 30.0
 """Well below the minute in which the service's watchdog wants to hear of the loop."""
 
 
+HOMES_WITHIN_S = 5.0
+"""How long homes may take to be looked into; one that hangs (a network's) is not waited for."""
+
+
 class RulesUnreadable(Exception):  # noqa: N818 (a state of the machine)
     """The child that reads the rules failed; the message says how."""
+
+
+def see(files: RuleFiles) -> Seen:
+    """How *files* look now; people's own are left out when their homes do not answer."""
+    try:
+        personal = Beside(partial(look_into_homes, files)).result(HOMES_WITHIN_S)
+    except (OSError, RuntimeError):  # they are looked at again later
+        personal = ()
+    return Seen(see_system(files), personal)
+
+
+def look_into_homes(files: RuleFiles) -> Personal:
+    """How the own files of everybody look who has a process: nobody else's rules matter. It may take long."""
+    return see_personal(uids()) if files.homes else ()
 
 
 class Reading:

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent
 
 
 def recall(path: Path, seen: Hashable) -> Source | None:
-    """What was kept in *path* of the files that look as *seen* (`layers.see`); None when that is nothing.
+    """What was kept in *path* of the files that look as *seen* (`layers.Seen`); None when that is nothing.
 
     A file is believed as Python believes its `.pyc`: when nobody else could have written it.
     """

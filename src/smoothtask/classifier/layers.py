@@ -2,10 +2,9 @@
 
 import os
 import pwd
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -14,8 +13,6 @@ from smoothtask.classifier.match import PriorTable, Rule, RuleSet
 from smoothtask.config.located import Problem
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings
-from smoothtask.kernel.apart import Beside
-from smoothtask.kernel.uids import uids
 from smoothtask.model.group import RuleSource
 
 VENDOR = Path(__file__).parent.parent / "data" / "vendor"
@@ -81,8 +78,6 @@ Stat = tuple[str, int, int, int]
 """Path, inode, size and time of change (chmod(2) counts)."""
 Personal = tuple[tuple[int, tuple[Stat, ...]], ...]
 """(uid, that person's rule files) of everybody who has a process and files."""
-HOMES_WITHIN_S = 5.0
-"""How long homes may take to be looked into; one that hangs (a network's) is not waited for."""
 
 
 class Seen(NamedTuple):
@@ -97,15 +92,6 @@ class Seen(NamedTuple):
         return frozenset(uid for uid, _ in self.personal)
 
 
-def see(files: RuleFiles) -> Seen:
-    """How *files* look now; people's own are left out when their homes do not answer."""
-    try:
-        personal = Beside(partial(see_personal, files)).result(HOMES_WITHIN_S)
-    except (OSError, RuntimeError):  # they are looked at again later
-        personal = ()
-    return Seen(see_system(files), personal)
-
-
 def see_system(files: RuleFiles) -> tuple[Stat, ...]:
     """How the files of the four layers and ananicy's look."""
     entries = [entry for _, folder in files.folders for entry in stats(folder)]
@@ -114,14 +100,9 @@ def see_system(files: RuleFiles) -> tuple[Stat, ...]:
     return tuple(entries)
 
 
-def see_personal(files: RuleFiles) -> Personal:
-    """How people's own files look. May take as long as a home on a network does."""
-    if not files.homes:
-        return ()
-    there = uids()
-    looks = (
-        (user.pw_uid, tuple(_personal_stats(Path(user.pw_dir)))) for user in pwd.getpwall() if user.pw_uid in there
-    )
+def see_personal(uids: Container[int]) -> Personal:
+    """How the own files of people with these *uids* look. May take as long as a home on a network does."""
+    looks = ((user.pw_uid, tuple(_personal_stats(Path(user.pw_dir)))) for user in pwd.getpwall() if user.pw_uid in uids)
     return tuple((uid, found) for uid, found in looks if found)
 
 

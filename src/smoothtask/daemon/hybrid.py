@@ -7,6 +7,7 @@ from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings
 from smoothtask.daemon.process import tidy_memory
 from smoothtask.engine.engine import Engine
+from smoothtask.kernel import sched
 
 SOURCE = "model"
 
@@ -50,7 +51,7 @@ class HybridMode:
         else:
             from smoothtask.engine.hybrid import start  # noqa: PLC0415 - 1.5 MiB
 
-            self.engine.hybrid = start(settings, self.paths.models, self.engine.say, tidy_memory)
+            self.engine.hybrid = start(settings, self.paths.models, sched.boot_id(), self.engine.say, tidy_memory)
 
     def close(self) -> None:
         """Rules decide alone from now on."""

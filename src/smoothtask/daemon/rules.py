@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from smoothtask.classifier.apart import Reading, RulesUnreadable
+from smoothtask.classifier.apart import Reading, RulesUnreadable, look_into_homes, see
 from smoothtask.classifier.behaviour import BehaviourLimits
-from smoothtask.classifier.layers import Loaded, Personal, RuleFiles, Seen, rule_files, see, see_personal, see_system
+from smoothtask.classifier.layers import Loaded, Personal, RuleFiles, Seen, rule_files, see_system
 from smoothtask.classifier.match import Ancestors
 from smoothtask.config.located import ConfigError, Problem
 from smoothtask.config.paths import Paths
@@ -115,7 +115,7 @@ class Rules:
         if self._people is None:
             if self.files.homes and now_s - self._people_at_s >= PEOPLE_EVERY_S:
                 self._people_at_s = now_s
-                self._people = Beside(partial(see_personal, self.files))
+                self._people = Beside(partial(look_into_homes, self.files))
         elif self._people.is_done:
             with suppress(OSError, RuntimeError):  # looked at again in a minute
                 self._people_seen = self._people.result()

@@ -120,10 +120,12 @@ class Hybrid:
         return None if self.seen is None else self.seen.explanation(group)
 
 
-def start(settings: Settings, models: Path, say: Callable[[str, str], None], on_swap: Callable[[], None]) -> Hybrid:
+def start(
+    settings: Settings, models: Path, boot_id: str, say: Callable[[str, str], None], on_swap: Callable[[], None]
+) -> Hybrid:
     """Hybrid mode as *settings* want it, `off` aside. See `Ranker` for *say* and *on_swap*."""
     assert settings.ranker.evaluator != "off"  # noqa: S101 - nobody asks then
-    ranker = Ranker(Shelf(models), expected(), settings.ranker.evaluator, say, on_swap)
+    ranker = Ranker(Shelf(models, boot_id), expected(), settings.ranker.evaluator, say, on_swap)
     ranker.start()
     return Hybrid(ranker, shares_of(settings))
 

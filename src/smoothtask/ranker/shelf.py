@@ -11,7 +11,6 @@ models/refused.json                    {id: why}: until it is installed again
 import json
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -20,7 +19,6 @@ from typing import NamedTuple
 
 from smoothtask.config.bundle import CURRENT, MANIFEST, ONNX, TREES
 from smoothtask.config.paths import make_folder
-from smoothtask.kernel import sched
 from smoothtask.model.text import sanitise
 from smoothtask.ranker.checks import Contents, ModelRefusedError
 from smoothtask.ranker.reading import check_folder, read_bundle
@@ -44,7 +42,8 @@ class Shelf:
     """The folder of models."""
 
     folder: Path
-    boot_id: Callable[[], str] = sched.boot_id
+    boot_id: str = "-"
+    """Which boot this is, for those who begin to use models."""
 
     def current(self) -> str | None:
         """The name of the folder in use; `None` when none is. Raises ModelRefusedError for a link to elsewhere."""
@@ -129,7 +128,7 @@ class Shelf:
         """What a daemon of this boot had begun to use, and not ended well with: a power cut is no model's fault."""
         try:
             model, boot, times = (self.folder / LOADING).read_text("ascii")[:256].split()
-            return Begun(model, int(times)) if boot == self.boot_id() else None
+            return Begun(model, int(times)) if boot == self.boot_id else None
         except (OSError, ValueError):
             return None
 
@@ -137,7 +136,7 @@ class Shelf:
         """Note, on the disk, that it is about to be used. Raises OSError."""
         before = self.loading()
         times = before.times + 1 if before is not None and before.model == model else 1
-        _write(self.folder / LOADING, f"{model} {self.boot_id()} {times}\n".encode())
+        _write(self.folder / LOADING, f"{model} {self.boot_id} {times}\n".encode())
         _sync(self.folder)
 
     def end(self) -> None:
