@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scenery import CONTENDED, IDLE, INTERACTIVE, NORMAL, QUIET, group, system
 from smoothtask.engine.lessons import Labels, Lessons
-from smoothtask.engine.people import People
+from smoothtask.engine.people import PINS_OF_USER, People
 from smoothtask.model.classes import Limits, PriorityClass
 from smoothtask.model.command import Caller, Forget, LabelGroup, LabelMoment, PinApp, SetOverride, Unpin
 from smoothtask.model.decision import Contention, Decision, Pin, Stage
@@ -109,6 +109,20 @@ def test_limits_that_nothing_can_live_with_are_refused() -> None:
     reply = p.pin(PinApp(G.id, IDLE, Limits(cpu_pct=1)), FRAME, FOUND, ROOT)
     assert (reply.ok, p.pins, p.undo_depth(0)) == (False, (), 0)
     assert reply.message.startswith("cpu: expected 5%")
+
+
+def test_nobody_pins_without_end() -> None:
+    """What is pinned may be pinned otherwise, and unpinning makes room; others have room of their own."""
+    p = people()
+    full = tuple(Pin(f"name:{n}", IDLE, 1000, 1.0) for n in range(PINS_OF_USER))
+    p.pins = full
+    reply = p.pin(PinApp(G.id, IDLE), FRAME, FOUND, ANN)
+    assert (reply.ok, p.pins, p.undo_depth(1000)) == (False, full, 0)
+    assert p.pin(PinApp(G.id, IDLE), FRAME, FOUND, BOB).ok
+    first = shown(group(c=replace(G.classification, app="name:0")))
+    assert p.pin(PinApp(G.id, INTERACTIVE), FRAME, first, ANN).ok
+    assert p.unpin(Unpin("name:0"), "name:0", ANN).ok
+    assert p.pin(PinApp(G.id, IDLE), FRAME, FOUND, ANN).ok
 
 
 def test_a_label_comes_back_as_the_same_one() -> None:

@@ -2,14 +2,18 @@
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smoothtask.model.classes import PriorityClass
+from smoothtask.model.identity import MAX_PATH
 from smoothtask.model.lesson import Attended, Lesson, Situation, Source
-from smoothtask.store.lessons import load_lessons, save_lessons
+from smoothtask.policy.personal import KEPT
+from smoothtask.store.lessons import LIMIT_BYTES, _entry, load_lessons, save_lessons
 
 WAITED = Situation(Attended.VISIBLE, contended=True)
 FIREFOX = Lesson("firefox", 1000, WAITED, PriorityClass.INTERACTIVE, Source.LABEL, 1_800_000_000.5)
@@ -47,6 +51,21 @@ def test_a_link_or_a_file_of_another_kind_is_set_aside(tmp_path: Path) -> None:
     assert "symbolic link" in load_lessons(path)[1][0]
     path.write_text('{"version": 2, "lessons": []}')
     assert "of version 2, expected 1" in load_lessons(path)[1][0]
+
+
+def test_what_would_not_be_read_again_is_not_saved(tmp_path: Path) -> None:
+    path = tmp_path / "lessons.json"
+    longest = replace(BUILD, app="exe:" + "ü" * MAX_PATH)
+    save_lessons(path, [FIREFOX, longest])
+    for app in (longest.app + "x", "a\x1b[2J", ""):
+        with pytest.raises(OSError, match="lesson 2: app"):
+            save_lessons(path, [FIREFOX, replace(BUILD, app=app)])
+    assert load_lessons(path) == ((FIREFOX, longest), ())
+
+
+def test_all_that_is_kept_can_be_saved() -> None:
+    longest = replace(BUILD, app="exe:" + "\U00020000" * MAX_PATH)
+    assert KEPT * len(json.dumps(_entry(longest), indent=1, ensure_ascii=False).encode()) < LIMIT_BYTES
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)

@@ -3,15 +3,18 @@
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smoothtask.model.classes import Limits, PriorityClass
+from smoothtask.engine.people import PINS_OF_USER
+from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 from smoothtask.model.decision import Pin
-from smoothtask.store.pins import load_pins, save_pins
+from smoothtask.model.identity import MAX_PATH
+from smoothtask.store.pins import LIMIT_BYTES, load_pins, save_pins
 
 FIREFOX = Pin("firefox", PriorityClass.INTERACTIVE, 0, 1_800_000_000.5)
 BUILD = Pin("exe:/home/al/ü b", PriorityClass.IDLE, 1000, 1_800_000_001.0)
@@ -108,7 +111,7 @@ def test_every_problem_is_said_and_the_good_pins_go_on(path: Path) -> None:
         b'{"version": 1, "pins": {}}',
         b'{"version": 2, "pins": []}',
         b'{"pins": []}',
-        b" " * (1 << 20) + b"{}",
+        b" " * LIMIT_BYTES + b"{}",
     ],
 )
 def test_a_damaged_file_is_kept_and_said(path: Path, content: bytes) -> None:
@@ -165,6 +168,41 @@ def test_a_save_that_fails_keeps_the_old_file(path: Path, monkeypatch: pytest.Mo
     monkeypatch.undo()
     assert load_pins(path) == ((FIREFOX,), ())
     assert list(path.parent.iterdir()) == [path]
+
+
+a_number = st.none() | st.integers() | st.floats() | st.sampled_from([5.0, 150.0, 1 << 26, 1 << 30])
+some_limits = st.just(NO_LIMITS) | st.builds(Limits, a_number, st.booleans(), a_number, a_number, a_number)
+an_app = (
+    st.text(max_size=9)
+    | st.sampled_from(["a" * 513, "exe:" + "ü" * MAX_PATH, "x" * (MAX_PATH + 5)])
+    | st.text("aü\U00020000", min_size=1)
+)
+a_time = st.floats() | st.just(1_800_000_000.5)
+a_uid = st.integers(0, 2000) | st.integers(-2, 1 << 33)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.builds(Pin, an_app, st.sampled_from(PriorityClass), a_uid, a_time, some_limits), max_size=3))
+def test_what_is_saved_is_read_again(path: Path, pins: list[Pin]) -> None:
+    """And what would not be is refused, with the old file in its place."""
+    save_pins(path, [FIREFOX])
+    try:
+        save_pins(path, pins)
+    except OSError:
+        assert load_pins(path) == ((FIREFOX,), ())
+    else:
+        assert load_pins(path) == (tuple(pins), ())
+
+
+def test_the_longest_path_is_no_damage_and_a_longer_file_is_refused(path: Path) -> None:
+    """Every user of a small machine may pin as much as there may be; who comes after that is told."""
+    long = "\U00020000" * (MAX_PATH - 4)
+    pins = [Pin(f"exe:/{n:03}{long}", PriorityClass.IDLE, uid, 1.0) for uid in range(8) for n in range(PINS_OF_USER)]
+    save_pins(path, pins)
+    assert load_pins(path) == (tuple(pins), ())
+    with pytest.raises(OSError, match="longer than"):
+        save_pins(path, [*pins, *(replace(p, uid=1000 + p.uid) for p in pins)])
+    assert load_pins(path) == (tuple(pins), ())
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -22,7 +22,7 @@ from typing import Final
 
 from smoothtask.kernel.cgroup2 import parse_memberships, sound
 from smoothtask.kernel.procfs import parse_status
-from smoothtask.model.identity import Identity
+from smoothtask.model.identity import MAX_PATH, Identity
 from smoothtask.model.tasks import ProcKey
 from smoothtask.model.text import REPLACEMENT, sanitise
 
@@ -47,7 +47,6 @@ MAX_ARGUMENTS: Final = 32
 MAX_ARGUMENT: Final = 256
 MAX_CMDLINE: Final = 4096
 MAX_VALUE: Final = 256
-MAX_PATH: Final = 1024
 MAX_NAME: Final = 64
 _READ_CMDLINE_BYTES: Final = 8192
 _READ_ENVIRON_BYTES: Final = 128 << 10

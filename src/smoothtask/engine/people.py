@@ -16,6 +16,7 @@ from smoothtask.policy.decide import Orders
 from smoothtask.policy.parameters import PersonLimits
 
 UNDO_DEPTH = 50
+PINS_OF_USER = 200
 OVERRIDE_LIMIT_S = 7 * 86400.0
 
 
@@ -84,7 +85,10 @@ class People:
         if problem is not None:
             return Reply(False, problem)
         app = group.classification.app
-        before = [p for p in self.pins if (p.app, p.uid) == (app, caller.uid)]
+        own = [p for p in self.pins if p.uid == caller.uid]
+        before = [p for p in own if p.app == app]
+        if not before and len(own) >= PINS_OF_USER:
+            return Reply(False, f"{len(own)} pins of yours are as many as there may be: unpin something first")
         pin = Pin(app, command.target, caller.uid, frame.time, command.limits)
         put: Callable[[], None] = lambda: self._put_pins([pin])  # noqa: E731
         take: Callable[[], None] = lambda: self._put_pins(before, without=(app, caller.uid))  # noqa: E731

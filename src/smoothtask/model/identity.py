@@ -1,8 +1,12 @@
 """Who a process is: read once, and again when it executes another program."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from smoothtask.model.process import ProcKey
+
+MAX_PATH: Final = 1024
+"""So many characters of a path are kept."""
 
 
 @dataclass(frozen=True, slots=True)

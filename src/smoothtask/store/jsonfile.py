@@ -1,18 +1,21 @@
 """Small JSON files of the state directory: replaced whole, read with suspicion, kept aside when they are damaged."""
 
+import errno
 import json
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from smoothtask.config.atomic import replace_file
 from smoothtask.model.classes import PriorityClass
+from smoothtask.model.identity import MAX_PATH
 from smoothtask.model.text import sanitise
 
 T = TypeVar("T")
@@ -38,16 +41,29 @@ def printable(text: str) -> str:
     return text
 
 
-def load_entries(
-    path: Path, name: str, version: int, limit_bytes: int, take: Callable[[list[Any]], tuple[tuple[T, ...], list[str]]]
-) -> tuple[tuple[T, ...], tuple[str, ...], bool]:
-    """The entries of the list *name* in *path*; every problem (file, entry, what is wrong); whether to save them anew.
+App = Annotated[str, Field(min_length=1, max_length=len("exe:") + MAX_PATH), AfterValidator(printable)]
+"""For pydantic: an app key."""
 
-    *take* makes values and problems of the list. A file with problems is kept beside as `….damaged-TIME`. No file: no
-    entries. Raises OSError when the file cannot be read or moved.
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """One kind of file: the list *name* in it, and what may stand there."""
+
+    name: str
+    version: int
+    limit_bytes: int
+    take: Callable[[list[Any]], tuple[tuple[T, ...], list[str]]]
+    """Values and problems of a list."""
+
+
+def load_entries(path: Path, kind: Kind[T]) -> tuple[tuple[T, ...], tuple[str, ...], bool]:
+    """The entries in *path*; every problem (file, entry, what is wrong); whether to save them anew.
+
+    A file with problems is kept beside as `….damaged-TIME`. No file: no entries. Raises OSError when the file cannot be
+    read or moved.
     """
     try:
-        values, problems = take(_listed(_read(path, limit_bytes), name, version))
+        values, problems = kind.take(_listed(_read(path, kind.limit_bytes), kind.name, kind.version))
     except FileNotFoundError:
         return (), (), False
     except DamagedError as error:
@@ -55,15 +71,24 @@ def load_entries(
     if not problems:
         return values, (), False
     kept = _set_aside(path)
-    said = (*(f"{path}: {p}" for p in problems), f"{path}: {len(values)} good {name} go on; {kept}")
+    said = (*(f"{path}: {p}" for p in problems), f"{path}: {len(values)} good {kind.name} go on; {kept}")
     return values, said, True
 
 
-def save_entries(path: Path, name: str, version: int, entries: list[dict[str, Any]]) -> None:
-    """Replace *path* (mode 0600); durable when this returns. Raises OSError, and then the old file stands."""
-    data = json.dumps({"version": version, name: entries}, indent=1, allow_nan=False).encode()
+def save_entries(path: Path, kind: Kind[T], entries: list[dict[str, Any]]) -> None:
+    """Replace *path* (mode 0600); durable when this returns. Raises OSError, and then the old file stands.
+
+    What `load_entries` would not take is refused, too: at the next start it would be missed, and the rest of it maybe.
+    """
+    _, problems = kind.take(entries)
+    if problems:
+        raise OSError(f"{path}: {problems[0]}")
+    content = {"version": kind.version, kind.name: entries}
+    data = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+    if len(data) > kind.limit_bytes:
+        raise OSError(errno.EFBIG, f"longer than {kind.limit_bytes} bytes", str(path))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace_file(path, data + b"\n", mode=0o600)
+    replace_file(path, data, mode=0o600)
 
 
 def problems_with(entry: str, error: ValidationError) -> list[str]:

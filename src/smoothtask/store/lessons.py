@@ -8,11 +8,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.lesson import Attended, Lesson, Situation, Source
-from smoothtask.store.jsonfile import UID_LIMIT, known_class, load_entries, printable, problems_with, save_entries
+from smoothtask.store.jsonfile import UID_LIMIT, App, Kind, known_class, load_entries, problems_with, save_entries
 
 VERSION = 1
-LIMIT_BYTES = 4 << 20
-_LIST = "lessons"
+LIMIT_BYTES = 32 << 20
 
 
 class _Entry(BaseModel):
@@ -20,7 +19,7 @@ class _Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    app: Annotated[str, Field(min_length=1, max_length=512), AfterValidator(printable)]
+    app: App
     uid: Annotated[int, Field(ge=0, le=UID_LIMIT)]
     attended: Literal["focused", "audible", "visible", "unattended"]
     contended: bool
@@ -40,7 +39,7 @@ def load_lessons(path: Path) -> tuple[tuple[Lesson, ...], tuple[str, ...]]:
 
     Raises OSError when the file cannot be read, moved or written.
     """
-    lessons, problems, again = load_entries(path, _LIST, VERSION, LIMIT_BYTES, _parse)
+    lessons, problems, again = load_entries(path, _KIND)
     if again:
         save_lessons(path, lessons)
     return lessons, problems
@@ -48,7 +47,7 @@ def load_lessons(path: Path) -> tuple[tuple[Lesson, ...], tuple[str, ...]]:
 
 def save_lessons(path: Path, lessons: Sequence[Lesson]) -> None:
     """Replace *path* (mode 0600) by *lessons*; durable when this returns. Raises OSError; the old file stands then."""
-    save_entries(path, _LIST, VERSION, [_entry(x) for x in lessons])
+    save_entries(path, _KIND, [_entry(x) for x in lessons])
 
 
 def _entry(x: Lesson) -> dict[str, Any]:
@@ -71,3 +70,6 @@ def _parse(listed: list[Any]) -> tuple[tuple[Lesson, ...], list[str]]:
         except ValidationError as error:
             problems += problems_with(f"lesson {number}", error)
     return tuple(lessons), problems
+
+
+_KIND = Kind("lessons", VERSION, LIMIT_BYTES, _parse)

@@ -10,11 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from smoothtask.model.amounts import problem_with
 from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 from smoothtask.model.decision import Pin
-from smoothtask.store.jsonfile import UID_LIMIT, known_class, load_entries, printable, problems_with, save_entries
+from smoothtask.store.jsonfile import UID_LIMIT, App, Kind, known_class, load_entries, problems_with, save_entries
 
 VERSION = 1
-LIMIT_BYTES = 1 << 20
-_LIST = "pins"
+LIMIT_BYTES = 8 << 20
 
 
 class _Limits(BaseModel):
@@ -46,7 +45,7 @@ class _Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    app: Annotated[str, Field(min_length=1, max_length=512), AfterValidator(printable)]
+    app: App
     target: Annotated[str, AfterValidator(known_class)]
     uid: Annotated[int, Field(ge=0, le=UID_LIMIT)]
     made_at: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -59,7 +58,7 @@ def load_pins(path: Path) -> tuple[tuple[Pin, ...], tuple[str, ...]]:
     When there are problems, the file is kept beside as `….damaged-TIME` and what is good in it is saved anew, so
     that the next save loses nothing. Raises OSError when the file cannot be read, moved or written.
     """
-    pins, problems, again = load_entries(path, _LIST, VERSION, LIMIT_BYTES, _parse)
+    pins, problems, again = load_entries(path, _KIND)
     if again:
         save_pins(path, pins)
     return pins, problems
@@ -67,12 +66,12 @@ def load_pins(path: Path) -> tuple[tuple[Pin, ...], tuple[str, ...]]:
 
 def save_pins(path: Path, pins: Sequence[Pin]) -> None:
     """Replace *path* (mode 0600) by *pins*; durable when this returns. Raises OSError, and then the old file stands."""
-    save_entries(path, _LIST, VERSION, [_entry(p) for p in pins])
+    save_entries(path, _KIND, [_entry(p) for p in pins])
 
 
 def _entry(pin: Pin) -> dict[str, Any]:
     entry = {"app": pin.app, "target": pin.target.name, "uid": pin.uid, "made_at": pin.made_at}
-    asked = {name: value for name, value in asdict(pin.limits).items() if value not in {None, False}}
+    asked = {name: value for name, value in asdict(pin.limits).items() if value is not None and value is not False}
     return {**entry, "limits": asked} if asked else entry
 
 
@@ -93,3 +92,6 @@ def _parse(listed: list[Any]) -> tuple[tuple[Pin, ...], list[str]]:
         pin = Pin(entry.app, PriorityClass[entry.target], entry.uid, entry.made_at, limits)
         pins[entry.app, entry.uid] = pin
     return tuple(pins.values()), problems
+
+
+_KIND = Kind("pins", VERSION, LIMIT_BYTES, _parse)
