@@ -320,6 +320,68 @@ def test_one_that_did_not_answer_is_left_in_peace(tmp_path: Path, monkeypatch: p
     fake.close()
 
 
+@pytest.mark.parametrize("answer", [ok, lambda m: refusal(m, "x.y.AccessDenied", "no")], ids=["answer", "refusal"])
+def test_one_that_takes_its_time_is_left_in_peace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Reply
+) -> None:
+    """Each answer comes in time, and together they would hold up whoever asks: longer each time, until it is quick."""
+    now, slowly_s = 1000.0, 0.9
+
+    def slowly(message: Message) -> bytes:
+        nonlocal now
+        now += slowly_s
+        return answer(message)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    fake = FakeManager(tmp_path / "user" / "1000" / "systemd" / "private", slowly)
+    monkeypatch.setattr(Manager, "_check_owner", lambda *_: None)
+    managers = Managers(str(tmp_path), 1.0)
+
+    def ask() -> None:
+        managers.set_properties(1000, "a.service", {"CPUWeight": 1})
+
+    for pause_s in (10.0, 20.0, 40.0):
+        for _ in range(2):
+            with contextlib.suppress(ManagerError):
+                ask()
+        calls = len(fake.calls)
+        with pytest.raises(SilentError, match=f"asked again within {pause_s:.0f} s"):
+            ask()
+        assert len(fake.calls) == calls
+        assert not managers.is_there(1000)
+        now += pause_s + 0.1
+    slowly_s = 0.0
+    for _ in range(50):
+        with contextlib.suppress(ManagerError):
+            ask()
+    slowly_s = 0.9
+    for _ in range(2):
+        with contextlib.suppress(ManagerError):
+            ask()
+    with pytest.raises(SilentError, match="asked again within 10 s"):
+        ask()
+    managers.close()
+    fake.close()
+
+
+def test_all_names_of_one_question_have_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+
+    def slowly(message: Message) -> bytes:
+        nonlocal now
+        now += 0.4
+        return values(message)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    fake = FakeManager(tmp_path / "systemd" / "private", slowly)
+    managers = Managers(str(tmp_path), 1.0)
+    with pytest.raises(SilentError, match="no answer in time"):
+        managers.properties(SYSTEM, "a.service", ["CPUWeight"] * 50)
+    assert len(fake.calls) == 3
+    managers.close()
+    fake.close()
+
+
 def test_a_refusal_is_no_silence(tmp_path: Path) -> None:
     """The manager is well."""
     fake = FakeManager(tmp_path / "systemd" / "private", lambda m: refusal(m, "x.y.AccessDenied", "no"))

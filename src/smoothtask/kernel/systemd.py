@@ -19,6 +19,8 @@ from jeepney.wrappers import DBusAddress, new_method_call
 SYSTEM: Final = -1
 """In place of a uid: the system's manager."""
 TIMEOUT_S: Final = 2.0
+"""For one question, and for all that one manager is asked within WINDOW_S."""
+WINDOW_S: Final = 10.0
 FIRST_PAUSE_S: Final = 10.0
 LAST_PAUSE_S: Final = 600.0
 _T = TypeVar("_T")
@@ -61,7 +63,10 @@ def name_of(uid: int) -> str:
 
 
 class Managers:
-    """The managers by uid; one that did not answer is left in peace for a while, longer each time."""
+    """The managers by uid; one that did not answer in time is left in peace for a while, longer each time.
+
+    So is one that answers each question, but all of them too slowly: whoever asks is the loop, and waits.
+    """
 
     def __init__(self, run: str = "/run", timeout_s: float = TIMEOUT_S) -> None:
         self._run = run
@@ -69,6 +74,8 @@ class Managers:
         self._managers: dict[int, Manager] = {}
         self._failed: dict[int, tuple[float, float]] = {}
         """Uid → until when it is left in peace (CLOCK_MONOTONIC), and for how long."""
+        self._spent: dict[int, tuple[float, float]] = {}
+        """Uid → since when (CLOCK_MONOTONIC), and how many seconds were spent on waiting for it since then."""
 
     def booted(self) -> bool:
         """Whether this system runs systemd (sd_booted(3))."""
@@ -106,16 +113,38 @@ class Managers:
 
     def _ask(self, uid: int, question: Callable[["Manager"], _T]) -> _T:
         until_s, pause_s = self._failed.get(uid, (0.0, 0.0))
-        if time.monotonic() < until_s:
-            raise SilentError(f"{name_of(uid)} did not answer: it is asked again within {pause_s:.0f} s")
+        began_s = time.monotonic()
+        if began_s < until_s:
+            raise SilentError(f"{name_of(uid)} did not answer in time: it is asked again within {pause_s:.0f} s")
         try:
             answer = question(self._of(uid))
         except SilentError:
-            pause_s = min(max(2 * pause_s, FIRST_PAUSE_S), LAST_PAUSE_S)
-            self._failed[uid] = time.monotonic() + pause_s, pause_s
+            self._leave(uid)
             raise
-        self._failed.pop(uid, None)
+        except ManagerError:
+            self._weigh(uid, began_s)
+            raise
+        self._weigh(uid, began_s)
         return answer
+
+    def _weigh(self, uid: int, began_s: float) -> None:
+        """After an answer: whether it came as fast as answers should."""
+        now_s = time.monotonic()
+        since_s, spent_s = self._spent.get(uid, (began_s, 0.0))
+        if now_s - since_s > WINDOW_S:
+            since_s, spent_s = began_s, 0.0
+        spent_s += now_s - began_s
+        self._spent[uid] = since_s, spent_s
+        if spent_s > self._timeout_s:
+            self._leave(uid)
+        elif spent_s < self._timeout_s / 4:
+            self._failed.pop(uid, None)
+
+    def _leave(self, uid: int) -> None:
+        """In peace, for twice as long as the last time."""
+        pause_s = min(max(2 * self._failed.get(uid, (0.0, 0.0))[1], FIRST_PAUSE_S), LAST_PAUSE_S)
+        self._failed[uid] = time.monotonic() + pause_s, pause_s
+        self._spent.pop(uid, None)
 
 
 class Manager:
@@ -145,8 +174,9 @@ class Manager:
         interface = f"{_NAME}.{kind}"
         unit_object = DBusAddress(object_path(unit), bus_name=_NAME, interface="org.freedesktop.DBus.Properties")
         found = {}
+        deadline_s = time.monotonic() + self._timeout_s
         for name in names:
-            body = self._call(unit_object, "Get", "ss", (interface, name))
+            body = self._call(unit_object, "Get", "ss", (interface, name), deadline_s)
             try:
                 [(_, value)] = body
                 found[name] = tuple(map(tuple, value)) if isinstance(value, list) else value
@@ -176,10 +206,14 @@ class Manager:
             self._socket.close()
             self._socket = None
 
-    def _call(self, to: DBusAddress, member: str, signature: str, body: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _call(
+        self, to: DBusAddress, member: str, signature: str, body: tuple[Any, ...], deadline_s: float | None = None
+    ) -> tuple[Any, ...]:
+        if deadline_s is None:
+            deadline_s = time.monotonic() + self._timeout_s
         fresh = self._socket is None
         try:
-            return self._exchange(to, member, signature, body)
+            return self._exchange(to, member, signature, body, deadline_s)
         except (BrokenPipeError, ConnectionResetError, EOFError) as error:
             self.close()
             if fresh:
@@ -187,10 +221,11 @@ class Manager:
         except OSError as error:
             self.close()
             raise SilentError(f"{name_of(self.uid)}: {error.strerror or error}") from error
-        return self._call(to, member, signature, body)  # it was restarted since the last call
+        return self._call(to, member, signature, body, deadline_s)  # it was restarted since the last call
 
-    def _exchange(self, to: DBusAddress, member: str, signature: str, body: tuple[Any, ...]) -> tuple[Any, ...]:
-        deadline_s = time.monotonic() + self._timeout_s
+    def _exchange(
+        self, to: DBusAddress, member: str, signature: str, body: tuple[Any, ...], deadline_s: float
+    ) -> tuple[Any, ...]:
         connection = self._socket or self._connect(deadline_s)
         self._serial += 1
         try:
