@@ -1,7 +1,8 @@
 """The sockets that desktops offer on this machine, and whose they are; found without connecting to any.
 
-A connection may start what listens lazily (Xwayland, PipeWire by systemd), so nobody is asked: /proc/net/unix names
-every socket that somebody listens at, and the file system says whose it is.
+A connection may start what listens lazily (Xwayland, PipeWire by systemd), so nobody is asked: the kernel names every
+socket that somebody listens at, and who made it; the file system says whose it is. Anybody may make sockets of any name
+(in a mount namespace of their own, of any path), so what is looked at is bounded for each who made some.
 """
 
 import os
@@ -14,12 +15,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from smoothtask.person.unix_diag import read_listeners
+
 PROC: Final = Path("/proc")
 PLACES: Final = ("/run/", "/tmp/", "/dev/shm/")  # noqa: S108 - sockets of desktops are there
 """Nowhere else is looked: a name in the kernel's table may lead to a disk that does not answer, or mount one."""
-AT_MOST: Final = 1024
+AT_MOST: Final = 4096
+"""Paths looked at in all."""
+LOOKS: Final = 1024
+"""In one place, where the kernel does not say who made what."""
 EACH_AT_MOST: Final = 64
-"""In one user's folder below /run/user, in X11's folder, and in all others together."""
+"""Of one user, in one user's folder below /run/user, in X11's folder, and in all others together."""
 _LIMIT_BYTES: Final = 1 << 22
 _LISTENS = re.compile(rb"^[0-9a-f]+: [0-9A-F]{8} [0-9A-F]{8} 00010000 \S{4} \S\S +\d+ (/.+)$", re.MULTILINE)
 """Lines of /proc/net/unix (net/unix/af_unix.c, unix_seq_show) with SO_ACCEPTCON and a path."""
@@ -109,20 +115,34 @@ def _way_to(path: str) -> Iterator[str]:
 
 def endpoints_of(paths: Iterable[str]) -> frozenset[Endpoint]:
     """Those of *paths* that a desktop offers; of very many some."""
-    found = set()
-    counts: Counter[str] = Counter()
-    for path in sorted(paths):
-        kind = kind_of(path)
-        if kind is None or not path.startswith(PLACES):
+    return _offered((path, None) for path in paths)
+
+
+def _offered(listeners: Iterable[tuple[str, int | None]]) -> frozenset[Endpoint]:
+    """The same of paths and the uids of who made the sockets there; `None`: the kernel does not say.
+
+    Uids of people come before those that they may lend themselves (subuid(5)), and short names before long ones.
+    """
+    found: set[Endpoint] = set()
+    looks: Counter[tuple[str, int | None]] = Counter()
+    counts: Counter[tuple[str, int]] = Counter()
+    for path, maker in sorted(listeners, key=lambda each: (each[1] or 0, len(each[0]), each[0])):
+        kind, place = kind_of(path), _place_of(path)
+        if kind is None or not path.startswith(PLACES) or not _may_make(maker, place):
             continue
-        place = _place_of(path)
-        if counts[place] >= EACH_AT_MOST or counts.total() >= AT_MOST:
+        if looks[place, maker] >= (LOOKS if maker is None else EACH_AT_MOST) or looks.total() >= AT_MOST:
             continue
-        counts[place] += 1
+        looks[place, maker] += 1
         uid = owner_of(path, kind)
-        if uid is not None:
+        if uid is not None and counts[place, uid] < EACH_AT_MOST:
+            counts[place, uid] += 1
             found.add(Endpoint(kind, path, uid))
     return frozenset(found)
+
+
+def _may_make(maker: int | None, place: str) -> bool:
+    """Nobody but the user and root can have made a socket in the user's folder."""
+    return maker in {None, 0} or not place.startswith("/run/user/") or place == f"/run/user/{maker}"
 
 
 def _place_of(path: str) -> str:
@@ -133,10 +153,19 @@ def _place_of(path: str) -> str:
 
 
 def read_endpoints(proc: Path = PROC) -> frozenset[Endpoint]:
-    """Those of this network namespace; none where /proc/net/unix cannot be read."""
+    """Those of this network namespace; none where the kernel names no sockets."""
+    try:
+        listeners = read_listeners()
+    except OSError:
+        return endpoints_of(_names(proc))
+    return _offered(listeners)
+
+
+def _names(proc: Path) -> tuple[str, ...]:
+    """By /proc/net/unix, where there is nothing better: whoever has a newline in a name adds lines to it."""
     try:
         with (proc / "net/unix").open("rb") as file:
             table = file.read(_LIMIT_BYTES)
     except OSError:
-        return frozenset()
-    return endpoints_of(parse_listeners(table))
+        return ()
+    return parse_listeners(table)

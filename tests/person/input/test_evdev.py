@@ -1,5 +1,6 @@
 """Which devices a person uses, and when: without any device here; with real ones in the VM (tests/vm/test_input.py)."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smoothtask.model.person import SourceHealth
-from smoothtask.person.input.evdev import InputDevices, is_a_persons, newest_s
+from smoothtask.person.input.evdev import LOOK_S, InputDevices, is_a_persons, newest_s
 
 EVENT = struct.Struct("=qqHHi")
 
@@ -66,3 +67,51 @@ def test_a_file_that_is_no_device_is_passed_over(tmp_path: Path) -> None:
     devices.look(1.0)
     assert devices.source.health is SourceHealth.ABSENT
     devices.close()
+
+
+class Device:
+    """A pipe that says what it can do."""
+
+    def __init__(self, keys: list[int]) -> None:
+        self.fd, self._other = os.pipe()
+        self._keys = keys
+
+    def capabilities(self, absinfo: bool) -> dict[int, list[int]]:
+        return {e.EV_KEY: self._keys}
+
+    def input_props(self) -> list[int]:
+        return []
+
+    def close(self) -> None:
+        os.close(self.fd)
+        os.close(self._other)
+
+
+def test_a_keyboard_that_follows_a_button_under_its_name_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers are given again: a power button goes, and a keyboard comes between two looks."""
+    node = tmp_path / "event0"
+    node.touch()
+    plugged = [[e.KEY_POWER], list(range(1, 120))]
+    monkeypatch.setattr("evdev.InputDevice", lambda path, readonly: Device(plugged.pop(0)))
+    monkeypatch.setattr("fcntl.ioctl", lambda *_: 0)
+    devices = InputDevices(Readers(), dev=tmp_path)
+    devices.look(1.0)
+    devices.look(1.0 + LOOK_S)
+    assert devices.source.text == "no keyboard or mouse among the devices"
+    (tmp_path / "another").touch()
+    (tmp_path / "another").replace(node)
+    devices.look(1.0 + 2 * LOOK_S)
+    assert devices.source.health is SourceHealth.WORKING
+    devices.close()
+
+
+class Readers:
+    """They are waited for elsewhere."""
+
+    def add_reader(self, fd: int, callback: object) -> None:
+        pass
+
+    def remove_reader(self, fd: int) -> None:
+        pass

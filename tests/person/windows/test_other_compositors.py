@@ -116,6 +116,19 @@ def test_hyprlands_windows_and_focus(hypr: Hyprland) -> None:
     heard.watcher.close()
 
 
+@pytest.mark.parametrize(
+    ("said", "is_fullscreen"),
+    [
+        *((yes, True) for yes in (2, 3, True)),
+        *((no, False) for no in (0, 1, False, 1.0, 2.0, None, [], {}, "2")),
+    ],
+)
+def test_hyprlands_maximised_windows_are_not_fullscreen(said: object, is_fullscreen: bool) -> None:
+    """1 is maximised; an older one says yes or no."""
+    [window] = hyprland.parse_windows([{**CLIENTS[0], "fullscreen": said}], MONITORS, {})
+    assert window.fullscreen is is_fullscreen
+
+
 def test_a_hyprland_that_ends_is_lost(hypr: Hyprland) -> None:
     heard = Heard()
     heard.watcher = hyprland.open_hyprland(hypr.path, heard)

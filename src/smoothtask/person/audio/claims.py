@@ -6,22 +6,15 @@ world. The kernel knows who holds a socket (sock_diag(7), /proc/PID/fd), for the
 
 import os
 import re
-import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from smoothtask.person import unix_diag
 from smoothtask.person.audio.limits import CLAIMED, CONFIRMED, TRANSLATED
 
 PROC: Final = Path("/proc")
-_DIAG_BY_FAMILY, _DUMP = 20, 0x301
-_ERROR, _DONE = 2, 3
-_SHOW_NAME, _SHOW_PEER = 1, 4
-_NAME, _PEER = 0, 2
-_ALL: Final = 0xFFFFFFFF
-_TIMEOUT_S: Final = 0.2
-_LIMIT_BYTES: Final = 1 << 22
 _INODE = re.compile(r"socket:\[(\d{1,10})\]", re.ASCII)
 _NSPID = re.compile(r"^NSpid:((?:\t\d+)+)$", re.MULTILINE | re.ASCII)
 
@@ -36,56 +29,25 @@ class UnixSocket(NamedTuple):
 
 
 def parse_sockets(data: bytes) -> tuple[dict[int, UnixSocket], bool]:
-    """Inode → socket for those that are connected, and whether the dump ends here (linux/unix_diag.h).
-
-    Raises OSError when the kernel answers with an error.
-    """
-    sockets: dict[int, UnixSocket] = {}
-    at = 0
-    while at + 16 <= len(data):
-        length, kind = struct.unpack_from("=IH", data, at)
-        if length < 16 or at + length > len(data):
-            break
-        if kind == _DONE:
-            return sockets, True
-        if kind == _ERROR:
-            raise OSError(-struct.unpack_from("=i", data, at + 16)[0], "sock_diag")
-        (inode,) = struct.unpack_from("=I", data, at + 20)
-        fields = dict(_attributes(data[at + 32 : at + length]))
-        if len(fields.get(_PEER, b"")) == 4:
-            name = fields.get(_NAME, b"").rstrip(b"\0").decode("utf-8", "surrogateescape")
-            sockets[inode] = UnixSocket(name, struct.unpack("=I", fields[_PEER])[0])
-        at += (length + 3) & ~3
-    return sockets, False
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, at)
-        if length < 4:
-            return
-        yield kind, data[at + 4 : at + length]
-        at += (length + 3) & ~3
+    """Inode → socket for those that are connected, and whether the dump ends here (see `unix_diag.parse_dump`)."""
+    entries, done = unix_diag.parse_dump(data)
+    return _connected(entries), done
 
 
 def read_sockets() -> dict[int, UnixSocket]:
     """See `parse_sockets`, of this network namespace. Raises OSError."""
-    sockets: dict[int, UnixSocket] = {}
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-    with socket.socket(socket.AF_NETLINK, kind, 4) as netlink:  # NETLINK_SOCK_DIAG
-        netlink.settimeout(_TIMEOUT_S)
-        request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, _ALL, 0, _SHOW_NAME | _SHOW_PEER, _ALL, _ALL)
-        netlink.send(struct.pack("=IHHII", 16 + len(request), _DIAG_BY_FAMILY, _DUMP, 1, 0) + request)
-        taken = 0
-        while taken < _LIMIT_BYTES:
-            data = netlink.recv(1 << 16)
-            more, done = parse_sockets(data)
-            sockets.update(more)
-            if done:
-                break
-            taken += len(data)
-    return sockets
+    return _connected(unix_diag.dump(unix_diag.ALL, unix_diag.SHOW_NAME | unix_diag.SHOW_PEER))
+
+
+def _connected(entries: Iterable[unix_diag.Entry]) -> dict[int, UnixSocket]:
+    return {
+        inode: UnixSocket(
+            fields.get(unix_diag.NAME, b"").rstrip(b"\0").decode("utf-8", "surrogateescape"),
+            struct.unpack("=I", fields[unix_diag.PEER])[0],
+        )
+        for inode, fields in entries
+        if len(fields.get(unix_diag.PEER, b"")) == 4
+    }
 
 
 def accepted(sockets: dict[int, UnixSocket], path: str = "", held: frozenset[int] | None = None) -> frozenset[int]:

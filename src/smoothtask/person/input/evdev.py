@@ -39,6 +39,8 @@ _TRIGGERS: Final = frozenset({0x120, 0x130})
 _X_AND_Y: Final = frozenset({0, 1})
 
 Capabilities = dict[int, list[int]]
+Node = tuple[str, int]
+"""Name and inode of a device's file: the next device may be called the same."""
 
 
 def is_a_persons(capabilities: Capabilities, properties: list[int]) -> bool:
@@ -76,8 +78,8 @@ class InputDevices:
     last_s: float | None = None
     """CLOCK_MONOTONIC moment of the newest input; `None`: none was seen, or nothing can be read."""
     source: Source = field(default_factory=lambda: Source(NAME, SourceHealth.ABSENT, "not looked at yet"))
-    _devices: dict[str, Any] = field(default_factory=dict)
-    """Name → the open device, or `None` for what is no person's."""
+    _devices: dict[Node, Any] = field(default_factory=dict)
+    """The open device, or `None` for what is no person's."""
     _refused: int = 0
     _listening: set[int] = field(default_factory=set)
     _look_at_s: float = 0.0
@@ -87,9 +89,9 @@ class InputDevices:
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_S
             self._find(now_s)
-        for name, device in tuple(self._devices.items()):
+        for node, device in tuple(self._devices.items()):
             if device is not None:
-                self._drain(name, device, now_s)
+                self._drain(node, device, now_s)
         away = self.last_s is None or now_s - self.last_s > AWAY_S
         for device in self._devices.values():
             if device is not None:
@@ -97,26 +99,27 @@ class InputDevices:
 
     def close(self) -> None:
         """Let go of all devices."""
-        for name in tuple(self._devices):
-            self._drop(name)
+        for node in tuple(self._devices):
+            self._drop(node)
 
     def _find(self, now_s: float) -> None:
         try:
-            names = {n for n in os.listdir(self.dev) if n.startswith("event") and n[5:].isdigit()}
+            with os.scandir(self.dev) as entries:
+                nodes = {(e.name, e.inode()) for e in entries if e.name.startswith("event") and e.name[5:].isdigit()}
         except OSError:
-            names = set()
-        for name in self._devices.keys() - names:
-            self._drop(name)
+            nodes = set()
+        for node in self._devices.keys() - nodes:
+            self._drop(node)
         self._refused = 0
-        for name in sorted(names - self._devices.keys()):
-            self._open(name, now_s)
-        self.source = self._health(len(names))
+        for node in sorted(nodes - self._devices.keys()):
+            self._open(node, now_s)
+        self.source = self._health(len(nodes))
 
-    def _open(self, name: str, now_s: float) -> None:
+    def _open(self, node: Node, now_s: float) -> None:
         import evdev  # noqa: PLC0415 (3 MiB, where there are devices)
 
         try:
-            device = evdev.InputDevice(str(self.dev / name), readonly=True)
+            device = evdev.InputDevice(str(self.dev / node[0]), readonly=True)
         except PermissionError:
             self._refused += 1
             return
@@ -134,16 +137,16 @@ class InputDevices:
             device.close()
         elif self.last_s is None:
             self.last_s = now_s  # unknown; somebody plugged it in or started us
-        self._devices[name] = device if wanted else None
+        self._devices[node] = device if wanted else None
 
-    def _drain(self, name: str, device: Any, now_s: float) -> None:
+    def _drain(self, node: Node, device: Any, now_s: float) -> None:
         for _ in range(_ROUNDS):
             try:
                 data = os.read(device.fd, _READ_EVENTS * _EVENT.size)
             except BlockingIOError:
                 return
             except OSError:  # unplugged
-                self._drop(name)
+                self._drop(node)
                 return
             seen_s = newest_s(data)
             if seen_s is not None:
@@ -165,8 +168,8 @@ class InputDevices:
                 self._listen(device.fd, on=False)
         self.hasten()
 
-    def _drop(self, name: str) -> None:
-        device = self._devices.pop(name)
+    def _drop(self, node: Node) -> None:
+        device = self._devices.pop(node)
         if device is not None:
             self._listen(device.fd, on=False)
             device.close()

@@ -11,12 +11,16 @@ from typing import Final
 
 DEV: Final = Path("/dev")
 AT_MOST: Final = 1024
+STEP_S: Final = 8.0
 CONSOLES: Final = range(1, 13)
 """Those that Alt and a function key lead to."""
 
 
 def read_terminals(now_s: float, dev: Path = DEV, wall_s: float | None = None) -> tuple[tuple[str, float], ...]:
-    """(`pts/3` or `tty1`, CLOCK_MONOTONIC moment) of each terminal; *now_s* is now on that clock."""
+    """(`pts/3` or `tty1`, CLOCK_MONOTONIC moment) of each terminal; *now_s* is now on that clock.
+
+    Without those whose time lies ahead: a clock that was set back, or whoever owns it, says nothing of now.
+    """
     ahead_s = (time.time() if wall_s is None else wall_s) - now_s
     found = []
     for name in (*(f"tty{number}" for number in CONSOLES), *_pseudo(dev)):
@@ -24,9 +28,12 @@ def read_terminals(now_s: float, dev: Path = DEV, wall_s: float | None = None) -
             entry = (dev / name).stat()
         except OSError:  # closed meanwhile, or a machine without consoles
             continue
+        moment_s = entry.st_atime - ahead_s
+        if moment_s > now_s + STEP_S:
+            continue
         # A console is always there: what was read before it was given to whoever logged in is nobody's.
         if name.startswith("pts/") or entry.st_atime > entry.st_ctime:
-            found.append((name, min(entry.st_atime - ahead_s, now_s)))
+            found.append((name, min(moment_s, now_s)))
     return tuple(sorted(found))
 
 

@@ -55,6 +55,7 @@ def parse_windows(clients: Any, monitors: Any, active: Any) -> tuple[Window, ...
 def _window(client: dict[str, Any], address: str, shown: set[int | None], focused: bool) -> Window:
     pid, workspace = client.get("pid"), _workspace(client.get("workspace"))
     known = type(pid) is int and 1 <= pid <= MAX_PID
+    said = client.get("fullscreen")
     sure = CLAIMED if client.get("xwayland") is True else 1.0  # of an X client it knows what that claims
     return Window(
         key=f"hyprland:{sanitise(address, NAME_LIMIT)}",
@@ -63,7 +64,7 @@ def _window(client: dict[str, Any], address: str, shown: set[int | None], focuse
         app_id=sanitise(str(client.get("class") or ""), NAME_LIMIT),
         focused=focused,
         visible=workspace is not None and workspace in shown and client.get("hidden") is not True,
-        fullscreen=client.get("fullscreen") in {True, 2, 3},  # 1 is maximised
+        fullscreen=said is True or (type(said) is int and said in {2, 3}),  # 1 is maximised
         workspace=None if workspace is None else str(workspace),
         title=sanitise(str(client.get("title") or ""), TITLE_LIMIT),
     )
