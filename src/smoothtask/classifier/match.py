@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import translate
 
+from smoothtask.classifier.belief import is_believed
 from smoothtask.classifier.regex import PERSONAL_TEXT, SHARED_TEXT
 from smoothtask.model.classes import NO_LIMITS, Limits, PriorityClass
 from smoothtask.model.group import Classification, ProcessType, RuleSource
@@ -31,6 +32,7 @@ _GLOB = re.compile(r"[*?\[]")
 
 Ancestors = Sequence[Identity]
 Test = Callable[[Identity, Ancestors], str | None]
+"""What of the process it recognised (empty: nothing that need be said), or `None` when it does not hold."""
 Conditions = Mapping[str, tuple[str, ...] | dict[str, str] | bool]
 """One alternative of a rule (`schema.Conditions`): every key must hold, and any of its values."""
 
@@ -139,18 +141,21 @@ class _Index:
         self._scanned: list[_Scan] = []
         by_trait: dict[str, list[tuple[Conditions, Pattern]]] = {}
         for order, (rule, alternatives) in enumerate(zip(rules, (f.alternatives for f in full), strict=True)):
+            names = frozenset(n for a in alternatives for n in strings(a, "name")) if rule.protected else frozenset()
             for alternative in alternatives:
-                pattern = self._add(rule, alternative, order)
+                pattern = self._add(rule, alternative, order, names)
                 if pattern is not None:
                     trait = next((t for t in _TRAITS if t in alternative), "")
                     by_trait.setdefault(trait, []).append((alternative, pattern))
         for trait, found in by_trait.items():
             self._scanned += (_Scan.of(trait, found[i : i + _TOGETHER]) for i in range(0, len(found), _TOGETHER))
 
-    def _add(self, rule: Rule, alternative: Conditions, order: int) -> Pattern | None:
-        """Index a pattern; return it when it has no exact value."""
+    def _add(self, rule: Rule, alternative: Conditions, order: int, names: frozenset[str]) -> Pattern | None:
+        """Index a pattern; return it when it has no exact value. *names*: all those of the rule."""
         key = next((k for k in _INDEXED if k in alternative and _is_exact(k, alternative[k])), None)
         tests = tuple(_test(k, v, personal=rule.source.layer == "personal") for k, v in alternative.items() if k != key)
+        if rule.protected:
+            tests = (*tests, lambda i, _: "" if is_believed(i, alternative, names) else None)
         layer = LAYERS.index(rule.source.layer)
         pattern = Pattern(rule, tests, (layer, specificity(alternative), order))
         if key is None:
@@ -176,7 +181,7 @@ class _Index:
                     break
                 found.append(said)
             else:
-                yield Match(pattern.rule, ", ".join(found), pattern.rank)
+                yield Match(pattern.rule, ", ".join(filter(None, found)), pattern.rank)
 
     def _near(self, identity: Identity, ancestors: Ancestors) -> Iterator[tuple[str, Pattern]]:
         """Patterns worth trying, each with what the index has recognised already."""
