@@ -17,7 +17,7 @@ import pytest
 
 from smoothtask.kernel.libbpf import BpfUnavailable, statistics
 from smoothtask.kernel.meters_bpf import BLOCK_IO, NETWORK, RUN_QUEUE, BpfMeter, BpfSockets, Kind
-from smoothtask.model.readings import BUCKETS, Counted
+from smoothtask.model.readings import BUCKETS, Connections, Counted
 
 pytestmark = pytest.mark.root
 
@@ -56,10 +56,13 @@ def links(pid: int) -> set[int]:
 def test_waits_for_a_cpu_are_counted_by_length() -> None:
     """Two that want the same CPU wait for each other's slices: milliseconds, and as long in all as schedstat says."""
     with meter(RUN_QUEUE) as waits:
-        spin = "import os; os.sched_setaffinity(0, {0})\nwhile True: pass"
-        pair = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(2)]
+        cpu = min(os.sched_getaffinity(0))
+        spin = f"import os; os.sched_setaffinity(0, {{{cpu}}}); print(1, flush=True)\nwhile True: pass"
+        pair = [subprocess.Popen([sys.executable, "-S", "-c", spin], stdout=subprocess.PIPE) for _ in range(2)]
         try:
-            time.sleep(0.5)  # both have started
+            for process in pair:
+                assert process.stdout is not None
+                assert process.stdout.readline() == b"1\n"
             waits.read()
             before = [wait_ns(p.pid) for p in pair]
             time.sleep(1)
@@ -67,7 +70,7 @@ def test_waits_for_a_cpu_are_counted_by_length() -> None:
         finally:
             for process in pair:
                 process.kill()
-                process.wait()
+                process.communicate()
     lower_us = 1.024 * 2.0 ** (np.arange(BUCKETS) - 1)
     for process, old, new in zip(pair, before, after, strict=True):
         counts = np.array(of(counted, process.pid))
@@ -85,9 +88,11 @@ def wait_ns(pid: int) -> int:
 def test_who_has_exited_is_told_by_the_parent() -> None:
     with meter(RUN_QUEUE) as waits:
         waits.read()
-        shell = subprocess.Popen(["sh", "-c", "for i in 1 2 3; do /bin/true; done; read line"], stdin=subprocess.PIPE)
+        command = ["sh", "-c", "for i in 1 2 3; do /bin/true; done; echo done; read line"]
+        shell = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
-            time.sleep(0.3)
+            assert shell.stdout is not None
+            assert shell.stdout.readline() == b"done\n"
             counted = waits.read()
         finally:
             shell.communicate(b"\n")
@@ -160,6 +165,7 @@ def test_connections_are_sockets_with_a_peer() -> None:
     except BpfUnavailable as error:
         pytest.skip(f"not here: {error}")
     try:
+        before = sockets.read()
         with (
             socket.create_server(("127.0.0.1", 0)) as server,
             socket.create_connection(server.getsockname()) as client,
@@ -167,13 +173,15 @@ def test_connections_are_sockets_with_a_peer() -> None:
         ):
             far, _ = server.accept()
             with far:
-                found = sockets.read()
-                mine = set(found.inodes[found.pids == os.getpid()].tolist())
-                assert {os.fstat(s.fileno()).st_ino for s in (client, far)} <= mine
-                assert os.fstat(server.fileno()).st_ino not in mine
-                assert len(mine) == 2 or not mine - {os.fstat(s.fileno()).st_ino for s in (client, far)}
+                new = inodes_of(sockets.read(), os.getpid()) - inodes_of(before, os.getpid())
+                assert new == {os.fstat(s.fileno()).st_ino for s in (client, far)}
     finally:
         sockets.close()
+
+
+def inodes_of(connections: Connections, pid: int) -> set[int]:
+    """The sockets of one process."""
+    return set(connections.inodes[connections.pids == pid].tolist())
 
 
 @pytest.mark.parametrize("kind", [RUN_QUEUE, BLOCK_IO, NETWORK], ids=lambda k: k.name)

@@ -254,6 +254,59 @@ def test_what_sleeps_is_looked_at_in_turn_and_right_in_time(tmp_path: Path) -> N
         source.close()
 
 
+def test_a_kernel_that_keeps_no_schedstat_and_no_io(tmp_path: Path) -> None:
+    """CONFIG_SCHED_INFO=n, CONFIG_TASK_IO_ACCOUNTING=n: times are the ticks', and everybody is there at each pass."""
+    pretend(tmp_path, 42, start=100)
+    for folder in ("42", "42/task/43"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        _of_two_threads(tmp_path / folder, ticks=7)
+        for name in ("schedstat", "io"):
+            (tmp_path / folder / name).unlink(missing_ok=True)
+    source = ProcfsTasks(str(tmp_path))
+    try:
+        for tick in range(2 * procfs.GLANCE_EVERY):
+            table = source.read(tick)
+            assert table.threads["tid"].tolist() == [42, 43]
+            assert table.processes["run_ns"].tolist() == [2 * (7 + tick) * procfs.NS_PER_TICK]
+            assert table.processes["read_bytes"].tolist() == [0]
+            for folder in ("42", "42/task/43"):
+                _of_two_threads(tmp_path / folder, ticks=8 + tick)
+    finally:
+        source.close()
+
+
+def _of_two_threads(folder: Path, ticks: int) -> None:
+    numbers = [1, 42, 42, 0, -1, 0, 0, 0, 0, 0, ticks, 0, 0, 0, 20, 0, 2, 0, 100] + [0] * 30
+    (folder / "stat").write_text(f"{folder.name} (x) S {' '.join(map(str, numbers))}\n")
+    (folder / "status").write_text("Uid:\t0\t0\t0\t0\n")
+
+
+def test_a_few_are_read_without_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those alone, new ones too, as they are now; the passes go on as if nobody had asked."""
+    for pid in range(40, 50):
+        pretend(tmp_path, pid, start=pid)
+    source = ProcfsTasks(str(tmp_path))
+    try:
+        for tick in range(6):
+            source.read(tick)
+        for pid in range(40, 51):
+            pretend(tmp_path, pid, start=pid, run_ns=5)
+        with monkeypatch.context() as m:
+            looked: list[int] = []
+            look = ProcfsTasks._look
+            m.setattr(ProcfsTasks, "_look", lambda *args: looked.append(args[1]) or look(*args))
+            m.setattr(os, "scandir", lambda _: pytest.fail("it looks at everybody"))
+            table = source.some([50, 41, 99], 6)
+        assert looked == [50, 41]
+        assert (table.processes["pid"].tolist(), table.threads["tid"].tolist()) == ([41, 50], [41, 50])
+        assert (table.processes["run_ns"].tolist(), table.mono_ns) == ([5, 5], 6)
+        for tick in range(procfs.GLANCE_EVERY):
+            table = source.read(7 + tick)
+        assert table.processes["run_ns"].tolist() == [5] * 11
+    finally:
+        source.close()
+
+
 def test_an_empty_root_is_an_empty_table(tmp_path: Path) -> None:
     assert len(ProcfsTasks(str(tmp_path)).read(1).processes) == 0
 

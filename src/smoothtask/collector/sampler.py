@@ -68,8 +68,8 @@ class Sampler:
 
     def peek(self, mono_ns: int, keys: frozenset[ProcKey]) -> TaskTable:
         """The rows of a few processes between ticks; rates are not disturbed."""
-        table = self._tasks.read(mono_ns)
         pids = [key.pid for key in keys]
+        table = self._tasks.some(pids, mono_ns)
         same = [key in keys for key in table.keys()]  # noqa: SIM118 (a method of ours)
         return TaskTable(
             table.threads[is_in(table.threads["tgid"], np.array(pids))],

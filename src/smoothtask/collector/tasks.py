@@ -1,5 +1,6 @@
 """Which way to read tasks works here."""
 
+from collections.abc import Collection
 from typing import Literal, Protocol
 
 from smoothtask.kernel.libbpf import BpfUnavailable
@@ -17,6 +18,10 @@ class TaskSource(Protocol):
 
     def read(self, mono_ns: int) -> TaskTable:
         """One pass over every task, stamped *mono_ns* (CLOCK_MONOTONIC)."""
+        ...
+
+    def some(self, pids: Collection[int], mono_ns: int) -> TaskTable:
+        """At least the rows of *pids*, between two passes: as few others as come cheaper than all."""
         ...
 
     def close(self) -> None:

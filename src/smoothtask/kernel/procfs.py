@@ -7,6 +7,7 @@ processes stay 0 without root; switches of threads that had exited before they w
 
 import os
 import resource
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -160,15 +161,29 @@ class ProcfsTasks:
             # Most processes sleep, and it is not their turn, which is spread over the passes by pid.
             if before and before.idle and before.inode == inode and (pid + self._pass) % GLANCE_EVERY:
                 continue
+            self._look_if_there(pid, inode)
+        return self._table(self._known, mono_ns)
+
+    def some(self, pids: Collection[int], mono_ns: int) -> TaskTable:
+        """The rows of *pids*, as they are now; nobody else is looked at, and it is no pass."""
+        for pid in pids:
             try:
-                self._look(pid, inode)
-            except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or hidden (hidepid=)
+                inode = os.lstat(f"{self._root}/{pid}").st_ino
+            except FileNotFoundError:
                 self._forget(pid)
-        return self._table(mono_ns)
+            else:
+                self._look_if_there(pid, inode)
+        return self._table(self._known.keys() & set(pids), mono_ns)
 
     def close(self) -> None:
         """Close every descriptor; idempotent."""
         for pid in list(self._known):
+            self._forget(pid)
+
+    def _look_if_there(self, pid: int, inode: int) -> None:
+        try:
+            self._look(pid, inode)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or hidden (hidepid=)
             self._forget(pid)
 
     def _look(self, pid: int, inode: int) -> None:
@@ -177,7 +192,7 @@ class ProcfsTasks:
             known = self._known[pid] = _Known(pid, inode)
         elif known.inode != inode:
             self._doubt(known, inode)
-        glance = self._read_file(known, "schedstat")
+        glance = self._read_glance(known)
         due = READ_THREADS_EVERY if len(known.threads) > 1 else READ_EVERY
         if known.idle and glance == known.glance and self._pass - known.read_pass < due:
             return
@@ -185,6 +200,13 @@ class ProcfsTasks:
         known.glance = glance
         known.read_pass = self._pass
         self._read_process(known, glance)
+
+    def _read_glance(self, known: _Known) -> bytes:
+        """The schedstat; nothing where the kernel keeps none (CONFIG_SCHED_INFO=n), and then all is read each time."""
+        try:
+            return self._read_file(known, "schedstat")
+        except FileNotFoundError:
+            return b""
 
     def _read_process(self, known: _Known, schedstat: bytes) -> None:
         stat = parse_stat(self._read_file(known, "stat"))
@@ -246,16 +268,19 @@ class ProcfsTasks:
                     continue
                 folder = f"{self._root}/{known.pid}/task/{tid}"
                 try:
-                    parts = [_slurp(f"{folder}/{part}") for part in ("stat", "schedstat", "status")]
+                    its_stat, its_status = _slurp(f"{folder}/stat"), _slurp(f"{folder}/status")
+                    its_schedstat = _slurp(f"{folder}/schedstat") if schedstat else b""
                 except (FileNotFoundError, ProcessLookupError):
                     continue
-                threads[tid] = _thread_row(known.pid, tid, parse_stat(parts[0]), parts[1], parse_status(parts[2]))
+                threads[tid] = _thread_row(
+                    known.pid, tid, parse_stat(its_stat), its_schedstat, parse_status(its_status)
+                )
         return threads
 
     def _read_io(self, known: _Known) -> tuple[int, int]:
         try:
             return parse_io(_slurp(f"{self._root}/{known.pid}/io"))
-        except PermissionError:  # another person's process, and we are not root
+        except (PermissionError, FileNotFoundError):  # another person's process; CONFIG_TASK_IO_ACCOUNTING=n
             return 0, 0
 
     def _read_file(self, known: _Known, name: str) -> bytes:
@@ -290,9 +315,9 @@ class ProcfsTasks:
             os.close(fd)
         known.fds.clear()
 
-    def _table(self, mono_ns: int) -> TaskTable:
+    def _table(self, pids: Iterable[int], mono_ns: int) -> TaskTable:
         """Rows were packed when they were read: most stay as they are for many passes."""
-        known = [self._known[pid] for pid in sorted(self._known)]
+        known = [self._known[pid] for pid in sorted(pids)]
         processes = np.frombuffer(bytearray().join([k.process_row for k in known]), PROCESS_DTYPE)
         threads = np.frombuffer(bytearray().join([k.thread_rows for k in known]), THREAD_DTYPE)
         return TaskTable(threads, processes, mono_ns, self.name)
