@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -16,8 +17,9 @@ import pytest
 
 from family import below
 from smoothtask.bench import loads, probes
+from smoothtask.bench.guard import FolderError, hand_over, read_theirs
 from smoothtask.bench.scenarios import SCENARIOS, Need
-from smoothtask.bench.stage import limits_memory
+from smoothtask.bench.stage import limits_memory, read_complaints, read_counters, read_rows
 from smoothtask.classifier.apart import Reading
 from smoothtask.classifier.layers import RuleFiles
 from smoothtask.cli import main
@@ -71,6 +73,15 @@ def leftovers() -> list[str]:
 def start(place: dict[str, str], seconds: float, scenarios: str, *more: str) -> "subprocess.Popen[str]":
     words = [sys.executable, "-c", BENCH, str(seconds), scenarios, *more]
     STARTED.append(subprocess.Popen(words, env=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    return STARTED[-1]
+
+
+def start_stage(python: str, scenario: str, folder: Path, *more: str, env: dict[str, str]) -> "subprocess.Popen[str]":
+    """The programs alone."""
+    words = [python, "-m", "smoothtask.bench.stage", "--scenario", scenario, "--folder", str(folder)]
+    pipe = subprocess.PIPE
+    arguments = [*words, "--parent", str(os.getpid()), *more]
+    STARTED.append(subprocess.Popen(arguments, env=env, stdin=pipe, stdout=pipe, text=True))
     return STARTED[-1]
 
 
@@ -247,13 +258,7 @@ def python_for_all() -> tuple[str, dict[str, str]]:
 def test_programs_run_as_the_person_who_called_sudo(place):
     python, paths = python_for_all()
     folder = Path(f"/var/tmp/smoothtask-bench-{os.geteuid()}")
-    words = [python, "-m", "smoothtask.bench.stage", "--scenario", "terminal", "--folder", str(folder)]
-    pipe = subprocess.PIPE
-    stage = subprocess.Popen(
-        [*words, "--parent", str(os.getpid()), "--uid", str(NOBODY), "--gid", str(NOBODY)],
-        env={**place, **paths}, stdin=pipe, stdout=pipe, text=True,
-    )  # fmt: skip
-    STARTED.append(stage)
+    stage = start_stage(python, "terminal", folder, "--uid", str(NOBODY), "--gid", str(NOBODY), env={**place, **paths})
     assert stage.stdin is not None
     assert stage.stdout is not None
     assert set(json.loads(stage.stdout.readline())["probes"]) == {"frames", "audio", "typing", "start"}
@@ -270,6 +275,78 @@ def test_programs_run_as_the_person_who_called_sudo(place):
     assert all((folder / "work/out" / role).stat().st_size for role in ("frames", "audio", "typing"))
     stage.communicate()
     assert stage.returncode == 0
+
+
+SWAP = """
+import os, sys, time
+folder, target = sys.argv[1:]
+until = time.monotonic() + 20
+while time.monotonic() < until:
+    for name in ("complaints", "counters"):
+        try:
+            os.symlink(target, f"{folder}/swapped")
+            os.replace(f"{folder}/swapped", f"{folder}/{name}")
+        except OSError:
+            pass
+    try:
+        os.unlink(f"{folder}/out/typing")
+        os.mkfifo(f"{folder}/out/typing")
+    except FileExistsError:
+        pass
+    except OSError:
+        continue
+    time.sleep(0.001)
+"""
+
+
+@root
+def test_whom_the_programs_run_as_cannot_lead_root_elsewhere(place, tmp_path):
+    """They swap files for links and pipes from the first moment on, while root starts more of them."""
+    python, paths = python_for_all()
+    folder = Path(f"/var/tmp/smoothtask-bench-{os.geteuid()}")
+    target = tmp_path / "of root"  # in a folder that root alone may enter
+    hostile = subprocess.Popen(
+        [python, "-c", SWAP, str(folder / "work"), str(target)], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/"
+    )
+    stage = start_stage(python, "encode", folder, "--uid", str(NOBODY), "--gid", str(NOBODY), env={**place, **paths})
+    try:
+        assert stage.stdin is not None
+        assert stage.stdout is not None
+        assert json.loads(stage.stdout.readline())["workers"]
+        stage.stdin.write("end\n")
+        stage.stdin.flush()
+        assert stage.stdout.readline() == "done\n"
+        until(lambda: stat.S_ISFIFO((folder / "work/out/typing").lstat().st_mode))
+        with pytest.raises(FolderError, match="out/typing"):
+            read_rows(folder / "work", "typing")  # and does not wait for a writer
+        assert len(read_counters(folder / "work")) > 0
+        assert read_complaints(folder / "work") is not None
+        assert not target.exists()
+    finally:
+        hostile.kill()
+        hostile.wait()
+        stage.communicate()
+
+
+def test_what_somebody_else_may_have_swapped_is_read_with_care(tmp_path):
+    """No link, no pipe, and no more than was asked for."""
+    (tmp_path / "long").write_bytes(b"x" * 10 + b"end")
+    assert read_theirs(tmp_path / "long", 3) == b"end"
+    (tmp_path / "link").symlink_to(tmp_path / "long")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", "none", "."):
+        with pytest.raises(FolderError):
+            read_theirs(tmp_path / name, 3)
+
+
+@root
+def test_a_link_is_handed_over_and_what_it_names_is_not(tmp_path):
+    (tmp_path / "outside").touch()
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside/link").symlink_to(tmp_path / "outside")
+    hand_over(tmp_path / "inside", NOBODY, NOBODY)
+    assert (tmp_path / "inside/link").lstat().st_uid == NOBODY
+    assert (tmp_path / "outside").stat().st_uid == 0
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "99999999999999999999", "0"])

@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ GRACE_S = 2.0
 
 
 class FolderError(Exception):
-    """The folder cannot be ours; the text is a sentence for a person."""
+    """The folder, or a file in it, is not as we left it; the text is a sentence for a person."""
 
 
 @contextlib.contextmanager
@@ -46,6 +47,37 @@ def only_ours(folder: Path) -> Iterator[None]:
         raise FolderError(f"{folder}: another one runs there") from error
     finally:
         os.close(held)
+
+
+def hand_over(path: Path, uid: int, gid: int) -> None:
+    """Give *path*, and all below it, to somebody: first what is in a folder, so that nobody can swap what is yet ours.
+
+    Links are given, not followed. Raises OSError.
+    """
+    if path.is_dir() and not path.is_symlink():
+        for inner in path.iterdir():
+            hand_over(inner, uid, gid)
+    os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def read_theirs(path: Path, most_bytes: int) -> bytes:
+    """The last *most_bytes* of a file that somebody else may write or put another thing in the place of.
+
+    No link is followed, and no pipe or device waited for. Raises FolderError when it is no plain file.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise FolderError(f"{path}: {error.strerror}") from error
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
+            raise FolderError(f"{path}: somebody put something else in the place of this file")
+        with open(fd, "rb", closefd=False) as file:
+            file.seek(max(0, about.st_size - most_bytes))
+            return file.read(most_bytes)
+    finally:
+        os.close(fd)
 
 
 def bind_to_parent() -> None:

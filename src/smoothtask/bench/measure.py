@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import psutil
 
+from smoothtask.bench.guard import FolderError
 from smoothtask.bench.results import Block, Measured
 from smoothtask.bench.scenarios import OFF, ON, PROBES, Pace, Scenario, order
-from smoothtask.bench.stage import COMPLAINTS, WORK, read_counters
+from smoothtask.bench.stage import COMPLAINTS_BYTES, WORK, read_complaints, read_counters, read_rows
 from smoothtask.bench.stats import parse_rows
 from smoothtask.bench.terminal import User
 from smoothtask.kernel.powercap import EnergyCounter, joules_between, read_energy
@@ -144,7 +145,7 @@ def measure(
             if switch is not None:
                 _told(switch, OFF)
             stage.ask("end")
-            rows = {role: parse_rows((place.work / "out" / role).read_bytes()) for role in PROBES}
+            rows = {role: parse_rows(read_rows(place.work, role)) for role in PROBES}
         yield Measured(scenario, tuple(blocks), rows, time.monotonic() - begun_s)
 
 
@@ -166,6 +167,8 @@ def _stage(scenario: Scenario, place: Place) -> Iterator[tuple[Helper, _Started]
         said = json.loads(stage.hear())
         work = {role: (first, n) for role, (first, n) in said["work"].items()}
         yield stage, _Started(said["probes"], work, said["workers"])
+    except FolderError as error:
+        raise BenchError(str(error)) from error
     finally:
         stage.close()
 
@@ -214,8 +217,8 @@ def _used(folder: Path, root: int, started: _Started) -> _Used:
     parents, seconds = _below(root)
     for pid, role in roles.items():
         if pid not in seconds:
-            said = (folder / COMPLAINTS).read_text(errors="replace").strip()
-            raise BenchError(f"{role} has ended: {sanitise(said[-1000:], 1000) or 'it says nothing of why'}")
+            said = sanitise(read_complaints(folder), COMPLAINTS_BYTES)
+            raise BenchError(f"{role} has ended: {said or 'it says nothing of why'}")
     used_s = _by_role(parents, seconds, roles)
     probes_s = sum(used_s[role] for role in started.probes)
     loads_s = {role: used_s.get(role, 0.0) for role in started.workers}

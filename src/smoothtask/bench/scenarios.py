@@ -54,7 +54,7 @@ class Scenario:
 
 
 _BUILD = Load("build", arguments=("{folder}/project", "{jobs}"))
-_ENCODER = Load("encode", threads=0, arguments=("{folder}",))
+_ENCODER = Load("encode", threads=0, arguments=("{folder}/home",))
 _DISK = Load("disk", processes=4, arguments=("{folder}/blocks",))
 
 IDLE = Scenario("idle", "nothing else runs", quick=True)

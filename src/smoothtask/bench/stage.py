@@ -10,7 +10,6 @@ ends. Orphans come back to it, and it ends with whoever started it.
 import argparse
 import contextlib
 import json
-import mmap
 import os
 import select
 import shlex
@@ -27,7 +26,7 @@ from types import FrameType
 import psutil
 
 from smoothtask.bench import loads, probes
-from smoothtask.bench.guard import FolderError, bind_to_parent, end_children, only_ours, reap
+from smoothtask.bench.guard import FolderError, bind_to_parent, end_children, hand_over, only_ours, read_theirs, reap
 from smoothtask.bench.project import write_project
 from smoothtask.bench.scenarios import MEMORY_LIMIT_BYTES, PROBES, SCENARIOS, Load, Need, Scenario
 from smoothtask.bench.terminal import Terminal, User, open_terminal, press_key, read_screen
@@ -48,6 +47,12 @@ FUNCTIONS = 4
 WORK = "work"
 COMPLAINTS = "complaints"
 """What the programs say when they fail."""
+COMPLAINTS_BYTES = 1000
+"""Of the end, to be shown."""
+OUT, HOME = "out", "home"
+"""Folders below the work: what the probes measured; where programs live and may write."""
+ROWS_BYTES = 64 << 20
+"""More than any probe writes: the sound's are 6 KiB a second."""
 LIMITED = "/smoothtask-bench"
 """The cgroup with a memory limit."""
 SCOPE = "app-smoothtaskbench"
@@ -75,7 +80,11 @@ class Started:
 
 @dataclass(slots=True)
 class Stage:
-    """The programs of a scenario, in a folder of their own."""
+    """The programs of a scenario.
+
+    They may run as somebody else: *folder* stays ours, so that nobody swaps what we open in it, and what they write is
+    handed over before the first of them runs.
+    """
 
     folder: Path
     user: User | None
@@ -92,7 +101,7 @@ class Stage:
         self._prepare(scenario)
         found = {}
         for role in PROBES:
-            words = [self._python, "-I", f"{self.folder}/probes.py", role, f"{self.folder}/out/{role}"]
+            words = [self._python, "-I", f"{self.folder}/probes.py", role, f"{self.folder}/{OUT}/{role}"]
             if role == IN_TERMINAL:
                 self._type(words)
             else:
@@ -132,18 +141,24 @@ class Stage:
 
     def _prepare(self, scenario: Scenario) -> None:
         for script in (loads.__file__, probes.__file__):
-            shutil.copy(script, self.folder)
-        (self.folder / "out").mkdir()
+            copied = Path(shutil.copy(script, self.folder))
+            copied.chmod(0o644)  # however close the package is kept
+        (self.folder / OUT).mkdir()
+        (self.folder / HOME).mkdir()
         (self.folder / COMPLAINTS).touch()
         (self.folder / "counters").write_bytes(bytes(8 * COUNTERS))
+        written = [OUT, HOME, COMPLAINTS, "counters"]
         if Need.COMPILER in scenario.needs:
-            project = self.folder / "project"
-            write_project(project, COMPILED, tally="tally", functions=FUNCTIONS)
+            write_project(self.folder / "project", COMPILED, tally="tally", functions=FUNCTIONS)
+            written.append("project")
         if any("{folder}/blocks" in load.arguments for load in scenario.loads):
             _write_blocks(self.folder / "blocks")
+            written.append("blocks")
         if self.user is not None:
-            for path in (self.folder, *self.folder.rglob("*")):
-                os.chown(path, *self.user)
+            for name in written:
+                hand_over(self.folder / name, *self.user)
+            os.chown(self.folder, -1, self.user.gid)
+            self.folder.chmod(0o710)
 
     def _load(self, load: Load) -> tuple[int, int]:
         first = self._slot
@@ -164,7 +179,7 @@ class Stage:
         user = {} if self.user is None else {"user": self.user.uid, "group": self.user.gid, "extra_groups": []}
         with open(self.folder / COMPLAINTS, "ab") as complaints:
             process: subprocess.Popen[bytes] = subprocess.Popen(
-                words, env=self._environment(), cwd=self.folder, start_new_session=True,
+                words, env=self._environment(), cwd=self.folder / HOME, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints, **user,  # type: ignore[call-overload]
             )  # fmt: skip
         if limited:
@@ -180,9 +195,9 @@ class Stage:
     def _type(self, words: list[str]) -> int:
         """Have the shell start it; the shell's pid."""
         if self._terminal is None:
-            self._terminal = open_terminal(self.folder, self._environment(), self.user)
+            self._terminal = open_terminal(self.folder / HOME, self._environment(), self.user)
             self._scope("terminal", self._terminal.pid)
-        os.write(self._terminal.keyboard, f"{shlex.join(words)} > /dev/null 2>> {COMPLAINTS} &\n".encode())
+        os.write(self._terminal.keyboard, f"{shlex.join(words)} > /dev/null 2>> ../{COMPLAINTS} &\n".encode())
         return self._terminal.pid
 
     def _scope(self, name: str, pid: int) -> None:
@@ -202,13 +217,13 @@ class Stage:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "PATH") if name in os.environ}
-        return {**kept, "HOME": str(self.folder), "TERM": "dumb", "HISTFILE": "/dev/null"}
+        return {**kept, "HOME": str(self.folder / HOME), "TERM": "dumb", "HISTFILE": "/dev/null"}
 
     def _wait_for_probes(self) -> None:
         """Until each measures."""
         deadline_s = time.monotonic() + READY_LIMIT_S
-        out = self.folder / "out"
-        while missing := [role for role in PROBES if not (out / role).exists()]:
+        out = self.folder / OUT
+        while missing := [role for role in PROBES if not os.path.lexists(out / role)]:
             if time.monotonic() > deadline_s:
                 raise StageError(f"the probe {missing[0]} does not start")
             time.sleep(0.02)
@@ -253,9 +268,21 @@ def stage(folder: Path, user: User | None) -> Iterator[Stage]:
 
 
 def read_counters(folder: Path) -> list[int]:
-    """What the loads have counted so far."""
-    with open(folder / "counters", "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
-        return memoryview(bytes(mapped)).cast("Q").tolist()
+    """What the loads have counted so far. Raises FolderError."""
+    counted = read_theirs(folder / "counters", 8 * COUNTERS)
+    if len(counted) != 8 * COUNTERS:
+        raise FolderError(f"{folder / 'counters'}: somebody has cut it short")
+    return memoryview(counted).cast("Q").tolist()
+
+
+def read_complaints(folder: Path) -> str:
+    """What the programs said last. Raises FolderError."""
+    return read_theirs(folder / COMPLAINTS, COMPLAINTS_BYTES).decode(errors="replace").strip()
+
+
+def read_rows(folder: Path, role: str) -> bytes:
+    """What a probe wrote at its end. Raises FolderError."""
+    return read_theirs(folder / OUT / role, ROWS_BYTES)
 
 
 def _write_blocks(path: Path) -> None:
