@@ -143,10 +143,12 @@ def test_what_is_asked_for(start: Start) -> None:
     manager.set_properties("a.scope", {"CPUWeight": 25, "IOReadBandwidthMax": [("/dev/sda", 5)]})
     manager.start_scope("b.scope", {"PIDs": [1, 2], "Slice": "app.slice"})
     manager.attach("b.scope", [3])
+    manager.stop("b.slice")
     assert [m.body for m in fake.calls] == [
         ("a.scope", True, [("CPUWeight", ("t", 25)), ("IOReadBandwidthMax", ("a(st)", [("/dev/sda", 5)]))]),
         ("b.scope", "fail", [("PIDs", ("au", [1, 2])), ("Slice", ("s", "app.slice"))], []),
         ("b.scope", "", [3]),
+        ("b.slice", "replace"),
     ]
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,21 +49,35 @@ def test_each_application_has_a_scope_and_the_limit_holds(stage: "subprocess.Pop
     found = {role: cgroup2.of_process(pid) or "" for role, pid in started["probes"].items()}
     assert until(lambda: len(scopes()) == 4)
     names = {role: "terminal" if role == "frames" else role for role in found}
-    assert all(f"app-smoothtaskbench-{names[role]}-" in cgroup for role, cgroup in found.items())
+    assert all(
+        cgroup.startswith(f"/smoothtaskbench.slice/app-smoothtaskbench-{names[role]}-")
+        for role, cgroup in found.items()
+    )
     assert until(lambda: int(cgroup2.read("/smoothtask-bench", "memory.events.local").split("max ")[1].split()[0]) > 0)
     assert int(cgroup2.read("/smoothtask-bench", "memory.current")) <= 128 << 20
     assert until(lambda: sum(read_counters(Path(FOLDER, WORK))) > 0)  # it is short of memory, and lives
     stage.communicate()
     assert not Path("/sys/fs/cgroup/smoothtask-bench").exists()
     assert until(lambda: scopes() == [])
+    assert until(lambda: not Path("/sys/fs/cgroup/smoothtaskbench.slice").exists())
     assert not Path(FOLDER).exists()
 
 
 @pytest.mark.slow
 def test_a_run_is_whole_and_leaves_nothing() -> None:
-    done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout.splitlines()[-1])
+    """And the services of the machine are in the cgroups, and these the task groups, that they were in before."""
+    before, weighed = cgroup2.read("/system.slice", "cgroup.subtree_control"), False
+    words = [sys.executable, "-c", RUN]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        while run.poll() is None:
+            ours = cgroup2.read("/smoothtaskbench.slice", "cgroup.subtree_control") or ""
+            weighed = weighed or "cpu" in ours.split()
+            assert cgroup2.read("/system.slice", "cgroup.subtree_control") == before
+            time.sleep(0.2)
+        stdout, stderr = run.communicate()
+    assert run.returncode == 0, stderr
+    assert weighed  # or it would prove nothing
+    report = json.loads(stdout.splitlines()[-1])
     assert [set(o["arms"]) for o in report["outcomes"]] == [{"on", "off"}] * 2
     assert not Path("/run/smoothtask/bench").exists()
     assert not Path(FOLDER).exists()

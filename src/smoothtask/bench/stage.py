@@ -31,7 +31,7 @@ from smoothtask.bench.project import write_project
 from smoothtask.bench.scenarios import MEMORY_LIMIT_BYTES, PROBES, SCENARIOS, Load, Need, Scenario
 from smoothtask.bench.terminal import Terminal, User, open_terminal, press_key, read_screen
 from smoothtask.kernel import cgroup2, memory_limit
-from smoothtask.kernel.systemd import SYSTEM, ManagerError, Managers
+from smoothtask.kernel.systemd import SYSTEM, ManagerError, Managers, NoSuchUnitError
 
 COUNTERS = 512
 MANAGER_LIMIT_S = 20.0
@@ -56,6 +56,8 @@ ROWS_BYTES = 64 << 20
 LIMITED = "/smoothtask-bench"
 """The cgroup with a memory limit."""
 SCOPE = "app-smoothtaskbench"
+SLICE = "smoothtaskbench.slice"
+"""Of our own: the first weight below a slice makes task groups of all units in it (docs/actuation.md)."""
 
 
 class StageError(Exception):
@@ -134,6 +136,9 @@ class Stage:
             self._terminal = None
         if self._limited is not None:
             cgroup2.remove(LIMITED, self._limited.root)
+        if self.managers is not None:
+            with contextlib.suppress(NoSuchUnitError):  # nothing had a scope
+                self.managers.stop(SYSTEM, SLICE)
 
     @property
     def _python(self) -> str:
@@ -203,10 +208,10 @@ class Stage:
     def _scope(self, name: str, pid: int) -> None:
         if self.managers is None:
             return
-        about = {"Description": f"smoothtask bench: {name}", "CollectMode": "inactive-or-failed", "PIDs": [pid]}
+        about = {"Description": f"smoothtask bench: {name}", "CollectMode": "inactive-or-failed", "Slice": SLICE}
         unit = f"{SCOPE}-{name}-{pid}.scope"
         try:
-            self.managers.start_scope(SYSTEM, unit, about)
+            self.managers.start_scope(SYSTEM, unit, {**about, "PIDs": [pid]})
         except ManagerError as error:
             raise StageError(f"no scope for {name}: {error}") from error
         deadline_s = time.monotonic() + MANAGER_LIMIT_S

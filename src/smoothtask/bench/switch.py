@@ -5,7 +5,7 @@
 Words on its input, each answered by a line on its output that begins with `ok`, or tells what went wrong:
 
     root PID    act on what is below this process (the engine of ours alone)
-    on, off     apply decisions; undo all and, where the engine is ours, stand still: off costs nothing
+    on, off     apply decisions; undo all and, where the engine is ours, stand still: nothing is looked at or counted
 
 When its input ends, however that comes about, everything is put back and a daemon goes on.
 """
@@ -20,6 +20,7 @@ from typing import Protocol
 
 from smoothtask import daemon
 from smoothtask.bench.scoped import BelowOnly, acting
+from smoothtask.collector.probe import ProbeUnavailable
 from smoothtask.config.located import ConfigError
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings, load_settings
@@ -71,8 +72,7 @@ class Ours:
         """Words until `on`, when the loop turns again; meanwhile nothing is looked at."""
         while (word := _hear()) is not None:
             if word == "on":
-                self._pause(False)
-                _say("ok")
+                _say(self._pause(False))
                 return
             if word == "off":
                 _say(self._pause(True))
@@ -94,6 +94,10 @@ class Ours:
             self._paths.runtime_dir.rmdir()
 
     def _pause(self, on: bool) -> str:
+        try:
+            self._loop.rest(on)
+        except ProbeUnavailable as error:
+            return str(error)
         reply = self._loop.handle(Pause(on), Caller(os.geteuid(), os.getpid()))
         return "ok" if reply.ok else reply.message
 

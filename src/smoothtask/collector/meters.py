@@ -168,9 +168,13 @@ class Meters:
             if kept is not None:
                 kept.attach()
         elif now_s - self._wanted_at_s >= LINGER_S:
-            for kept in self._kept.values():
-                kept.detach()
-            self._close_sockets()
+            self.detach()
+
+    def detach(self) -> None:
+        """Count nothing from now on; they stay loaded, and the next wish attaches them again."""
+        for kept in self._kept.values():
+            kept.detach()
+        self._close_sockets()
 
     def close(self) -> None:
         """Detach and unload everything; idempotent."""

@@ -188,7 +188,7 @@ def _build(
     opened.closers += [rules.close, hybrid.close]
     reload = partial(read_anew, engine, rules, paths, hybrid.follow)
     commands = Commands(engine, reload, can_apply=not reason, rules=lambda: rules.loaded.rules, since=time.time())
-    loop = Loop(engine, commands, wakers, _tick_settings(settings))
+    loop = Loop(engine, commands, wakers, _tick_settings(settings), rest=partial(_rest, meters, probe))
     person = _Person(settings, paths, loop, opened)
     later, high_water = deque((person.start, tidy_memory)), HighWater()
 
@@ -202,6 +202,16 @@ def _build(
     opened.closers.append(hands.undo_all)
     loop.on_stop = opened.close
     return loop
+
+
+def _rest(meters: Meters, probe: LatencyProbe | None, on: bool) -> None:
+    """While the loop stands still nothing is measured. Raises ProbeUnavailable."""
+    if on:
+        meters.detach()
+    if probe is not None and on:
+        probe.stop()
+    elif probe is not None and not probe.alive:
+        probe.start()
 
 
 def _scoping(scope: Scope) -> Scoping:

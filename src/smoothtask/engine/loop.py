@@ -75,6 +75,8 @@ class Loop:
     """Why the loop ended by itself."""
     on_stop: Callable[[], None] = lambda: None
     """Called in the loop's thread after the last tick: restores and closes."""
+    rest: Callable[[bool], None] = lambda _on: None
+    """Stops, or starts again, what measures between two ticks: for whoever lets the loop stand still for long."""
 
     _epoll: select.epoll = field(default_factory=select.epoll)
     _wake_fd: int = field(default_factory=lambda: os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))

@@ -101,6 +101,10 @@ class Managers:
         """See `Manager.attach`."""
         self._ask(uid, lambda m: m.attach(unit, pids))
 
+    def stop(self, uid: int, unit: str) -> None:
+        """See `Manager.stop`."""
+        self._ask(uid, lambda m: m.stop(unit))
+
     def close(self) -> None:
         """Close every connection."""
         for manager in self._managers.values():
@@ -199,6 +203,10 @@ class Manager:
     def attach(self, unit: str, pids: Sequence[int]) -> None:
         """Put more processes into a scope. Raises ManagerError."""
         self._call(_MANAGER, "AttachProcessesToUnit", "ssau", (unit, "", list(pids)))
+
+    def stop(self, unit: str) -> None:
+        """Stop a unit, and what is within it: soon, it is not waited for. Raises ManagerError."""
+        self._call(_MANAGER, "StopUnit", "ss", (unit, "replace"))
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
