@@ -15,15 +15,18 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.test_results import measured
 from family import below
 from smoothtask.bench import loads, probes
 from smoothtask.bench.guard import FolderError, hand_over, read_theirs
-from smoothtask.bench.scenarios import SCENARIOS, Need
+from smoothtask.bench.results import Measured
+from smoothtask.bench.scenarios import IDLE, SCENARIOS, Need
 from smoothtask.bench.stage import limits_memory, read_complaints, read_counters, read_rows
 from smoothtask.classifier.apart import Reading
 from smoothtask.classifier.layers import RuleFiles
 from smoothtask.cli import main
 from smoothtask.collector.identity import read_identity
+from smoothtask.config.paths import Paths
 from smoothtask.kernel import sched
 
 NOBODY = 65534
@@ -223,6 +226,24 @@ def test_without_a_compiler_a_build_is_left_out(place, monkeypatch, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout.splitlines()[0])["probes"]) == {"frames", "audio", "typing", "start"}
+
+
+def test_the_load_of_the_bench_itself_is_nobody_else_s(monkeypatch, tmp_path):
+    from smoothtask.bench import command
+
+    seen = [0.0]
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, seen[-1]))
+
+    def measure(*_arguments: object) -> list[Measured]:
+        seen.append(99.0)
+        return [measured(IDLE, 5, 5)]
+
+    monkeypatch.setattr(command, "measure", measure)
+    paths = Paths(tmp_path / "run", tmp_path / "state", tmp_path / "config.yaml")
+    monkeypatch.setattr(command, "_switch", lambda *_: contextlib.nullcontext((None, "")))
+    report = command.run(command.Wanted(("idle",)), paths, lambda _text: None)
+    assert seen == [0.0, 99.0]
+    assert not any("Others use this machine" in note for note in report.notes)
 
 
 @root

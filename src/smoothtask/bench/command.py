@@ -48,12 +48,12 @@ def run(wanted: Wanted, paths: Paths, tell: Tell) -> Report:
     runnable = [s for s in chosen if s.name not in missing]
     if not runnable:
         raise BenchError("nothing can be run here: " + "; ".join(f"{n}: {why}" for n, why in missing.items()))
-    machine = describe()
+    machine, notes = describe(), tuple(_notes())  # before we load the machine ourselves
     with _interruptible(), _switch(wanted, paths) as (switch, how):
         measured = list(measure(runnable, pace, _place(), switch, wanted.seed, tell))
     judged = {o.name: o for o in judge(measured, os.cpu_count() or 1, wanted.seed)}
     outcomes = tuple(judged.get(s.name) or Outcome(s.name, s.text, skipped=missing[s.name]) for s in chosen)
-    return Report(outcomes, machine, wanted.seed, how, tuple(_notes()), verdict(outcomes))
+    return Report(outcomes, machine, wanted.seed, how, notes, verdict(outcomes))
 
 
 def _chosen(wanted: Wanted) -> list[Scenario]:
