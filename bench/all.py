@@ -1,11 +1,12 @@
-"""Every figure of the project, measured here in one run, into docs/performance.md: `make bench`.
+"""Every figure of the project, measured here, into docs/performance.md: `make bench`.
 
     sudo .venv/bin/python bench/all.py [--only NAME …] [--quick] [--out FILE]
 
 Runs each benchmark of this folder, one after the other, and `smoothtask bench`; a figure that is not reached is shown
 as that, and so is a benchmark that could not be run. --only: these alone (`frames`, `smoothtask-bench`, …), while
-what is known of the others stays; --quick: the short `smoothtask bench`. What was measured is kept beside the page, in
-a file of the same name that ends in .json.
+what is known of the others stays, each with its date, if it was measured on this machine; --only without a name
+writes the page anew and runs nothing. --quick: the short `smoothtask bench`. What was measured is kept beside the page,
+in a file of the same name that ends in .json.
 """
 
 import argparse
@@ -17,16 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from harness import FIGURES, log
+from harness import FIGURES, SKIPPED, log
 from smoothtask.bench.document import Block, Code, Heading, Paragraph, Table, to_markdown
 from smoothtask.bench.machine import describe
 
@@ -37,6 +37,10 @@ OWN = "smoothtask-bench"
 MARK = "SMOOTHTASK_BENCHMARK"
 LIMIT_S = 1800.0
 TITLE = "Performance"
+SAME = ("CPU", "memory", "kernel", "system", "cgroups", "autogroups")
+"""What makes two machines one, as far as figures are concerned."""
+PASSING = ("date", "load before")
+"""What is of a moment, and shown with each benchmark."""
 TOOLS = ("gcc", "make", "htop", "btop", "glances", "pipewire", "sway")
 
 
@@ -54,6 +58,8 @@ class Ran:
     """Of `smoothtask bench`."""
     at: str = ""
     """When."""
+    machine: dict[str, str] = field(default_factory=dict)
+    """Where, as it was just before."""
 
 
 def end_what_is_left(name: str) -> None:
@@ -73,6 +79,7 @@ def run(name: str, quick: bool, under: list[str]) -> Ran:
     else:
         shown, words = f"bench/{name}.py", [sys.executable, "-u", str(HERE / f"{name}.py")]
     log(f"== {shown}")
+    machine = {**describe(), **versions()}
     begun = time.monotonic()
     with tempfile.NamedTemporaryFile("r", prefix="smoothtask-figures-", suffix=".jsonl") as figures:
         environment = {**os.environ, FIGURES: figures.name, MARK: name}
@@ -88,7 +95,7 @@ def run(name: str, quick: bool, under: list[str]) -> Ran:
         found = [json.loads(line) for line in figures]
     end_what_is_left(name)
     ran = Ran(name, shown, status, output.replace(f"{HERE.parent}/", ""), time.monotonic() - begun, found)
-    ran.at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    ran.at, ran.machine = machine["date"], machine
     if name == OWN and status == 0:
         ran.report = json.loads(output)
         ran.figures = list(own_figures(ran.report))
@@ -104,7 +111,7 @@ def own_figures(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"kind": "verdict", "name": named, **{k: check[k] for k in ("value", "limit", "unit", "holds")}}
 
 
-def benefit(report: dict[str, Any]) -> list[Block]:
+def benefit(ran: Ran, report: dict[str, Any]) -> list[Block]:
     """What `smoothtask bench` says, in short."""
     rows = []
     for o in report["outcomes"]:
@@ -123,52 +130,76 @@ def benefit(report: dict[str, Any]) -> list[Block]:
                 )
             )
     head = ("load", "what it is", "frames missed, off → on", "points, 95 %", "frame p99, off → on", "throughput lost")
-    notes = [Paragraph(note) for note in (report["verdict"], *report["notes"])]
+    notes = [Paragraph(note) for note in (f"{ran.command}, {ran.at}:", report["verdict"], *report["notes"])]
     return [Heading("What it is for"), *notes, Table(head, rows)]
 
 
-def page(ran: list[Ran], machine: dict[str, str], missing: list[str]) -> list[Block]:
+def beside(ran: Ran) -> list[Block]:
+    """What others cost; nothing where nobody was measured."""
+    peers = [f for f in ran.figures if f["kind"] == "peer"]
+    if not peers:
+        return []
+    own = next(p["cpu_pct"] for p in peers if p["name"] == "SmoothTask daemon")
+    rows = [
+        (
+            p["name"],
+            "at once" if p.get("together", True) else "afterwards",
+            f"{p['cpu_pct']:.2f} %",
+            f"{p['cpu_pct'] / max(own, 1e-9):.1f}",
+            f"{p['rss_mib']:.0f}",
+            p["version"],
+        )
+        for p in peers
+    ]
+    text = (
+        f"{ran.command}, {ran.at}: monitors and priority daemons that were there, beside the same 1,000 processes; all "
+        "at once, in the same seconds, and afterwards the daemon with a dashboard attached, while the others go on."
+    )
+    head = ("program", "measured", "of a core", "× the daemon", "MiB", "version")
+    return [Heading("Beside others"), Paragraph(text), Table(head, rows)]
+
+
+def not_measured(ran: list[Ran], missing: list[str]) -> Iterator[tuple[str, str]]:
+    """(what, why): what failed, what cannot be measured on this machine, and what was not asked for."""
+    for r in ran:
+        if r.status != 0 and not any(f["kind"] == "verdict" and not f["holds"] for f in r.figures):
+            yield r.command, last_line(r.output)
+        for outcome in [] if r.report is None else r.report["outcomes"]:
+            if outcome["skipped"]:
+                yield f"{r.command}: {outcome['name']}", outcome["skipped"]
+    for name in missing:
+        yield name, "not asked for"
+
+
+def page(ran: list[Ran], missing: list[str]) -> list[Block]:
     """docs/performance.md."""
     figures = [(r, f) for r in ran for f in r.figures if f["kind"] == "verdict"]
     failed = [f for _, f in figures if not f["holds"]]
     blocks: list[Block] = [
         Paragraph(
-            "Every figure that the project promises, as one run measured it on one machine. make bench measures yours "
-            "and writes this page anew. Read ratios rather than absolute values: machines differ, and are noisy."
+            "Every figure that the project promises, measured on one machine, each benchmark when the table says. make "
+            "bench measures yours and writes this page anew. Read ratios rather than absolute values, and compare "
+            "within one benchmark: machines differ, and are noisy."
         ),
         Paragraph(f"{len(figures) - len(failed)} of {len(figures)} figures are reached.", note=bool(failed)),
-        Table(("figure", "measured", "promised", "of the promised", "", "command"), [row(r, f) for r, f in figures]),
+        Table(
+            ("figure", "measured", "promised", "of the promised", "", "command", "when"),
+            [(*row(r, f), r.at) for r, f in figures],
+        ),
     ]
-    blocks += [b for r in ran if r.report is not None for b in benefit(r.report)]
-    peers = [f for r in ran for f in r.figures if f["kind"] == "peer"]
-    if peers:
-        own = next(p["cpu_pct"] for p in peers if p["name"] == "SmoothTask daemon")
-        rows = [
-            (
-                p["name"],
-                f"{p['cpu_pct']:.2f} %",
-                f"{p['cpu_pct'] / max(own, 1e-9):.1f}",
-                f"{p['rss_mib']:.0f}",
-                p["version"],
-            )
-            for p in peers
-        ]
-        blocks += [
-            Heading("Beside others"),
-            Paragraph(
-                "Monitors and priority daemons that were there, in the same seconds beside the same 1,000 processes."
-            ),
-            Table(("program", "of a core", "× the daemon", "MiB", "version"), rows),
-        ]
-    unable = [r for r in ran if r.status != 0 and not any(f["kind"] == "verdict" and not f["holds"] for f in r.figures)]
-    if unable or missing:
-        rows = [(r.command, last_line(r.output)) for r in unable] + [(name, "not asked for") for name in missing]
-        blocks += [Heading("Not measured"), Table(("command", "why"), rows)]
-    blocks += [Heading("The machine"), Table(("", ""), list(machine.items()))]
+    blocks += [b for r in ran if r.report is not None for b in benefit(r, r.report)]
+    blocks += [b for r in ran for b in beside(r)]
+    if rows := list(not_measured(ran, missing)):
+        blocks += [Heading("Not measured"), Table(("what", "why"), rows)]
+    newest = max(ran, key=lambda r: r.at).machine if ran else {}
+    blocks += [Heading("The machine")]
+    blocks += [Table(("", ""), [(name, text) for name, text in newest.items() if name not in PASSING])]
     blocks += [Heading("What each said")]
     for r in ran:
         if r.name != OWN:
-            blocks += [Paragraph(f"{r.command}, {r.at}, {r.seconds:.0f} s"), Code(r.output.strip() or "(nothing)")]
+            load = f", load before {r.machine['load before']}" if "load before" in r.machine else ""
+            said = f"{r.command}, {r.at}, {r.seconds:.0f} s{load}"
+            blocks += [Paragraph(said), Code(r.output.strip() or "(nothing)")]
     return blocks
 
 
@@ -180,6 +211,15 @@ def row(ran: Ran, figure: dict[str, Any]) -> tuple[str, ...]:
     share = f"{100 * value / limit:.0f} %" if limit else ""
     word = "ok" if figure["holds"] else "FAILED"
     return figure["name"], f"{value:.3g}{unit}", f"≤ {limit:.3g}{unit}", share, word, ran.command
+
+
+def elsewhere(known: Iterable[Ran], machine: dict[str, str]) -> list[str]:
+    """What was measured on another machine than this one, and how that differs."""
+    return [
+        f"{r.name}: {', '.join(f'{n} was {r.machine.get(n)!r}, is {machine[n]!r}' for n in differing)}"
+        for r in known
+        if (differing := [n for n in SAME if r.machine.get(n) != machine[n]])
+    ]
 
 
 def last_line(text: str) -> str:
@@ -210,17 +250,20 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs/performance.md", help="the page")
     options = parser.parse_args()
-    chosen = options.only or names
-    machine = {**describe(), **versions()}
+    in_part = options.only is not None
+    chosen = options.only if in_part else names
     kept = options.out.with_suffix(".json")
-    known = {r["name"]: Ran(**r) for r in json.loads(kept.read_text())} if options.only and kept.exists() else {}
+    known = {r["name"]: Ran(**r) for r in json.loads(kept.read_text())} if in_part and kept.exists() else {}
+    if others := elsewhere((r for name, r in known.items() if name not in chosen), describe()):
+        told = "\n  ".join(others)
+        sys.exit(f"{kept} has figures of another machine: leave out --only, or name another --out\n  {told}")
     ran = [run(name, options.quick, shlex.split(options.under)) for name in chosen]
     known |= {r.name: r for r in ran}
     shown = [known[name] for name in names if name in known]
     kept.write_text(json.dumps([asdict(r) for r in shown], indent=1) + "\n")
-    options.out.write_text(to_markdown(TITLE, page(shown, machine, [n for n in names if n not in known])))
+    options.out.write_text(to_markdown(TITLE, page(shown, [n for n in names if n not in known])))
     log(f"{options.out} and {kept.name} are written")
-    sys.exit(1 if any(r.status != 0 for r in ran) else 0)
+    sys.exit(1 if any(r.status not in {0, SKIPPED} for r in ran) else 0)
 
 
 if __name__ == "__main__":

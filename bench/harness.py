@@ -11,10 +11,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 
 START_LIMIT_S = 30.0
+SKIPPED = 77
+"""The exit status of what cannot be measured here, as automake's tests have it."""
 FIGURES = "SMOOTHTASK_FIGURES"
 """The environment variable that names a file: `all.py` wants each figure there, a line of JSON."""
 
@@ -40,6 +43,12 @@ def verdict(name: str, value: float, limit: float, unit: str = "") -> bool:
     figure("verdict", name=name, value=known, limit=limit, unit=unit, holds=good)
     log(f"{'PASS' if good else 'FAIL'}  {name}: {value:.3g}{unit} (target ≤ {limit:g}{unit})")
     return good
+
+
+def skip(why: str) -> NoReturn:
+    """Leave with `SKIPPED`: this cannot be measured here."""
+    log(f"skipped: {why}")
+    sys.exit(SKIPPED)
 
 
 def finish(results: list[bool]) -> None:

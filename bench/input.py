@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from harness import finish, log, verdict
+from harness import finish, log, skip, verdict
 from smoothtask.person.input.evdev import InputDevices
 
 LIMIT_PERCENT = 0.1
@@ -68,8 +68,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     half_s = parser.parse_args().seconds / 2
     if not os.access("/dev/uinput", os.W_OK):
-        log("skipped: no /dev/uinput here; the same in the VM: tools/vm -- .venv/bin/python bench/input.py")
-        return
+        skip("no /dev/uinput here; the same in the VM: tools/vm -- .venv/bin/python bench/input.py")
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", MOUSE, str(half_s)], stdin=pipe, stdout=pipe, text=True) as mouse:
         assert mouse.stdin is not None

@@ -5,7 +5,7 @@
 htop, btop, glances and top run in terminals of 160×50 with a refresh of 1 s (btop: 2 s, its default), beside a
 SmoothTask daemon and so many idle processes; then once more the daemon, with the dashboard attached to it. ananicy and
 ananicy-cpp would change the priorities of this machine: they are measured where they run already, and otherwise only
-named. One run, the same processes: read the ratios.
+named. One run, the same processes: read the ratios, but for those of the last two, which are of later seconds.
 """
 
 import argparse
@@ -130,15 +130,17 @@ def main() -> None:
             else:
                 there = shutil.which(name) is not None
                 log(f"{name}: {'installed, and not started: it would change priorities' if there else 'not installed'}")
-        figures = at_work(programs, options.seconds)
+        together = at_work(programs, options.seconds)
         places = ["--runtime-dir", ours.cmdline()[ours.cmdline().index("--runtime-dir") + 1]]
         top = stack.enter_context(watched([sys.executable, "-m", "smoothtask", "top", *places]))
-        figures |= at_work({WATCHED: [ours], DASHBOARD: [top]}, options.seconds)
-    own, _ = figures[OURS]
-    for name, (share, rss) in figures.items():
+        afterwards = at_work({WATCHED: [ours], DASHBOARD: [top]}, options.seconds)
+    own, _ = together[OURS]
+    for name, (share, rss) in (together | afterwards).items():
         said = "" if name.startswith("SmoothTask") else f", {version_of(name)}"
         log(f"{name:36} {share:7.2f} % of a core, {share / max(own, 1e-9):6.1f} × the daemon, {rss:6.1f} MiB{said}")
-        figure("peer", name=name, cpu_pct=share, rss_mib=rss, version=said.removeprefix(", "))
+        figure(
+            "peer", name=name, cpu_pct=share, rss_mib=rss, version=said.removeprefix(", "), together=name in together
+        )
     finish([])
 
 

@@ -10,7 +10,6 @@ import argparse
 import os
 import pwd
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness import finish, log, verdict
+from harness import finish, log, skip, verdict
 from smoothtask.actuator.apply import Actuator
 from smoothtask.actuator.knobs import Machine
 from smoothtask.actuator.ledger import Ledger
@@ -110,8 +109,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     options = parser.parse_args()
     if os.geteuid() != 0 or not cgroup2.mounted() or not Managers().booted():
-        log("needs root, systemd and cgroup v2: tools/vm -- .venv/bin/python bench/shares.py")
-        sys.exit(0)
+        skip("needs root, systemd and cgroup v2: tools/vm -- .venv/bin/python bench/shares.py")
     weights = [DEFAULT_EFFECTS[c].cpu_weight for c in CLASSES.values()]
     ideal = weights[0] / sum(weights)
     machine = Machine(sched, cgroup2, Managers(timeout_s=20))

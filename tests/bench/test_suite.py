@@ -1,6 +1,7 @@
 """`bench/all.py`: what it collects, and that what is not reached is shown as that."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from bench.test_results import LOAD, measured
 from smoothtask.bench.document import to_markdown
-from smoothtask.bench.results import Report, judge, to_json
+from smoothtask.bench.results import Outcome, Report, judge, to_json
 from smoothtask.bench.scenarios import IDLE
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -33,48 +34,86 @@ def test_a_figure_is_written_for_whoever_collects(suite: ModuleType, tmp_path: P
 
 
 def test_what_is_not_reached_is_shown(suite: ModuleType):
+    harness = sys.modules["harness"]
     figures = [
         {"kind": "verdict", "name": "cost", "value": 3.0, "limit": 2.0, "unit": " ms", "holds": False},
         {"kind": "verdict", "name": "size", "value": 1.0, "limit": 4.0, "unit": " MB", "holds": True},
         {"kind": "verdict", "name": "lost", "value": None, "limit": 4.0, "unit": "", "holds": False},
         {"kind": "peer", "name": "SmoothTask daemon", "cpu_pct": 0.5, "rss_mib": 60.0, "version": ""},
         {"kind": "peer", "name": "htop", "cpu_pct": 10.0, "rss_mib": 6.0, "version": "3.2|2"},
+        {"kind": "peer", "name": "later", "cpu_pct": 1.0, "rss_mib": 6.0, "version": "", "together": False},
     ]
     ran = [
         suite.Ran("a", "bench/a.py", 1, "said ``` this", 3.0, figures),
         suite.Ran("b", "bench/b.py", 1, "Traceback\nbroken", 1.0),
+        suite.Ran("d", "bench/d.py", harness.SKIPPED, "skipped: no such device", 1.0),
     ]
-    text = to_markdown("Performance", suite.page(ran, {"CPU": "2 × x"}, ["c"]))
+    ran[0].at, ran[0].machine = "2026-01-02", {"date": "2026-01-02", "CPU": "2 × x", "load before": "0.1"}
+    text = to_markdown("Performance", suite.page(ran, ["c"]))
     assert "1 of 3 figures are reached" in text
-    assert "| cost | 3 ms | ≤ 2 ms | 150 % | FAILED | bench/a.py |" in text
-    assert "| size | 1 MB | ≤ 4 MB | 25 % | ok | bench/a.py |" in text
+    assert "| cost | 3 ms | ≤ 2 ms | 150 % | FAILED | bench/a.py | 2026-01-02 |" in text
+    assert "| size | 1 MB | ≤ 4 MB | 25 % | ok | bench/a.py | 2026-01-02 |" in text
     assert "| lost | not measured |" in text
-    assert "| htop | 10.00 % | 20.0 | 6 | 3.2\\|2 |" in text
+    assert "| htop | at once | 10.00 % | 20.0 | 6 | 3.2\\|2 |" in text
+    assert "| later | afterwards | 1.00 %" in text
     assert "| bench/b.py | broken |" in text
     assert "| c | not asked for |" in text
+    assert "| bench/d.py | skipped: no such device |" in text
+    assert "| CPU | 2 × x |" in text
     assert "````\nsaid ``` this\n````" in text
 
 
 def test_the_benefit_is_shown_off_and_on(suite: ModuleType):
-    outcomes = judge([measured(IDLE, 5, 5), measured(LOAD, 60, 5)], 2, 1)
+    left_out = Outcome("memory", "needs more", skipped="needs a memory limit")
+    outcomes = (*judge([measured(IDLE, 5, 5), measured(LOAD, 60, 5)], 2, 1), left_out)
     report = json.loads(json.dumps(to_json(Report(outcomes, {}, 1, "", ("noisy",), "All is well."))))
     ran = [suite.Ran("smoothtask-bench", "smoothtask bench", 0, "", 1.0, list(suite.own_figures(report)), report)]
-    text = to_markdown("Performance", suite.page(ran, {}, []))
+    text = to_markdown("Performance", suite.page(ran, []))
     assert "All is well." in text
     assert "| terminal | three unknown programs" in text
     assert "80.3 → 0.0 %" in text
     assert "| terminal: frames missed | 0 % | ≤ 2 % | 0 % | ok |" in text
+    assert "| smoothtask bench: memory | needs a memory limit |" in text
 
 
-def test_a_page_is_made_and_renewed_in_part(tmp_path: Path):
-    """By a benchmark that ends at once where there is no systemd."""
-    page, data = tmp_path / "page.md", tmp_path / "page.json"
-    words = [sys.executable, str(BENCH / "all.py"), "--only", "shares", "--out", str(page)]
-    subprocess.run(words, capture_output=True, timeout=120, check=True)
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A suite of two benchmarks that cost nothing."""
+    for name in ("all.py", "harness.py"):
+        shutil.copy(BENCH / name, tmp_path)
+    (tmp_path / "one.py").write_text("from harness import finish, verdict\nfinish([verdict('cost', 1.0, 2.0)])\n")
+    (tmp_path / "two.py").write_text("from harness import skip\nskip('no such device')\n")
+    return tmp_path
+
+
+def collect(folder: Path, *names: str) -> "subprocess.CompletedProcess[str]":
+    words = [sys.executable, str(folder / "all.py"), "--out", str(folder / "page.md"), "--only", *names]
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_page_is_made_and_renewed_in_part(small: Path):
+    assert collect(small, "two").returncode == 0  # what cannot be measured here is no failure
+    assert collect(small, "one").returncode == 0
+    records = json.loads((small / "page.json").read_text())
+    assert [(r["name"], r["status"]) for r in records] == [("one", 0), ("two", 77)]
+    assert all(r["machine"]["kernel"] and r["at"] for r in records)
+    page = (small / "page.md").read_text()
+    assert "| cost | 1 | ≤ 2 | 50 % | ok | bench/one.py |" in page
+    assert "| bench/two.py | skipped: no such device |" in page
+    (small / "page.md").unlink()
+    assert collect(small).returncode == 0  # nothing is run
+    assert (small / "page.md").read_text() == page
+
+
+def test_figures_of_another_machine_are_not_taken_for_this_one_s(small: Path):
+    assert collect(small, "one").returncode == 0
+    data = small / "page.json"
     (kept,) = json.loads(data.read_text())
-    assert kept["name"] == "shares"
-    kept["name"] = "frames"  # as if it had been measured before
+    kept["machine"]["CPU"] = "64 × another"
     data.write_text(json.dumps([kept]))
-    subprocess.run(words, capture_output=True, timeout=120, check=True)
-    assert [r["name"] for r in json.loads(data.read_text())] == ["frames", "shares"]
-    assert "bench/shares.py" in page.read_text()
+    before = (small / "page.md").read_text(), data.read_text()
+    refused = collect(small, "two")
+    assert refused.returncode == 1
+    assert "one: CPU was '64 × another'" in refused.stderr
+    assert ((small / "page.md").read_text(), data.read_text()) == before
+    assert collect(small, "one", "two").returncode == 0  # both are measured here now
