@@ -64,7 +64,10 @@ def main() -> None:
             if wanted is not None:
                 apart = float(np.abs(np.array(_scores(folder, kind, rows)) - wanted).max())
                 results.append(verdict(f"{kind}: from CatBoost", apart, PARITY))
-        results += [verdict(f"daemon, {kind}", _daemon_mib(folder, kind), RSS_MIB, " MiB") for kind in ("off", *KINDS)]
+        results += [
+            verdict(f"memory of the daemon's main process, {kind}", _daemon_mib(folder, kind), RSS_MIB, " MiB")
+            for kind in ("off", *KINDS)
+        ]
     finish(results)
 
 
