@@ -2,8 +2,11 @@
 
     sudo .venv/bin/python bench/scale.py [ticks|log] [--minutes 1]
 
-ticks  the whole tick of a real engine beside 100 to 15,000 sleeping threads, and 10 to 1,000 applications: a straight
-       line through the figures, cost = a + b·threads + c·applications by least squares, and how well it fits.
+ticks  the whole tick of a real engine, the median of 40, beside 100 to 15,000 threads, of which one in 20 wakes twice
+       a second and the others sleep, and beside 10 to 1,000 applications. Promised is what a thread more costs from
+       1,000 to 15,000 of them, and that it does not grow: the last stretch is hardly steeper than the one before it,
+       and of a parabola through the figures little is the square at the far end. (Of threads^1.2 the last stretch is
+       1.27 times as steep, and a quarter is the square.)
 log    `smoothtask train record` plays real programs while a log with the default settings records; a day is
        4 h of that, and 20 h of what an engine records beside nothing, but never more than a log takes in a day
        (`store/allowance.py`). Then a log is filled with these very rows until it holds the largest day that there
@@ -22,7 +25,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
@@ -32,15 +37,22 @@ THREADS = (100, 1_000, 5_000, 15_000)
 GROUPS = (10, 100, 1_000)
 TICKS = 40
 US_A_THREAD = 1.0
-LINEAR = 0.98
-"""Of the variance, the line must explain so much."""
+FROM = 1
+"""The figure of `THREADS` that the marginal cost is counted from: below it, what is the same for all weighs."""
+STEEPER = 1.25
+SQUARE_PCT = 20.0
+"""Of what threads cost at the far end, the square's part in a parabola by least squares."""
 MB_A_DAY = 100.0
 QUERY_S = 1.0
 SLEEPER = """
 import sys, threading, time
 threading.stack_size(65536)
-for _ in range(int(sys.argv[1]) - 1):
-    threading.Thread(target=time.sleep, args=(100000,), daemon=True).start()
+def wake():
+    while True:
+        time.sleep(0.5)
+for n in range(int(sys.argv[1]) - 1):
+    at_work = (wake, ()) if n % 20 == 0 else (time.sleep, (100000,))
+    threading.Thread(target=at_work[0], args=at_work[1], daemon=True).start()
 print("ready", flush=True)
 time.sleep(100000)
 """
@@ -94,32 +106,50 @@ def tick_cost() -> tuple[int, int, float]:
                 costs.append(1000 * (time.process_time() - before))
             sample = host.engine.sample
             assert sample is not None
-            return len(sample.tasks.threads), len(frame.groups), min(costs)  # the least disturbed
+            return len(sample.tasks.threads), len(frame.groups), median(costs)
         finally:
             host.on_stop()
 
 
 def ticks() -> list[bool]:
-    """Both rows of figures, and the line through them."""
-    figures = []
-    for threads, groups in [*((n, 10) for n in THREADS), *((max(1_000, n), n) for n in GROUPS)]:
-        with sleepers(threads, groups):
-            figures.append(tick_cost())
-        found_threads, found_groups, cost_ms = figures[-1]
-        log(f"{found_threads:6} threads, {found_groups:5} groups: {cost_ms:7.3f} ms of CPU a tick")
-    measured = np.array(figures)
-    known = np.column_stack([np.ones(len(measured)), measured[:, 0], measured[:, 1]])
-    (base, thread, group), *_ = np.linalg.lstsq(known, measured[:, 2], rcond=None)
-    left = measured[:, 2] - known @ [base, thread, group]
-    explained = 1 - left.var() / measured[:, 2].var()
-    log(
-        f"fitted: {base:.2f} ms + {1000 * thread:.3f} µs a thread + {1000 * group:.2f} µs a group, "
-        f"which explains {100 * explained:.2f} % of the differences"
-    )
+    """Both rows of figures, how steep each is from one to the next, and what is promised of the first."""
+    by_threads = [measured(n, 10) for n in THREADS]
+    thread_us = slopes([(threads, ms) for threads, _, ms in by_threads], "thread")
+    by_groups = [measured(max(1_000, n), n) for n in GROUPS]
+    slopes([(groups, ms) for _, groups, ms in by_groups], "group")
+    (first, _, first_ms), (last, _, last_ms) = by_threads[FROM], by_threads[-1]
+    named = f"from {first:,} to {last:,}"
     return [
-        verdict("a thread more", 1000 * thread, US_A_THREAD, " µs"),
-        verdict("not explained by a straight line", 100 * (1 - explained), 100 * (1 - LINEAR), " %"),
+        verdict(f"a thread more, {named}", 1000 * (last_ms - first_ms) / (last - first), US_A_THREAD, " µs"),
+        verdict("a thread more at the far end / in the stretch before it", thread_us[-1] / thread_us[-2], STEEPER),
+        verdict("part of the square at the far end", square_pct(by_threads), SQUARE_PCT, " %"),
     ]
+
+
+def measured(threads: int, groups: int) -> tuple[int, int, float]:
+    """`tick_cost` beside so many."""
+    with sleepers(threads, groups):
+        found = tick_cost()
+    log(f"{found[0]:6} threads, {found[1]:5} groups: {found[2]:7.3f} ms of CPU a tick, the median of {TICKS}")
+    return found
+
+
+def slopes(figures: list[tuple[int, float]], name: str) -> list[float]:
+    """Microseconds that one more costs, from each figure to the next."""
+    found = []
+    for (a, a_ms), (b, b_ms) in pairwise(figures):
+        found.append(1000 * (b_ms - a_ms) / (b - a))
+        log(f"  from {a} to {b}: {found[-1]:.2f} µs a {name}")
+    return found
+
+
+def square_pct(figures: list[tuple[int, int, float]]) -> float:
+    """Of what threads cost at the far end, the square's part in a parabola by least squares; 0 where it bends down."""
+    threads, costs_ms = np.array([t for t, _, _ in figures], float), [ms for _, _, ms in figures]
+    square, each, base = np.polyfit(threads, costs_ms, 2)
+    last = threads[-1]
+    log(f"parabola: {base:.2f} ms + {1000 * each:.3f} µs a thread {1e9 * square:+.2f} µs a thousand threads squared")
+    return max(0.0, float(100 * square * last**2 / (square * last**2 + each * last)))
 
 
 def recorded(path: Path, minutes: float) -> None:
