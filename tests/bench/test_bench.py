@@ -149,6 +149,7 @@ def test_a_load_that_ends_is_said_and_never_taken_for_one_that_waits(place):
 @root
 def test_what_it_did_not_start_is_not_touched(place):
     outside = psutil.Popen(["sh", "-c", "while :; do :; done"], start_new_session=True)
+    before = outside.nice()
     try:
         bench = start(place, 3.0, "terminal")
         lowered: set[int] = set()
@@ -156,13 +157,13 @@ def test_what_it_did_not_start_is_not_touched(place):
         def is_lowered() -> bool:
             for p in below(bench.pid):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    lowered.update({p.pid} if p.nice() > 0 else ())
+                    lowered.update({p.pid} if p.nice() > before else ())
             return bool(lowered)
 
         until(is_lowered)
-        assert outside.nice() == 0
+        assert outside.nice() == before
         bench.communicate(timeout=90)
-        assert outside.nice() == 0
+        assert outside.nice() == before
     finally:
         outside.kill()
         outside.wait()
