@@ -116,7 +116,7 @@ def benefit(ran: Ran, report: dict[str, Any]) -> list[Block]:
     rows = []
     for o in report["outcomes"]:
         if o["skipped"]:
-            rows.append((o["name"], o["text"], "not run", o["skipped"], "", ""))
+            rows.append((o["name"], o["text"], "not run", o["skipped"], "", "", ""))
         elif set(o["arms"]) == {"on", "off"}:
             off, on, change, lost = o["arms"]["off"], o["arms"]["on"], o["missed_change"], o["lost_pct"]
             rows.append(
@@ -126,10 +126,14 @@ def benefit(ran: Ran, report: dict[str, Any]) -> list[Block]:
                     f"{off['missed']['value']:.1f} → {on['missed']['value']:.1f} %",
                     f"{change['low']:+.1f} to {change['high']:+.1f}",
                     f"{off['frame']['p99']:.1f} → {on['frame']['p99']:.1f} ms",
+                    f"{off['broken']['value']:.2f} → {on['broken']['value']:.2f} %",
                     "–" if lost is None else f"{lost['value']:.1f} %",
                 )
             )
-    head = ("load", "what it is", "frames missed, off → on", "points, 95 %", "frame p99, off → on", "throughput lost")
+    head = (
+        "load", "what it is", "frames missed, off → on", "points, 95 %", "frame p99, off → on",
+        "sound periods missed, off → on", "throughput lost",
+    )  # fmt: skip
     notes = [Paragraph(note) for note in (f"{ran.command}, {ran.at}:", report["verdict"], *report["notes"])]
     return [Heading("What it is for"), *notes, Table(head, rows)]
 
