@@ -51,8 +51,11 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.SimpleNamespace]:
         built.append((settings.mode, paths.runtime_dir, observe))
         return host
 
+    def serve(host: FakeHost, paths: Any, settings: Any) -> ControlServer:
+        return ControlServer(host, paths.socket, settings.control.group)
+
     made = types.SimpleNamespace(
-        AlreadyRunning=AlreadyRunning, LockedError=LockedError, build=build, built=built, host=host
+        AlreadyRunning=AlreadyRunning, LockedError=LockedError, build=build, serve=serve, built=built, host=host
     )
     monkeypatch.setitem(sys.modules, "smoothtask.daemon", made)
     monkeypatch.setattr(smoothtask, "daemon", made, raising=False)

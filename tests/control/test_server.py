@@ -404,6 +404,21 @@ def test_a_group_can_be_required(host: FakeHost, path: Path) -> None:
     server.close()
     with pytest.raises(SocketTakenError, match="there is no group"):
         ControlServer(host, path, group="no-such-group")
+    assert not path.exists(), "a socket that is nobody's is not left behind"
+
+
+def test_a_socket_that_cannot_be_given_to_the_group_names_the_setting(
+    host: FakeHost, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a service without CAP_CHOWN."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+    with pytest.raises(SocketTakenError, match=r"control\.group: .*group root.*not permitted.*CAP_CHOWN"):
+        ControlServer(host, path, group="root")
+    assert not path.exists()
 
 
 def test_a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not(host: FakeHost, path: Path) -> None:

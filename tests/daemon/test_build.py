@@ -1,7 +1,12 @@
 """How the parts are put together, and taken apart."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+from smoothtask.cli import main
+from smoothtask.config.held import holders
 from smoothtask.daemon.build import _Open
 
 
@@ -17,3 +22,19 @@ def test_one_that_cannot_be_closed_keeps_none_from_it() -> None:
         opened.close()
     assert closed == ["third", "second", "first"]
     opened.close()
+
+
+def test_without_a_socket_nothing_is_held_and_nothing_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The doctor would take what is left for that of a daemon that died."""
+    monkeypatch.setenv("SMOOTHTASK_HELD_DIR", str(tmp_path / "held"))
+    config = (
+        "control: {group: no-such-group}\nrules: {personal: false}\nstore: {record: false}\nprobe: {enabled: false}\n"
+    )
+    (tmp_path / "c.yaml").write_text(config)
+    options = ["--runtime-dir", str(tmp_path / "run"), "--state-dir", str(tmp_path / "state"), "--scope", "12345"]
+    assert main([*options, "--config", str(tmp_path / "c.yaml"), "--daemon"]) == 1
+    assert capsys.readouterr().err == "smoothtask: control.group: there is no group no-such-group\n"
+    assert holders(tmp_path / "held") == []
+    assert set(os.listdir(tmp_path / "run")) <= {"lock"}

@@ -16,9 +16,22 @@ NOBODY = 65534
 
 # Prints what failed, by name; its argument is the pid of somebody else's process.
 DEEDS = """
-import json, os, sys, time
+import grp, json, os, sys, tempfile, time
+from pathlib import Path
+from smoothtask.control.server import ControlServer
 from smoothtask.kernel import netlink, psi, sched, tasks_bpf
 pid = int(sys.argv[1])
+
+
+class Host:
+    on_frame = add_reader = lambda *_: None
+
+
+def socket_for_a_group():
+    with tempfile.TemporaryDirectory() as folder:
+        ControlServer(Host(), Path(folder, "control.sock"), grp.getgrgid(65534).gr_name).close()
+
+
 deeds = {
     "threads": lambda: tasks_bpf.BpfTasks().read(time.monotonic_ns()),
     "events": netlink.ProcEvents,
@@ -30,6 +43,7 @@ deeds = {
     "exe": lambda: os.readlink(f"/proc/{pid}/exe"),
     "environ": lambda: open(f"/proc/{pid}/environ").read(),
     "io": lambda: open(f"/proc/{pid}/io").read(),
+    "socket for a group": socket_for_a_group,
 }
 failed = []
 for name, deed in deeds.items():
@@ -84,6 +98,7 @@ def test_the_capabilities_of_the_service_are_enough(stranger: int) -> None:
         ("CAP_BPF", "threads"),
         ("CAP_PERFMON", "threads"),
         ("CAP_NET_ADMIN", "events"),
+        ("CAP_CHOWN", "socket for a group"),
     ],
 )
 def test_none_of_them_can_be_spared(stranger: int, capability: str, deed: str) -> None:

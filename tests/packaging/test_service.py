@@ -11,7 +11,7 @@ UNIT = Path(__file__).resolve().parents[2] / "packaging" / "smoothtask.service"
 DOCS = UNIT.parents[1] / "docs" / "install.md"
 CAPABILITIES = {
     "CAP_SYS_NICE", "CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE", "CAP_BPF", "CAP_PERFMON",
-    "CAP_NET_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETUID", "CAP_SETGID", "CAP_KILL",
+    "CAP_NET_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_CHOWN",
 }  # fmt: skip
 
 

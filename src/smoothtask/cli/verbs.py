@@ -107,14 +107,14 @@ def _top_here(options: Options, paths: Paths, *, waits: bool) -> int:
     reading = None if waits else _begin_reading(settings, paths)
     from smoothtask import daemon
     from smoothtask.control.local import LocalEngine
-    from smoothtask.control.server import ControlServer, SocketTakenError
+    from smoothtask.control.server import SocketTakenError
 
     try:
         observe = getattr(options, "observe", False)
         host = daemon.build(
             settings, paths, observe=observe, reading=reading, meanwhile=lambda: import_module("smoothtask_tui.app")
         )
-        server = ControlServer(host, paths.socket, settings.control.group)
+        server = daemon.serve(host, paths, settings)
     except daemon.LockedError as error:
         raise HeldError(str(error)) from error
     except (daemon.AlreadyRunning, SocketTakenError) as error:

@@ -361,20 +361,27 @@ def _listen(path: Path, group: str | None) -> socket.socket:
         if group is None:
             path.chmod(0o666)  # who may do what is decided by the peer's uid
         else:
-            os.chown(path, -1, _gid(group))
-            path.chmod(0o660)
+            _give(path, group)
         listener.listen(CONNECTIONS)
     except BaseException:
+        if listener.getsockname():  # it was made
+            path.unlink(missing_ok=True)
         listener.close()
         raise
     return listener
 
 
-def _gid(group: str) -> int:
+def _give(path: Path, group: str) -> None:
+    """To *group*, and to nobody else."""
     try:
-        return grp.getgrnam(group).gr_gid
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
     except KeyError as error:
         raise SocketTakenError(f"control.group: there is no group {group}") from error
+    except PermissionError as error:
+        raise SocketTakenError(
+            f"control.group: {path} cannot be given to the group {group} ({error.strerror}): that takes CAP_CHOWN"
+        ) from error
+    path.chmod(0o660)
 
 
 def _clear(path: Path) -> None:

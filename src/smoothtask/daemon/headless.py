@@ -20,7 +20,7 @@ def run_daemon(settings: Settings, paths: Paths, *, observe: bool, reading: Read
     Returns the exit status: 1 when the loop ended by itself, so that a service is started again.
     """
     loop = build(settings, paths, observe=observe, reading=reading)
-    server = ControlServer(loop, paths.socket, settings.control.group)
+    server = serve(loop, paths, settings)
 
     def stop(_signal: int, _frame: object) -> None:
         loop.stop()
@@ -40,6 +40,18 @@ def run_daemon(settings: Settings, paths: Paths, *, observe: bool, reading: Read
     if loop.failure:
         print(f"smoothtask: {loop.failure}", file=sys.stderr)
     return 1 if loop.failure else 0
+
+
+def serve(loop: Loop, paths: Paths, settings: Settings) -> ControlServer:
+    """The control socket of a *loop* that was just built. Where there can be none, all that it opened is closed.
+
+    Raises SocketTakenError, OSError.
+    """
+    try:
+        return ControlServer(loop, paths.socket, settings.control.group)
+    except BaseException:
+        loop.on_stop()
+        raise
 
 
 def _announce_reload(loop: Loop) -> None:
