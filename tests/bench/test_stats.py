@@ -1,25 +1,29 @@
 """The statistics: what they say of known numbers, and that they hold for any."""
 
 import math
-import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smoothtask.bench.stats import (
     Rows,
-    bootstrap,
-    chunks,
-    difference,
+    change,
     frame_times,
+    mean_ms,
+    mean_of,
     missed_pct,
-    p99_ms,
     parse_rows,
-    ratio_of_means,
+    percentile_ms,
+    ratio_change,
+    share_change,
+    share_of,
     spread,
+    surely,
+    t_quantile,
     within,
+    within_t,
 )
 
 PERIOD_S = 1 / 60
@@ -69,14 +73,6 @@ def test_other_lengths_are_refused(data):
         assert parse_rows(data).shape == (len(data) // 32, 4)
 
 
-@given(TOOK)
-def test_chunks_lose_nothing(took):
-    there = rows(*took)
-    pieces = chunks(there)
-    assert np.array_equal(np.concatenate(pieces), there)
-    assert all(piece[-1, 0] - piece[0, 0] <= 0.5 + 1e-6 for piece in pieces)
-
-
 @given(TOOK, st.floats(99, 110), st.floats(0, 10))
 def test_a_window_holds_what_was_due_in_it(took, begin_s, seconds):
     there = rows(*took)
@@ -88,50 +84,148 @@ def test_a_window_holds_what_was_due_in_it(took, begin_s, seconds):
 def test_a_spread_is_in_order(values):
     found = spread(np.array(values))
     assert found is not None
-    assert found.p50 <= found.p99 <= found.p99_9 <= found.max == max(values)
+    assert found.p50 <= found.p99 <= found.max == max(values)
+    assert found.p99_9 is None
     assert spread(np.array([])) is None
 
 
-@settings(max_examples=20)
-@given(st.lists(TOOK, min_size=2, max_size=10), st.integers(0, 99))
-def test_an_interval_is_within_what_was_seen(blocks, seed):
-    pieces = [rows(*b) for b in blocks]
-    found = bootstrap(pieces, p99_ms, seed, resamples=50)
-    every = np.concatenate(pieces)[:, 1]
-    assert every.min() <= found.low <= found.high <= every.max()
-    assert found == bootstrap(pieces, p99_ms, seed, resamples=50)
+def test_a_thousandth_is_told_of_a_thousand():
+    assert spread(np.arange(999.0)).p99_9 is None
+    assert spread(np.arange(1000.0)).p99_9 == pytest.approx(998.0, abs=0.1)
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    chance, held = random.Random(1), 0
-    for seed in range(200):
-        pieces = [rows(*(40.0 if chance.random() < 0.2 else 5.0 for _ in range(30))) for _ in range(12)]
-        found = bootstrap(pieces, missed_pct, seed, resamples=200)
-        held += found.low <= 100 * 0.6 / 1.4 <= found.high  # a late one takes three periods, and misses them
-    assert 0.85 < held / 200 < 0.99
+def test_quantiles_are_those_of_the_tables():
+    known = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 10: 2.228, 30: 2.042}
+    assert {n: round(t_quantile(n), 3) for n in known} == known
+    assert within_t(3.365, 5) == pytest.approx(0.98, abs=1e-4)
+    assert within_t(0, 4) == 0
 
 
-def test_a_difference_that_is_there_is_found_and_none_where_there_is_none():
-    chance = random.Random(2)
-
-    def pieces(share: float) -> list[Rows]:
-        return [rows(*(40.0 if chance.random() < share else 5.0 for _ in range(30))) for _ in range(8)]
-
-    assert difference(pieces(0.01), pieces(0.5), missed_pct, 1).high < 0
-    same = difference(pieces(0.2), pieces(0.2), missed_pct, 1)
-    assert same.low <= 0 <= same.high
+@given(st.floats(0, 100), st.integers(1, 60))
+def test_the_distribution_grows_to_one(t, freedom):
+    assert 0 <= within_t(t, freedom) <= within_t(t + 1, freedom) + 1e-12 <= 1 + 2e-12
 
 
-def test_little_proves_nothing():
-    assert math.isnan(bootstrap([], missed_pct, 1).value)
-    assert bootstrap([rows(5, 5)], missed_pct, 1).high == math.inf
-    assert math.isnan(difference([], [rows(5)], missed_pct, 1).value)
-    assert difference([rows(5)], [rows(5)], missed_pct, 1).low == -math.inf
-    assert math.isnan(ratio_of_means([1.0], [0.0], 1).value)
-    assert ratio_of_means([1.0], [2.0], 1).high == math.inf
+BLOCK_FRAMES = 108
+SPREADS = (0.0, 3.0, 6.0, 10.0)
 
 
-@given(st.lists(st.floats(0.1, 1e6), min_size=2, max_size=9), st.lists(st.floats(0.1, 1e6), min_size=2, max_size=9))
-def test_a_ratio_lies_in_its_interval(one, other):
-    found = ratio_of_means(one, other, 1, resamples=50)
-    assert min(one) / max(other) * 0.99 <= found.low <= found.high <= max(one) / min(other) * 1.01
+def block(chance: np.random.Generator, pct: float, spread_points: float, frames: int = BLOCK_FRAMES) -> Rows:
+    """Frames that miss independently, by a share that differs from block to block."""
+    share = np.clip(chance.normal(pct, spread_points), 0, 100) / 100
+    found = np.zeros((frames, 4))
+    found[:, 0], found[:, 1], found[:, 2] = 100 + np.arange(frames) * PERIOD_S, 5.0, 1
+    found[:, 3] = chance.random(frames) < share
+    return found
+
+
+@pytest.mark.parametrize("rounds", [3, 4, 6])
+@pytest.mark.parametrize("points", SPREADS)
+@pytest.mark.parametrize("pct", [2.0, 30.0])
+def test_of_what_changes_nothing_it_is_seldom_said_that_it_does(rounds, points, pct):
+    """However much blocks differ, and whatever the share."""
+    chance, wrong, tries = np.random.default_rng(1), 0, 1000
+    for _ in range(tries):
+        on, off = ([block(chance, pct, points) for _ in range(rounds)] for _ in range(2))
+        found = share_change(on, off)
+        wrong += not found.low <= 0 <= found.high
+    assert wrong / tries <= 0.06
+
+
+@pytest.mark.parametrize("points", SPREADS)
+def test_the_interval_of_a_share_covers_it(points):
+    chance, held, tries = np.random.default_rng(2), 0, 1000
+    for _ in range(tries):
+        found = share_of([block(chance, 50.0, points) for _ in range(4)])
+        held += found.low <= 50 <= found.high
+    assert held / tries >= 0.94
+
+
+@pytest.mark.parametrize("spread_pct", [1.0, 10.0, 30.0])
+def test_the_interval_of_work_covers_it(spread_pct):
+    """Two loads, the second of which gets a tenth less done; rounds differ, and so do blocks."""
+    chance, held, tries = np.random.default_rng(3), 0, 1000
+    for _ in range(tries):
+        rounds = np.clip(chance.normal(1, spread_pct / 100, 4), 0.1, None)
+        off = [100 * rounds * chance.normal(1, 0.02, 4), 7 * rounds * chance.normal(1, 0.02, 4)]
+        on = [100 * rounds * chance.normal(1, 0.02, 4), 6.3 * rounds * chance.normal(1, 0.02, 4)]
+        found = ratio_change(on, off, [1.0, 1.0])
+        held += found.low <= -5 <= found.high
+    assert 0.93 <= held / tries <= 0.99
+
+
+def test_a_change_that_is_there_is_found():
+    chance = np.random.default_rng(4)
+    on, off = ([block(chance, pct, 3.0) for _ in range(4)] for pct in (1.0, 50.0))
+    found = share_change(on, off)
+    assert found.high < -30
+    assert found.p < 0.01
+
+
+def test_nothing_missed_is_not_never_missed():
+    """An upper bound of about four in so many."""
+    quiet = [rows(*[5.0] * 100) for _ in range(4)]
+    found = share_of(quiet)
+    assert (found.value, found.low) == (0, 0)
+    assert 0.75 < found.high < 1.0
+    same = share_change(quiet, quiet)
+    assert same.value == 0
+    assert -1.0 < same.low < -0.75
+    assert 0.75 < same.high < 1.0
+    assert same.p == 1
+
+
+def test_few_rounds_say_little():
+    assert math.isnan(mean_of([]).value)
+    assert math.isnan(share_of([]).value)
+    assert mean_of([3.0]).high == math.inf
+    one = change([3.0], [1.0])
+    assert (one.value, one.low, one.high) == (2.0, -math.inf, math.inf)
+    assert math.isnan(one.p)
+    assert (share_of([rows(5, 5)]).low, share_of([rows(5, 5)]).high) == (0, 100)
+    two = change([5.0, 5.2], [1.0, 1.1])
+    assert two.low < 3.5
+    assert two.high > 4.6
+    assert change([5.0, 5.2, 5.1, 5.0], [1.0, 1.1, 1.0, 1.0]).low > 3.9
+
+
+def test_what_was_not_measured_in_a_round_is_not_known():
+    assert math.isnan(change([1.0, math.nan], [1.0, 1.0]).low)
+    assert math.isnan(share_of([rows(5, 5), rows()]).high)
+    assert math.isnan(share_change([rows(), rows()], [rows(5), rows(5)]).value)
+    assert math.isnan(percentile_ms(rows(), 99))
+    assert math.isnan(mean_ms(rows()))
+
+
+def test_a_ratio_needs_something_to_divide_by():
+    assert math.isnan(ratio_change([[1.0, 1.0]], [[0.0, 0.0]]).value)
+    assert math.isnan(ratio_change([], []).value)
+    assert math.isnan(ratio_change([[1.0]], [[1.0]], [0.0]).value)
+    assert ratio_change([[1.0]], [[2.0]]).high == math.inf
+    alike = ratio_change([[0.0, 50.0]], [[0.0, 100.0]])  # a round in which nothing was done
+    assert alike.value == pytest.approx(-50)
+    assert alike.low == pytest.approx(alike.high)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=9), st.floats(-1e3, 1e3))
+def test_rounds_that_differ_alike_leave_no_doubt(off, more):
+    found = change([one + more for one in off], off)
+    assert found.low <= found.value <= found.high
+    assert found.value == pytest.approx(more, abs=1e-6)
+
+
+def test_of_many_changes_those_are_sure_that_are_sure_together():
+    assert surely([]) == []
+    assert surely([0.04]) == [True]
+    assert surely([0.04, 0.04]) == [False, False]
+    assert surely([0.5, 0.02, 0.001]) == [False, True, True]
+    assert surely([0.02, math.nan]) == [True, False]  # of two
+    assert surely([math.nan]) == [False]
+
+
+def test_by_chance_alone_hardly_ever_one_of_many_is_sure():
+    chance, wrong, tries = np.random.default_rng(5), 0, 500
+    for _ in range(tries):
+        found = [share_change(*([block(chance, 30.0, 6.0) for _ in range(4)] for _ in range(2))) for _ in range(8)]
+        wrong += any(surely([one.p for one in found]))
+    assert wrong / tries <= 0.06

@@ -11,8 +11,9 @@ import pytest
 
 from bench.test_results import LOAD, measured
 from smoothtask.bench.document import to_markdown
-from smoothtask.bench.results import Outcome, Report, judge, to_json
-from smoothtask.bench.scenarios import IDLE
+from smoothtask.bench.judge import judge
+from smoothtask.bench.results import Outcome, Report, to_json
+from smoothtask.bench.scenarios import IDLE, OFF
 
 BENCH = Path(__file__).parents[2] / "bench"
 
@@ -65,13 +66,13 @@ def test_what_is_not_reached_is_shown(suite: ModuleType):
 
 def test_the_benefit_is_shown_off_and_on(suite: ModuleType):
     left_out = Outcome("memory", "needs more", skipped="needs a memory limit")
-    outcomes = (*judge([measured(IDLE, 5, 5), measured(LOAD, 60, 5)], 2, 1), left_out)
+    outcomes = (*judge([measured(IDLE, 5, 5), measured(LOAD, 60, 5)], 2), left_out)
     report = json.loads(json.dumps(to_json(Report(outcomes, {}, 1, "", ("noisy",), "All is well."))))
     ran = [suite.Ran("smoothtask-bench", "smoothtask bench", 0, "", 1.0, list(suite.own_figures(report)), report)]
     text = to_markdown("Performance", suite.page(ran, []))
     assert "All is well." in text
     assert "| terminal | three unknown programs" in text
-    assert "80.3 → 0.0 %" in text
+    assert f"{outcomes[1].arms[OFF].missed.value:.1f} → 0.0 %" in text
     assert "| terminal: frames missed | 0 % | ≤ 2 % | 0 % | ok |" in text
     assert "| smoothtask bench: memory | needs a memory limit |" in text
 

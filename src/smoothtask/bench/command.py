@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from smoothtask.bench.judge import judge, verdict
 from smoothtask.bench.machine import describe
 from smoothtask.bench.measure import BenchError, Helper, Place, Tell, measure
-from smoothtask.bench.results import Outcome, Report, judge, verdict
+from smoothtask.bench.results import Outcome, Report
 from smoothtask.bench.scenarios import FULL, IDLE, QUICK, SCENARIOS, Need, Pace, Scenario
 from smoothtask.bench.stage import limits_memory
 from smoothtask.bench.terminal import User
@@ -51,7 +52,7 @@ def run(wanted: Wanted, paths: Paths, tell: Tell) -> Report:
     machine, notes = describe(), tuple(_notes())  # before we load the machine ourselves
     with _interruptible(), _switch(wanted, paths) as (switch, how):
         measured = list(measure(runnable, pace, _place(), switch, wanted.seed, tell))
-    judged = {o.name: o for o in judge(measured, os.cpu_count() or 1, wanted.seed)}
+    judged = {o.name: o for o in judge(measured, os.cpu_count() or 1)}
     outcomes = tuple(judged.get(s.name) or Outcome(s.name, s.text, skipped=missing[s.name]) for s in chosen)
     return Report(outcomes, machine, wanted.seed, how, notes, verdict(outcomes))
 

@@ -123,6 +123,7 @@ def measure(
 ) -> Iterator[Measured]:
     """Each scenario, one after the other; without *switch* nothing is ever on. Raises BenchError."""
     arms = (ON, OFF) if switch is not None else (OFF,)
+    own = None if switch is None else int(_told(switch, "who"))
     chance = random.Random(seed)  # noqa: S311 - not for secrets
     clock = Clock(pace.seconds(len(arms)) * len(scenarios), tell)
     for number, scenario in enumerate(scenarios, 1):
@@ -130,6 +131,7 @@ def measure(
         clock.say(f"{named}: starting")
         begun_s = time.monotonic()
         with _stage(scenario, place) as (stage, started):
+            watched = _Watched(place.work, stage.process.pid, own, started)
             if switch is not None:
                 _told(switch, f"root {stage.process.pid}")
                 _told(switch, ON)
@@ -141,7 +143,7 @@ def measure(
                 if switch is not None:
                     _told(switch, arm)
                 time.sleep(pace.settle_s)
-                blocks.append(_block(arm, pace.block_s, place.work, stage.process.pid, started))
+                blocks.append(_block(arm, pace.block_s, watched))
             if switch is not None:
                 _told(switch, OFF)
             stage.ask("end")
@@ -156,6 +158,18 @@ class _Started:
     probes: Mapping[str, int]
     work: Mapping[str, tuple[int, int]]
     workers: Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """Whose CPU is counted."""
+
+    folder: Path
+    root: int
+    """Pid of the stage."""
+    own: int | None
+    """Pid of SmoothTask, whose children are its own as well."""
+    started: _Started
 
 
 @contextmanager
@@ -173,26 +187,34 @@ def _stage(scenario: Scenario, place: Place) -> Iterator[tuple[Helper, _Started]
         stage.close()
 
 
-def _told(switch: Helper, word: str) -> None:
+def _told(switch: Helper, word: str) -> str:
+    """What is said after `ok`. Raises BenchError."""
     answer = switch.ask(word)
     if not answer.startswith("ok"):
         raise BenchError(answer)
+    return answer.removeprefix("ok").strip()
 
 
-def _block(arm: str, seconds: float, folder: Path, root: int, started: _Started) -> Block:
-    before, begin = read_counters(folder), _used(folder, root, started)
+def _block(arm: str, seconds: float, watched: _Watched) -> Block:
+    before, begin = read_counters(watched.folder), _used(watched)
     time.sleep(seconds)
-    after, end = read_counters(folder), _used(folder, root, started)
+    after, end = read_counters(watched.folder), _used(watched)
     took_s = end.at_s - begin.at_s
-    work = {
-        role: (sum(after[first : first + n]) - sum(before[first : first + n])) / took_s
-        for role, (first, n) in started.work.items()
-    }
-    probes, others = (end.probes_s - begin.probes_s) / took_s, (end.others_s - begin.others_s) / took_s
-    cores = {role: max(0.0, used_s - begin.loads_s[role]) / took_s for role, used_s in end.loads_s.items()}
     joules = joules_between(begin.energy, end.energy)
-    watts = None if joules is None else joules / took_s
-    return Block(arm, begin.at_s, end.at_s, work, probes, max(0.0, others), watts, cores)
+    return Block(
+        arm,
+        begin.at_s,
+        end.at_s,
+        work={
+            role: (sum(after[first : first + n]) - sum(before[first : first + n])) / took_s
+            for role, (first, n) in watched.started.work.items()
+        },
+        probe_cores=(end.probes_s - begin.probes_s) / took_s,
+        other_cores=max(0.0, end.others_s - begin.others_s) / took_s,
+        own_cores=max(0.0, end.own_s - begin.own_s) / took_s,
+        watts=None if joules is None else joules / took_s,
+        cores={role: max(0.0, used_s - begin.loads_s[role]) / took_s for role, used_s in end.loads_s.items()},
+    )
 
 
 class _Used(NamedTuple):
@@ -203,26 +225,40 @@ class _Used(NamedTuple):
     probes_s: float
     loads_s: Mapping[str, float]
     """Of each role."""
+    own_s: float
+    """Of SmoothTask."""
     others_s: float
-    """Of everybody who is not below the stage, and what a hypervisor took."""
+    """Of everybody else who is not below the stage, and what a hypervisor took."""
     energy: tuple[EnergyCounter, ...]
 
 
-def _used(folder: Path, root: int, started: _Started) -> _Used:
-    """Raises BenchError when a program that is to run has ended."""
-    machine = psutil.cpu_times()
+def _used(watched: _Watched) -> _Used:
+    """Raises BenchError when a program that is to run has ended, or SmoothTask has."""
+    machine, started = psutil.cpu_times(), watched.started
     busy_s = sum(machine) - machine.idle - machine.iowait - machine.guest - machine.guest_nice
     roles = {pid: role for role, pids in started.workers.items() for pid in pids}
     roles |= {pid: role for role, pid in started.probes.items()}
-    parents, seconds = _below(root)
+    parents, seconds = _below(watched.root)
     for pid, role in roles.items():
         if pid not in seconds:
-            said = sanitise(read_complaints(folder), COMPLAINTS_BYTES)
+            said = sanitise(read_complaints(watched.folder), COMPLAINTS_BYTES)
             raise BenchError(f"{role} has ended: {said or 'it says nothing of why'}")
     used_s = _by_role(parents, seconds, roles)
     probes_s = sum(used_s[role] for role in started.probes)
     loads_s = {role: used_s.get(role, 0.0) for role in started.workers}
-    return _Used(time.monotonic(), probes_s, loads_s, busy_s - sum(used_s.values()), read_energy())
+    own_s = _own_s(watched.own)
+    others_s = busy_s - sum(used_s.values()) - own_s
+    return _Used(time.monotonic(), probes_s, loads_s, own_s, others_s, read_energy())
+
+
+def _own_s(pid: int | None) -> float:
+    """CPU seconds of SmoothTask and its children. Raises BenchError."""
+    if pid is None:
+        return 0.0
+    try:
+        return sum(_below(pid)[1].values())
+    except psutil.NoSuchProcess as error:
+        raise BenchError("SmoothTask has ended while it was measured") from error
 
 
 def _below(root: int) -> tuple[dict[int, int], dict[int, float]]:

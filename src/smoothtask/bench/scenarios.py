@@ -110,8 +110,9 @@ class Pace:
         return self.around_s + self.warm_s + arms * self.rounds * (self.settle_s + self.block_s)
 
 
-QUICK = Pace(warm_s=3.0, settle_s=0.7, block_s=1.8, rounds=2)
-FULL = Pace(warm_s=5.0, settle_s=1.5, block_s=5.0, rounds=4)
+# Rounds tell more than seconds: intervals come from how they differ (`stats.py`).
+QUICK = Pace(warm_s=3.0, settle_s=0.7, block_s=0.8, rounds=4)
+FULL = Pace(warm_s=5.0, settle_s=1.5, block_s=3.0, rounds=6)
 
 
 def order(rounds: int, arms: Sequence[str], chance: random.Random) -> list[str]:

@@ -13,11 +13,14 @@ from smoothtask.bench.stats import Estimate, Spread
 METHOD = (
     "Each load runs on while SmoothTask is switched on and off in blocks, in an order drawn by lot in each round; "
     "the first part of each block is not counted. Missed frames: of 60 a second those that were not done within their "
-    "16.7 ms, and those that ran out meanwhile. Frame time: from one frame that is done to the next. Key: from the key "
-    "to the screen of a terminal. Sound: of 200 periods a second those that were not filled in time. Start: a small "
-    "program, until it is ready. Intervals hold 95 %: bootstrap of half seconds. CPU left: what the probes, others on "
-    "the machine and a hypervisor leave. Throughput is counted by the loads, against that; several loads at once are "
-    "weighed by the CPU that they use without SmoothTask."
+    "16.7 ms, and those that ran out meanwhile. Frame time: from one frame that is done to the next. Key: from when it "
+    "was due to the screen of a terminal. Sound: of 200 periods a second those that were not filled in time. Start: a "
+    "small program, until it is ready. Changes are on less off of the same round; intervals hold 95 %: Student's t "
+    "over rounds, and for shares never narrower than so many independent periods allow. What the verdict calls sure "
+    "holds all together (Holm). CPU left: what the probes, others on the machine and a hypervisor leave to the loads "
+    "and to SmoothTask, whose own CPU thus counts as lost. Throughput is counted by the loads; lost is what they get "
+    "less done for each CPU that is left, or, where they do not use it up, what they get less done at all. Several "
+    "loads at once are weighed by the CPU that they use without SmoothTask."
 )
 HEAD = (
     "LOAD",
@@ -29,9 +32,10 @@ HEAD = (
     "START p50/max ms",
     "W",
     "CPU LEFT",
+    "OWN CPU",
     "WORK/s",
 )
-NARROW = (0, 1, 2, 3, 4)
+NARROW = (0, 1, 2, 3, 4, 5)
 """Columns of `HEAD` that 80 cells have room for, with a shorter head."""
 WIDE_CELLS = 120
 PLOT_CELLS = 100
@@ -67,11 +71,11 @@ def promise(check: Check) -> str:
 
 
 def with_interval(estimate: Estimate, unit: str, *, signed: bool = False) -> str:
-    """`-70.3 points (-75.0 to -66.1)`."""
+    """`-70.3 points (-75.0 to -66.1)`; NaN is not told."""
     sign = "+" if signed else ""
     value = f"{estimate.value:{sign}.1f} {unit}"
     if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
-        return value
+        return f"{value} (too few rounds to say)"
     return f"{value} ({estimate.low:{sign}.1f} to {estimate.high:{sign}.1f})"
 
 
@@ -86,7 +90,7 @@ def bars(outcomes: Sequence[Outcome], cells: int, *, coloured: bool = False) -> 
     plt.clear_figure()
     values = [[o.arms[arm].missed.value for o in both] for arm in (OFF, ON)]
     plt.simple_multiple_bar([o.name for o in both], values, width=min(cells, PLOT_CELLS), labels=["off", "on"],
-                            colors=["red", "blue"], title="frames missed, %")  # fmt: skip
+                            colors=["red", "blue"], title="frames missed, %: off, and below it on")  # fmt: skip
     drawn = str(plt.build())
     return drawn if coloured else str(plt.uncolorize(drawn))
 
@@ -106,12 +110,17 @@ def _cells(arm: Arm) -> tuple[str, ...]:
         _numbers(start, ("p50", "max")),
         "–" if arm.watts is None else f"{arm.watts:.1f}",
         f"{arm.left_cores:.2f}",
+        f"{arm.own_cores:.2f}",
         ", ".join(f"{role} {done:.3g}" for role, done in arm.work.items()) or "–",
     )
 
 
 def _numbers(found: Spread | None, names: Sequence[str]) -> str:
-    return "–" if found is None else "/".join(f"{getattr(found, name):.1f}" for name in names)
+    """`–` for one that so few do not tell."""
+    if found is None:
+        return "–"
+    values = [getattr(found, name) for name in names]
+    return "/".join("–" if value is None else f"{value:.1f}" for value in values)
 
 
 def _word(check: Check) -> str:

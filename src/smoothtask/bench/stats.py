@@ -1,7 +1,15 @@
-"""Statistics of what the probes measured (pure): arrays of numbers in, numbers out."""
+"""Statistics of what the probes measured (pure): arrays of numbers in, numbers out.
 
-from collections.abc import Callable, Sequence
+What is independent is a block, not a frame: all frames of one share whatever else went on in its seconds. So each block
+gives one number, and what SmoothTask changes is that number when on, less that when off, of the same round; the
+intervals are Student's (1908) over rounds. They hold however much the rounds differ; few rounds make them wide.
+"""
+
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist, fmean, stdev
 from typing import Final
 
 import numpy as np
@@ -11,10 +19,10 @@ Rows = npt.NDArray[np.float64]
 """One row an event: when it was due (s), after how long it was done (ms), periods it took, periods missed."""
 
 DUE, TOOK_MS, PERIODS, MISSED = range(4)
-CHUNK_S: Final = 0.5
-"""Events within half a second depend on each other: they are drawn together."""
-RESAMPLES: Final = 1000
-CONFIDENCE_PCT: Final = 95.0
+CONFIDENCE: Final = 0.95
+FEWEST_FOR_P99_9: Final = 1000
+"""Of fewer it is the largest one."""
+_Z: Final = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +31,30 @@ class Spread:
 
     p50: float
     p99: float
-    p99_9: float
+    p99_9: float | None
+    """`None` of fewer than a thousand."""
     max: float
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value, and the interval of 95 % confidence around it."""
+    """A value, and the interval of 95 % confidence around it; infinite where there are too few rounds to say."""
 
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Estimate):
+    """On less off."""
+
+    p: float
+    """How likely at least so large a change, in either direction, is by chance alone; NaN where that cannot be said."""
+
+
+UNKNOWN: Final = Estimate(math.nan, math.nan, math.nan)
 
 
 def parse_rows(data: bytes) -> Rows:
@@ -62,7 +82,8 @@ def spread(values: npt.NDArray[np.float64]) -> Spread | None:
     if not len(values):
         return None
     p50, p99, p99_9 = np.percentile(values, [50, 99, 99.9])
-    return Spread(float(p50), float(p99), float(p99_9), float(values.max()), len(values))
+    rare = float(p99_9) if len(values) >= FEWEST_FOR_P99_9 else None
+    return Spread(float(p50), float(p99), rare, float(values.max()), len(values))
 
 
 def missed_pct(rows: Rows) -> float:
@@ -71,75 +92,126 @@ def missed_pct(rows: Rows) -> float:
     return 100 * float(rows[:, MISSED].sum()) / periods if periods else float("nan")
 
 
-def chunks(rows: Rows, chunk_s: float = CHUNK_S) -> list[Rows]:
-    """*rows* of one block in pieces of *chunk_s*, in order."""
-    if not len(rows):
-        return []
-    number = ((rows[:, DUE] - rows[0, DUE]) / chunk_s).astype(np.int64)
-    return [rows[number == n] for n in np.unique(number)]
-
-
-def bootstrap(
-    pieces: Sequence[Rows], statistic: Callable[[Rows], float], seed: int, resamples: int = RESAMPLES
-) -> Estimate:
-    """*statistic* of all *pieces* together; its interval from pieces drawn with replacement (Efron, 1979).
-
-    NaN without pieces; an interval as wide as can be where there is but one.
-    """
-    if not pieces:
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    value = statistic(np.concatenate(pieces))
-    if len(pieces) == 1:
-        return Estimate(value, float("-inf"), float("inf"))
-    found = _resampled(pieces, statistic, np.random.default_rng(seed), resamples)
-    return Estimate(value, *_bounds(found))
-
-
-def difference(
-    one: Sequence[Rows],
-    other: Sequence[Rows],
-    statistic: Callable[[Rows], float],
-    seed: int,
-    resamples: int = RESAMPLES,
-) -> Estimate:
-    """*statistic* of *one* less that of *other*, each drawn for itself."""
-    if not one or not other:
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    value = statistic(np.concatenate(one)) - statistic(np.concatenate(other))
-    if min(len(one), len(other)) == 1:
-        return Estimate(value, float("-inf"), float("inf"))
-    chance = np.random.default_rng(seed)
-    first = _resampled(one, statistic, chance, resamples)
-    return Estimate(value, *_bounds(first - _resampled(other, statistic, chance, resamples)))
-
-
-def ratio_of_means(one: Sequence[float], other: Sequence[float], seed: int, resamples: int = RESAMPLES) -> Estimate:
-    """The mean of *one* over that of *other*, with its interval; NaN where there is nothing to divide by."""
-    a, b = np.asarray(one, float), np.asarray(other, float)
-    if not len(a) or not len(b) or b.mean() <= 0:
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    value = float(a.mean() / b.mean())
-    if min(len(a), len(b)) == 1:
-        return Estimate(value, float("-inf"), float("inf"))
-    chance = np.random.default_rng(seed)
-    above = chance.choice(a, (resamples, len(a))).mean(axis=1)
-    below = np.maximum(chance.choice(b, (resamples, len(b))).mean(axis=1), np.finfo(float).tiny)
-    return Estimate(value, *_bounds(above / below))
-
-
-def p99_ms(rows: Rows) -> float:
+def percentile_ms(rows: Rows, pct: float) -> float:
     """Of how long they took; NaN without rows."""
-    return float(np.percentile(rows[:, TOOK_MS], 99)) if len(rows) else float("nan")
+    return float(np.percentile(rows[:, TOOK_MS], pct)) if len(rows) else math.nan
 
 
-def _resampled(
-    pieces: Sequence[Rows], statistic: Callable[[Rows], float], chance: np.random.Generator, resamples: int
-) -> npt.NDArray[np.float64]:
-    drawn = chance.integers(0, len(pieces), (resamples, len(pieces)))
-    return np.array([statistic(np.concatenate([pieces[i] for i in row])) for row in drawn])
+def mean_ms(rows: Rows) -> float:
+    """Of how long they took; NaN without rows."""
+    return float(rows[:, TOOK_MS].mean()) if len(rows) else math.nan
 
 
-def _bounds(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    tail = (100 - CONFIDENCE_PCT) / 2
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return float(low), float(high)
+def mean_of(blocks: Sequence[float]) -> Estimate:
+    """The mean of a number of each block."""
+    return _student(blocks, fmean(blocks) if blocks else math.nan)
+
+
+def share_of(blocks: Sequence[Rows]) -> Estimate:
+    """Percent missed, from block to block; never surer than so many independent periods would be (Wilson, 1927)."""
+    found = mean_of([missed_pct(rows) for rows in blocks])
+    if math.isnan(found.value):
+        return UNKNOWN
+    low, high = _wilson_pct(blocks)
+    return Estimate(found.value, max(0.0, min(found.low, low)), min(100.0, max(found.high, high)))
+
+
+def change(on: Sequence[float], off: Sequence[float]) -> Change:
+    """The mean of the differences; *on* and *off* hold one number a round."""
+    differences = [a - b for a, b in zip(on, off, strict=True)]
+    found = mean_of(differences)
+    return Change(found.value, found.low, found.high, _chance(differences))
+
+
+def share_change(on: Sequence[Rows], off: Sequence[Rows]) -> Change:
+    """Points of percent missed, one block a round; never surer than independent periods would be (Newcombe, 1998)."""
+    found = change([missed_pct(rows) for rows in on], [missed_pct(rows) for rows in off])
+    if math.isnan(found.value):
+        return found
+    share, off_share = fmean(map(missed_pct, on)), fmean(map(missed_pct, off))
+    (low, high), (off_low, off_high) = _wilson_pct(on), _wilson_pct(off)
+    down, up = math.hypot(share - low, off_high - off_share), math.hypot(high - share, off_share - off_low)
+    return Change(found.value, min(found.low, found.value - down), max(found.high, found.value + up), found.p)
+
+
+def ratio_change(
+    on: Sequence[Sequence[float]], off: Sequence[Sequence[float]], weights: Sequence[float] = (1.0,)
+) -> Change:
+    """In percent, by how much the mean when on exceeds that when off; of several things their mean, by *weights*.
+
+    *on* and *off* hold of each thing one number a round. The interval is that of a ratio estimator, from what each
+    round leaves of the ratio of the means (Cochran, 1977, 6.3). NaN where there is nothing to divide by.
+    """
+    if not off or not all(len(b) and fmean(b) > 0 for b in off) or not sum(weights) > 0:
+        return Change(math.nan, math.nan, math.nan, math.nan)
+    ratios = [fmean(a) / fmean(b) for a, b in zip(on, off, strict=True)]
+    parts = [w / sum(weights) for w in weights]
+    value = sum(p * (ratio - 1) for p, ratio in zip(parts, ratios, strict=True))
+    left = [
+        sum(p * (a[n] - r * b[n]) / fmean(b) for p, r, a, b in zip(parts, ratios, on, off, strict=True))
+        for n in range(len(on[0]))
+    ]
+    found = _student([100 * (value + one) for one in left], 100 * value)
+    return Change(found.value, found.low, found.high, _chance([100 * (value + one) for one in left]))
+
+
+def surely(chances: Sequence[float], level: float = 1 - CONFIDENCE) -> list[bool]:
+    """Which of several changes are no chance, so that all that is said holds together (Holm, 1979)."""
+    ranked = sorted(range(len(chances)), key=lambda n: (math.isnan(chances[n]), chances[n]))
+    said = [False] * len(chances)
+    for rank, n in enumerate(ranked):
+        if not chances[n] <= level / (len(chances) - rank):
+            break
+        said[n] = True
+    return said
+
+
+def within_t(t: float, freedom: int) -> float:
+    """Share of Student's distribution within ±*t*, for whole degrees of *freedom* (Abramowitz and Stegun, 26.7.3-4)."""
+    angle, odd = math.atan(t / math.sqrt(freedom)), freedom % 2
+    term, total = math.cos(angle) if odd else 1.0, 0.0
+    for k in range(1, freedom // 2 + 1):
+        total += term
+        term *= math.cos(angle) ** 2 * (2 * k - 1 + odd) / (2 * k + odd)
+    share = 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
+    return min(1.0, share)
+
+
+@cache
+def t_quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
+    """The t within whose ± lies *confidence*."""
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        inside = within_t(math.sqrt(freedom) * math.tan(middle), freedom) < confidence
+        low, high = (middle, high) if inside else (low, middle)
+    return math.sqrt(freedom) * math.tan(low)
+
+
+def _student(values: Sequence[float], value: float) -> Estimate:
+    if math.isnan(value):
+        return UNKNOWN
+    if len(values) == 1:
+        return Estimate(value, -math.inf, math.inf)
+    reach = t_quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return Estimate(value, value - reach, value + reach)
+
+
+def _chance(differences: Sequence[float]) -> float:
+    if len(differences) < 2 or not math.isfinite(mean := fmean(differences)):
+        return math.nan
+    error = stdev(differences) / math.sqrt(len(differences))
+    if error == 0:
+        return 1.0 if mean == 0 else 0.0
+    return 1 - within_t(abs(mean) / error, len(differences) - 1)
+
+
+def _wilson_pct(blocks: Sequence[Rows]) -> tuple[float, float]:
+    """The interval of a share of independent periods; NaN without any."""
+    periods = sum(float(rows[:, PERIODS].sum()) for rows in blocks)
+    if not periods:
+        return math.nan, math.nan
+    share = sum(float(rows[:, MISSED].sum()) for rows in blocks) / periods
+    middle = (share + _Z**2 / (2 * periods)) / (1 + _Z**2 / periods)
+    reach = _Z / (1 + _Z**2 / periods) * math.sqrt(share * (1 - share) / periods + _Z**2 / (4 * periods**2))
+    return 100 * max(0.0, middle - reach), 100 * min(1.0, middle + reach)

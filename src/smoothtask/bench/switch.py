@@ -4,6 +4,7 @@
 
 Words on its input, each answered by a line on its output that begins with `ok`, or tells what went wrong:
 
+    who         the pid of SmoothTask, after `ok`: of this process, or of the daemon
     root PID    act on what is below this process (the engine of ours alone)
     on, off     apply decisions; undo all and, where the engine is ours, stand still: nothing is looked at or counted
 
@@ -24,7 +25,7 @@ from smoothtask.collector.probe import ProbeUnavailable
 from smoothtask.config.located import ConfigError
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings, load_settings
-from smoothtask.control.client import DaemonError, newest_frame, request
+from smoothtask.control.client import Connection, DaemonError, newest_frame, request
 from smoothtask.model.command import Caller, Pause
 from smoothtask.model.frame import Mode
 
@@ -76,6 +77,8 @@ class Ours:
                 return
             if word == "off":
                 _say(self._pause(True))
+            elif word == "who":
+                _say(f"ok {os.getpid()}")
             elif word.startswith("root "):
                 self._root(int(word.removeprefix("root ")))
                 _say("ok")
@@ -108,6 +111,9 @@ class Daemon:
     def __init__(self, socket: Path) -> None:
         """Raises SwitchError, DaemonError."""
         self._socket = socket
+        connection = Connection(socket)
+        self._pid = connection.peer.pid
+        connection.close()
         mode = newest_frame(socket).mode
         if mode is Mode.PAUSED:
             raise SwitchError("the daemon is paused: `smoothtask resume` first, or it would be switched on by this")
@@ -119,9 +125,14 @@ class Daemon:
         _say("ok daemon")
         try:
             while (word := _hear()) is not None:
-                _say(self._pause(word == "off") if word in {"on", "off"} else "ok")
+                _say(self._answer(word))
         finally:
             self._pause(False)
+
+    def _answer(self, word: str) -> str:
+        if word == "who":
+            return f"ok {self._pid}"
+        return self._pause(word == "off") if word in {"on", "off"} else "ok"
 
     def stop(self) -> None:
         """See `Switch`: the input has ended, which is what is waited for."""
