@@ -184,13 +184,29 @@ def test_wills_are_kept_until_they_expire(tmp_path: Path) -> None:
     assert list(again.entries) == [entry(2).key]
 
 
-def test_a_directory_that_others_write_is_refused(tmp_path: Path) -> None:
-    """They could put another file in its place."""
+@pytest.mark.parametrize(("mode", "gid"), [(0o777, 0), pytest.param(0o775, 12, marks=pytest.mark.root)])
+def test_a_directory_that_others_write_is_refused(tmp_path: Path, mode: int, gid: int) -> None:
+    """They could put another file in its place: anybody, or a group's members."""
+    if gid and os.geteuid() != 0:
+        pytest.skip("only root gives a folder to a group that it is not in")
     folder = tmp_path / "open"
     folder.mkdir()
-    folder.chmod(0o777)
+    if gid:
+        os.chown(folder, -1, gid)
+    folder.chmod(mode)
     with pytest.raises(LedgerError, match="nobody else"):
         Ledger.open(folder / "l", "boot")
+    folder.chmod(mode & ~0o022)
+    Ledger.open(folder / "l", "boot")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to root's group")
+def test_roots_group_is_root(tmp_path: Path) -> None:
+    """Who is in it may do anything already."""
+    os.chown(tmp_path, -1, 0)
+    tmp_path.chmod(0o770)
+    Ledger.open(tmp_path / "l", "boot")
 
 
 paths = st.binary(max_size=60).map(lambda b: "/" + b.decode("utf-8", "surrogateescape"))

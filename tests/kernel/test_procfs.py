@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,23 @@ def test_any_comm_leaves_the_other_fields_alone(comm: bytes, numbers: list[int])
     assert stat.run_ticks == numbers[10] + numbers[11]
     assert (stat.nice, stat.threads, stat.start_ticks) == (numbers[15], numbers[16], numbers[18])
     assert (stat.rss_pages, stat.policy) == (numbers[20], numbers[37])
+
+
+def test_stats_of_every_thread() -> None:
+    """Or of the processes alone."""
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        mine = {tid: stat for pid, tid, stat in procfs.read_stats() if pid == os.getpid()}
+        assert {os.getpid(), thread.native_id} <= mine.keys()
+        assert {stat.sid for stat in mine.values()} == {os.getsid(0)}
+        processes = {pid: tid for pid, tid, _ in procfs.read_stats(leaders_only=True)}
+        assert processes[os.getpid()] == os.getpid()
+        assert all(pid == tid for pid, tid in processes.items())
+    finally:
+        done.set()
+        thread.join()
 
 
 @given(run=NUMBER, wait=NUMBER)

@@ -132,7 +132,8 @@ class Ledger:
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
                 raise LedgerError(f"{path}: expected a regular file of uid {os.geteuid()}")
             folder = path.parent.stat()
-            if folder.st_uid != os.geteuid() or folder.st_mode & stat.S_IWOTH:
+            others = stat.S_IWOTH | (stat.S_IWGRP if folder.st_gid != 0 else 0)
+            if folder.st_uid != os.geteuid() or folder.st_mode & others:
                 raise LedgerError(f"{path.parent}: expected a directory of uid {os.geteuid()} that nobody else writes")
             with open(path, "rb") as file:
                 ledger._replay(file.read())

@@ -1,6 +1,5 @@
 """Puts back what the ledger says is ours: on exit, after a crash, by `smoothtask restore`. Idempotent."""
 
-import os
 import time
 from collections.abc import Iterable
 from itertools import chain
@@ -8,7 +7,7 @@ from itertools import chain
 from smoothtask.actuator.inherit import Bequests, Relative, bequest
 from smoothtask.actuator.knobs import Machine, read, same, write
 from smoothtask.actuator.ledger import Entry, Key, Ledger
-from smoothtask.kernel.procfs import Stat, parse_stat
+from smoothtask.kernel.procfs import read_stats
 from smoothtask.kernel.systemd import ManagerError, NoSuchUnitError
 from smoothtask.model.change import Change, ControllersTarget, HomeTarget, Knob, Outcome, Status, Target, UnitTarget
 
@@ -109,7 +108,7 @@ def _put_back_session(entry: Entry, change: Change, machine: Machine, proc_root:
 
 
 def _session_members(sid: int, proc_root: str) -> Iterable[int]:
-    for pid, _tid, stat in _all_threads(proc_root, leaders_only=True):
+    for pid, _tid, stat in read_stats(proc_root, leaders_only=True):
         if stat.sid == sid:
             yield pid
 
@@ -118,7 +117,7 @@ def _heirs(bequests: Bequests, machine: Machine, proc_root: str) -> list[Entry]:
     """Threads that have a value from one that we changed: recorded nowhere, for they began since the last look."""
     if not bequests.sids:
         return []
-    threads = list(_all_threads(proc_root))
+    threads = list(read_stats(proc_root))
     family = {pid: Relative(s.ppid, s.sid, s.nice, s.start_ticks) for pid, tid, s in threads if pid == tid}
     heirs = []
     for pid, tid, stat in threads:
@@ -136,20 +135,3 @@ def _heirs(bequests: Bequests, machine: Machine, proc_root: str) -> list[Entry]:
             if source is not None:
                 heirs.append(source._replace(target=target, old=bequest(source.old), new=value, before=None))
     return heirs
-
-
-def _all_threads(proc_root: str, leaders_only: bool = False) -> Iterable[tuple[int, int, Stat]]:
-    for name in os.listdir(proc_root):
-        if not name.isdecimal():
-            continue
-        try:
-            tids = [name] if leaders_only else os.listdir(f"{proc_root}/{name}/task")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        for tid in tids:
-            try:
-                with open(f"{proc_root}/{name}/task/{tid}/stat", "rb", buffering=0) as file:
-                    stat = parse_stat(file.read(4096))
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # this thread left; the others of its process did not
-            yield int(name), int(tid), stat

@@ -7,7 +7,7 @@ processes stay 0 without root; switches of threads that had exited before they w
 
 import os
 import resource
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -88,6 +88,23 @@ def parse_stat(data: bytes) -> Stat:
         rss_pages=int(f[21]),
         policy=int(f[38]),
     )
+
+
+def read_stats(root: str = "/proc", *, leaders_only: bool = False) -> Iterator[tuple[int, int, Stat]]:
+    """Pid, tid and stat file of every thread, or of every process; who leaves meanwhile is left out."""
+    for name in os.listdir(root):
+        if not name.isdecimal():
+            continue
+        try:
+            tids = [name] if leaders_only else os.listdir(f"{root}/{name}/task")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for tid in tids:
+            try:
+                stat = parse_stat(_slurp(f"{root}/{name}/task/{tid}/stat"))
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # this thread left; the others of its process did not
+            yield int(name), int(tid), stat
 
 
 def parse_schedstat(data: bytes) -> tuple[int, int]:
