@@ -76,10 +76,8 @@ class Sessions:
         if entry is None and self._kernel.cpu_task_group(key.pid) != "/":
             return None
         now = self._kernel.get_autogroup(key.pid)
-        if now is None or now.id in self._foreign or self._kernel.start_ticks(key.pid) != key.start_ticks:
-            return None
-        if self._kernel.get_sid(key.pid) != sid:
-            return None  # since the pass it began a session of its own, of which that may be the autogroup
+        if now is None or now.id in self._foreign or self._kernel.get_sid(key.pid) != sid:
+            return None  # it may have begun a session of its own since the pass, of which that is the autogroup
         if entry is None and now.nice != 0:
             return None  # somebody's choice
         if entry is not None and now.nice != entry.new:
