@@ -289,6 +289,21 @@ def test_who_takes_the_loops_time_waits_until_it_is_paid_off(connect: Connect, s
     assert len(hog.lines()) == 61, "all of it is answered in the end"
 
 
+def test_who_hangs_up_while_not_listened_to_does_not_wake_the_loop(
+    connect: Connect, slow: Slow, host: FakeHost, server: ControlServer
+) -> None:
+    """It is noticed when its time is paid off."""
+    hog = connect()
+    hog.socket.send(b'{"op":"rules"}\n' * 60)
+    hog.lines()
+    hog.socket.close()
+    host.settle()
+    assert not host.turn()
+    for _ in range(200):
+        slow.pass_by(1.0)
+    assert server.connections == 0
+
+
 def test_new_connections_and_many_names_do_not_help(connect: Connect, slow: Slow, host: FakeHost) -> None:
     """All users together have a share, too; root is always heard."""
     hog = connect()

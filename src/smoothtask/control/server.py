@@ -56,7 +56,7 @@ class _Peer:
     subscribed: bool = False
     closing: bool = False
     """Goes as soon as the outbox is empty."""
-    events: int = select.EPOLLIN
+    events: int = 0
 
     @property
     def has_line(self) -> bool:
@@ -152,9 +152,8 @@ class ControlServer:
                 connection.send(peer.outbox)
             connection.close()
         else:
-            fd = connection.fileno()
-            self._peers[fd] = peer
-            self._host.add_reader(fd, lambda: self._ready(peer), peer.events)
+            self._peers[connection.fileno()] = peer
+            self._await(peer, select.EPOLLIN)
             self._settle(peer)
         self._charge(peer, began_s)
 
@@ -311,11 +310,22 @@ class ControlServer:
         events = (select.EPOLLIN if is_heard and not peer.has_line else 0) | (
             select.EPOLLOUT if peer.outbox or wants_turn else 0
         )
-        if events != peer.events:
-            self._host.modify_reader(peer.socket.fileno(), events)
-            peer.events = events
+        self._await(peer, events)
         if wait_s > 0:
             self._rest(peer.caller.uid, wait_s)
+
+    def _await(self, peer: _Peer, events: int) -> None:
+        """Wait for *events*; for none, not even its end: epoll would tell of that without end (EPOLLHUP)."""
+        fd = peer.socket.fileno()
+        if events == peer.events:
+            return
+        if not events:
+            self._host.remove_reader(fd)
+        elif not peer.events:
+            self._host.add_reader(fd, lambda: self._ready(peer), events)
+        else:
+            self._host.modify_reader(fd, events)
+        peer.events = events
 
     def _rest(self, uid: int, wait_s: float) -> None:
         """Listen to *uid* again when it has paid."""
