@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,18 @@ def test_status_and_groups(engine: FakeHost, capsys: pytest.CaptureFixture[str])
     assert data[0]["decision"]["target"] == "IDLE"
     assert main(["status", "--json"]) == 0
     assert "groups" not in json.loads(capsys.readouterr().out)
+
+
+def test_groups_that_were_not_sent_are_counted(engine: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who starts thousands of programs hides none of the others."""
+    told = threading.Event()
+    engine.call_soon(lambda: engine.publish(replace(frame(2, groups=3), left_out=4000)))
+    engine.call_soon(told.set)
+    assert told.wait(10)
+    assert main(["status"]) == 0
+    assert "groups      4003, 3 changed" in capsys.readouterr().out
+    assert main(["groups"]) == 0
+    assert "(and 4000 more, which the daemon left out" in capsys.readouterr().out
 
 
 def test_explain(engine: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,12 @@ def test_pressure_is_shown_sorted_and_filtered_by():
     assert [r.id for r in build(machine, View(filter="for<40")).rows] == []
 
 
+def test_what_the_daemon_left_out_is_counted():
+    """The list says `5 of 12`."""
+    listing = build(replace(MACHINE, left_out=7), View())
+    assert (listing.total, len(listing.ids)) == (12, 5)
+
+
 @settings(max_examples=300)
 @given(st.text(max_size=60))
 def test_no_filter_text_ever_fails(text):
