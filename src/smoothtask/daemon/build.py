@@ -36,8 +36,9 @@ from smoothtask.daemon.process import (
     tell_systemd,
     tidy_memory,
 )
+from smoothtask.daemon.reloading import Configuration
 from smoothtask.daemon.restoring import summary
-from smoothtask.daemon.rules import Rules, follow_files, read_anew
+from smoothtask.daemon.rules import Rules, follow_files
 from smoothtask.engine.commands import Commands
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.lessons import Labels, Lessons
@@ -186,9 +187,15 @@ def _build(
     hybrid = HybridMode(engine, paths)
     hybrid.follow(settings)
     opened.closers += [rules.close, hybrid.close]
-    reload = partial(read_anew, engine, rules, paths, hybrid.follow)
-    commands = Commands(engine, reload, can_apply=not reason, rules=lambda: rules.loaded.rules, since=time.time())
+    commands = Commands(
+        engine,
+        lambda: configuration.read_anew(),  # noqa: PLW0108 (it is made below)
+        can_apply=not reason,
+        rules=lambda: rules.loaded.rules,
+        since=time.time(),
+    )
     loop = Loop(engine, commands, wakers, _tick_settings(settings), rest=partial(_rest, meters, probe))
+    configuration = Configuration(loop, rules, paths, settings, (hybrid.follow,), can_act=not reason)
     person = _Person(settings, paths, loop, opened)
     later, high_water = deque((person.start, tidy_memory)), HighWater()
 
@@ -381,21 +388,18 @@ def _people(
             remove=log.remove_label,
             put_back=log.put_back_label,
         )
-    may_raise, owner_uid = settings.control.allow_users_above_normal, os.geteuid()
     lessons, problems = load_lessons(paths.lessons)
     said += problems
-    parameters = parameters_of(settings)
-    return People(
+    people = People(
         pins,
         lambda kept: save_pins(paths.pins, tuple(kept)),
         labels,
-        may_raise=may_raise,
-        owner_uid=owner_uid,
-        lessons=Lessons(
-            lessons, lambda kept: save_lessons(paths.lessons, kept), None if may_raise else frozenset({0, owner_uid})
-        ),
-        limits=parameters.person,
+        owner_uid=os.geteuid(),
+        lessons=Lessons(lessons, lambda kept: save_lessons(paths.lessons, kept)),
+        limits=parameters_of(settings).person,
     )
+    people.let_raise(settings.control.allow_users_above_normal)
+    return people
 
 
 def _beat(

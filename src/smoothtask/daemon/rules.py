@@ -8,16 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from smoothtask.classifier.apart import Reading, RulesUnreadable, look_into_homes, see
-from smoothtask.classifier.behaviour import BehaviourLimits
-from smoothtask.classifier.layers import Loaded, Personal, RuleFiles, Seen, rule_files, see_system
+from smoothtask.classifier.layers import Loaded, Personal, RuleFiles, Seen, see_system
 from smoothtask.classifier.match import Ancestors
 from smoothtask.config.located import ConfigError, Problem
-from smoothtask.config.paths import Paths
-from smoothtask.config.settings import Settings, load_settings
 from smoothtask.engine.engine import Engine
-from smoothtask.engine.parameters import parameters_of
 from smoothtask.kernel.apart import Beside
-from smoothtask.model.command import Reply
 from smoothtask.model.group import Classification, ProcessType, RuleSource
 from smoothtask.model.identity import Identity
 
@@ -140,25 +135,6 @@ _OURSELVES = Classification(
     source=RuleSource("vendor", "built in", 1),
     evidence="it is SmoothTask itself",
 )
-
-
-def read_anew(engine: Engine, rules: Rules, paths: Paths, follow: Callable[[Settings], None]) -> Reply:
-    """The configuration and all rules again, or nothing of them; *follow* is told of the settings."""
-    try:
-        settings = load_settings(paths.config_file, required=paths.config_required)
-        rules.read_again(rule_files(settings, paths), time.monotonic())
-    except RulesUnreadable as error:
-        return Reply(False, f"nothing is changed: {error}")
-    except ConfigError as error:
-        for problem in error.problems[:10]:
-            engine.say("error", str(problem))
-        return Reply(False, f"nothing is changed: {len(error.problems)} problems, first: {error.problems[0]}")
-    engine.parameters = parameters_of(settings)
-    engine.people.limits = engine.parameters.person
-    follow(settings)
-    engine.behaviour_limits = BehaviourLimits(**settings.behaviour.model_dump())
-    engine.world.reclassify()
-    return Reply(True, f"configuration and {len(rules.loaded.rules.rules)} rules are read again")
 
 
 def follow_files(engine: Engine, rules: Rules, now_s: float) -> None:

@@ -42,6 +42,11 @@ class Lessons:
     def __post_init__(self) -> None:
         self.learnt = indexed(self.every, self.lifted)
 
+    def lift(self, lifted: frozenset[int] | None) -> None:
+        """Only *lifted* may raise above NORMAL from now on; `None`: everybody."""
+        self.lifted = lifted
+        self.learnt = indexed(self.every, lifted)
+
     def add(self, lesson: Lesson) -> tuple[Lesson, ...]:
         """Learn *lesson*; the lessons that made room for it."""
         before = self.every

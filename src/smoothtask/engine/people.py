@@ -53,6 +53,11 @@ class People:
         """Who may order what."""
         return Rights(self.owner_uid, self.may_raise)
 
+    def let_raise(self, may: bool) -> None:
+        """Whether ordinary users may go above NORMAL from now on, by orders or by what they have taught."""
+        self.may_raise = may
+        self.lessons.lift(None if may else frozenset({0, self.owner_uid}))
+
     @property
     def orders(self) -> Orders:
         """For `policy.decide`."""
