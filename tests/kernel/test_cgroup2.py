@@ -1,6 +1,8 @@
 """kernel.cgroup2 on a directory that looks like a hierarchy; the real one is tests/vm's."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,46 @@ def test_processes_of_a_cgroup_and_below(root: str) -> None:
     assert cgroup2.pids("/a", root) == {10, 11, 12}
     assert cgroup2.pids("/a/b", root) == {12}
     assert cgroup2.pids("/gone", root) == frozenset()
+
+
+@pytest.mark.parametrize(("deep", "wide"), [(1100, 0), (0, 300)])
+def test_processes_of_a_tree_that_somebody_made_deep_or_wide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deep: int, wide: int
+) -> None:
+    """Those near are found, as many as are looked for."""
+    monkeypatch.setattr(cgroup2, "FOLDERS", 200)
+    build = (
+        "import os, sys\n"
+        "def fill(pid): open('cgroup.procs', 'w').write(f'{pid}\\n')\n"
+        "fill(1)\n"
+        "for n in range(int(sys.argv[2])): os.mkdir(f'w{n}')\n"
+        "for n in range(int(sys.argv[1])):\n"
+        "    os.mkdir('d')\n"
+        "    os.chdir('d')\n"
+        "    fill(n + 2)\n"
+    )
+    top = tmp_path / "top"
+    top.mkdir()
+    try:
+        subprocess.run([sys.executable, "-S", "-c", build, str(deep), str(wide)], cwd=top, check=True)
+        found = cgroup2.pids("/top", str(tmp_path))
+        assert found == set(range(1, min(deep + 1, cgroup2.FOLDERS) + 1))
+    finally:
+        subprocess.run(["rm", "-rf", str(top)], check=True)
+
+
+def test_a_tree_deeper_than_the_kernel_can_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies deeper is left out."""
+    monkeypatch.setattr(cgroup2, "FOLDERS", 1 << 20)
+    build = "import os\nfor _ in range(30):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)\n"
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "cgroup.procs").write_text("7\n")
+    try:
+        subprocess.run([sys.executable, "-S", "-c", build], cwd=top, check=True)
+        assert cgroup2.pids("/top", str(tmp_path)) == {7}
+    finally:
+        subprocess.run(["rm", "-rf", str(top)], check=True)
 
 
 def test_writing(root: str) -> None:

@@ -17,6 +17,8 @@ MAGIC: Final = 0x63677270
 """CGROUP2_SUPER_MAGIC (include/uapi/linux/magic.h)."""
 GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENAMETOOLONG})
 """What there is no cgroup (any more), or no file of it; a name that was sanitised may be longer than one can be."""
+FOLDERS: Final = 1024
+"""Cgroups of one tree whose processes are looked for."""
 _STATFS_BYTES: Final = 120  # struct statfs on 64-bit Linux; the first field is the magic number
 _READ_BYTES: Final = 1 << 16
 _ROUNDS: Final = 20
@@ -130,17 +132,32 @@ def switch(path: str, changes: Iterable[str], root: str = ROOT) -> None:
 
 
 def pids(path: str, root: str = ROOT) -> frozenset[int]:
-    """The processes of *path* and of all below it; none when it is gone."""
+    """The processes of *path* and of all below it; none when it is gone.
+
+    Whose it is may make cgroups below it, as deep and as many as they like: of more than FOLDERS some are looked into,
+    the nearest first.
+    """
     found: set[int] = set()
-    for folder, _, _ in os.walk(directory(path, root)):
+    folders = [directory(path, root)]
+    for folder in folders:  # grows meanwhile
         try:
             found.update(map(int, _read(f"{folder}/cgroup.procs").split()))
-        except FileNotFoundError:
-            continue
         except OSError as error:  # a threaded cgroup lists its processes at the top of its domain
-            if error.errno not in {errno.ENODEV, errno.EOPNOTSUPP}:
+            if error.errno not in GONE | {errno.EOPNOTSUPP}:
                 raise
+        if len(folders) < FOLDERS:
+            folders += _below(folder)[: FOLDERS - len(folders)]
     return frozenset(found)
+
+
+def _below(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError as error:
+        if error.errno in GONE:
+            return []
+        raise
 
 
 def move(pid: int, path: str, root: str = ROOT) -> None:
