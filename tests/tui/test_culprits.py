@@ -12,6 +12,7 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import Reply
 from smoothtask.model.decision import Contention
 from smoothtask.model.detail import ThreadFrame
+from smoothtask.model.frame import Event
 from smoothtask.model.group import Behaviour
 from smoothtask.model.text import sanitise
 from smoothtask_tui import app
@@ -28,8 +29,8 @@ def hog(name, cpu=1.0, wait=0.0, **more):
     return replace(made, group=replace(made.group, behaviour=Behaviour.HOG))
 
 
-def at(*groups, io=0.0, contention=WAITS, time=10.0):
-    made = frame(*groups, contention=contention, time=time)
+def at(*groups, io=0.0, contention=WAITS, time=10.0, events=()):
+    made = frame(*groups, contention=contention, time=time, events=events)
     return replace(made, system=replace(made.system, io_some_pct=io))
 
 
@@ -156,10 +157,29 @@ async def test_a_clock_that_was_set_back_begins_a_new_axis():
         for i in range(2, 5):
             await d.push(at(hog("make"), time=float(i)))
         assert [p.time for p in d.app.scene.history.points] == [2.0, 3.0, 4.0]
-        for time in (9e8, 9e8 + 1):
-            await d.push(at(hog("make"), time=time))
+        history = d.app.scene.history
+        before, after, later = (Event(t, "class", f"at {t:g}") for t in (4.0, 9e8, 9e8 - 5))
+        await d.push(at(hog("make"), time=1e9, events=(before,)))
+        await d.push(at(hog("make"), time=9e8, events=(before, after)))
+        assert list(history.events) == [after]
+        await d.push(at(hog("make"), time=9e8 + 1, events=(before, after, later)))
+        assert list(history.events) == [after, later]
+        (lane,) = history.lanes.values()
+        assert list(lane.times) == [9e8, 9e8 + 1]
+        assert [len(trend) for trend in history.trends.values()] == [2]
         await d.press("g")
         await d.until(lambda: "wake-up latency" in d.screen_text)
+
+
+async def test_from_plots_that_were_opened_over_the_rules_a_culprit_is_gone_to():
+    async with dashboard(size=(100, 40)) as d:
+        for i in range(2, 5):
+            await d.push(at(hog("make"), group("v", cpu=0.1, wait=2.0), time=1.8e9 + i))
+        await d.press("r", "g")
+        await d.until(lambda: "who made others wait" in d.screen_text and "make" in d.screen_text)
+        await d.press("enter")
+        await d.until(lambda: d.app.screen is d.app.main)
+        assert d.cursor == "make"
 
 
 async def test_one_plot_alone_another_span_and_all_again():

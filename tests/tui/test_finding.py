@@ -46,6 +46,38 @@ async def test_digits_find_a_process_that_the_frame_tells_of():
         assert d.app.main.status.text == "4711"
 
 
+@pytest.mark.parametrize("key", ["escape", "down"])
+async def test_digits_that_are_not_meant_leave_the_list_as_it_was(key):
+    """Typing shows, Enter goes there: with neither a filter is lost nor something unfolded."""
+    shown = replace(frame(A, PART, B, C), processes=(process(4711, "a/x"), process(47, "b")))
+    async with dashboard(first=shown) as d:
+        await d.press("slash", *"alpha", "enter", "left")
+        assert (d.rows, d.cursor) == (["a"], "a")
+        await d.press("4", "7")  # of another application than the filter shows
+        assert (d.rows, d.cursor) == (["a"], "a")
+        await d.press("1", "1")
+        assert d.cursor == "a/x#4711.471100"
+        await d.press(key)
+        assert (d.rows, d.cursor) == (["a"], "a")
+        assert d.app.main.groups.view.filter == "alpha"
+        await d.press("4", "7", "enter")
+        assert d.cursor == "b#47.4700"
+        assert d.app.main.groups.view.filter == ""
+
+
+async def test_a_search_without_a_match_says_so():
+    async with dashboard(A, B, C) as d:
+        await d.press("f3", *"beta")
+        assert "nothing that is shown" not in d.status
+        await d.press("x")
+        assert "nothing that is shown is called so" in d.status
+        assert d.cursor == "b"
+        await d.press("f3")
+        assert "nothing that is shown is called so" in d.status
+        await d.press("backspace")
+        assert "nothing that is shown" not in d.status
+
+
 async def test_a_pid_that_is_not_shown_is_asked_for_and_a_filter_does_not_hide_it():
     async with dashboard(A, B, C) as d:
         quiet = process(99, "b")
@@ -75,6 +107,17 @@ async def test_the_applications_of_one_user():
         assert d.rows == ["b"]
         await d.press("u", "0")
         assert len(d.rows) == 3
+
+
+async def test_one_user_is_not_everybody_whose_name_begins_so(monkeypatch):
+    monkeypatch.setattr("smoothtask_tui.screens.finding.user_name", {1: "ann", 2: "anna"}.__getitem__)
+    monkeypatch.setattr("smoothtask_tui.widgets.grouplist.user_name", {1: "ann", 2: "anna"}.__getitem__)
+    ann, anna = (replace(g, group=replace(g.group, uid=uid)) for g, uid in ((A, 1), (B, 2)))
+    async with dashboard(ann, anna) as d:
+        await d.press("u", "1")
+        assert d.rows == ["a"]
+        await d.press("escape", "slash", *"user:ann", "enter")
+        assert d.rows == ["a", "b"]
 
 
 async def test_following_keeps_the_row_in_the_middle_and_the_order_free():

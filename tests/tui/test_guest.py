@@ -55,6 +55,23 @@ async def test_where_users_may_raise_it_is_offered(monkeypatch):
         assert "up to NORMAL" not in d.screen_text
 
 
+async def test_undo_counts_what_the_person_who_looks_can_take_back(monkeypatch):
+    """The engine tells of root's orders: a guest's are those of this dashboard; rules and deeds by hand count."""
+    for uid, count in ((ME, 1), (0, 3)):
+        monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
+        async with dashboard(first=frame(MINE, rights=Rights(0), undo_depth=3), size=(120, 30)) as d:
+            assert ("z undo" in d.screen_text) is (uid == 0)
+            await d.press("f8")
+            await d.asked()
+            await d.push(frame(MINE, rights=Rights(0), undo_depth=3, seq=2))
+            assert f"z undo ({count})" in d.screen_text
+            d.app.deeds.did("rule")
+            await d.push(frame(MINE, rights=Rights(0), undo_depth=3, seq=3))
+            assert f"z undo ({count + 1})" in d.screen_text
+            await d.press("enter")
+            await d.until(lambda text=f"z undo ({count + 1})": text in d.screen_text)
+
+
 async def test_root_and_whoever_runs_the_engine_see_no_limits(monkeypatch):
     async with seen_by(0, monkeypatch) as d:
         assert "✗" not in d.screen_text

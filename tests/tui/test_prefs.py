@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask_tui.app import Dashboard
-from smoothtask_tui.columns import AUTOMATIC, TITLES, layout
+from smoothtask_tui.columns import TITLES, layout
 from smoothtask_tui.palette import LIGHT
 from smoothtask_tui.prefs import Prefs, dump, parse
 from smoothtask_tui.remembered import read_prefs, write_prefs
 from smoothtask_tui.rows import SortKey
 from smoothtask_tui.screens.columns import ColumnsScreen
+from smoothtask_tui.screens.save import screen_lines
 from tui.fakes import FakeClient, frame, group
 
 PREFS = st.builds(
@@ -81,11 +82,30 @@ async def test_choices_take_effect_and_are_there_at_the_next_start(tmp_path):
         await pilot.pause()
     chosen = app.main.groups.view.columns
     assert "CLASS" not in chosen
-    assert set(AUTOMATIC) - set(chosen) == {"CLASS"}
+    fitting = [c.title for c, _ in layout(119)]
+    assert set(fitting) - set(chosen) == {"CLASS"}
     again, _ = app_with(path)
     assert again.main.groups.view.columns == chosen
     assert again.main.groups.view.sort is SortKey.NAME
     assert again.theme == app.theme == LIGHT.name
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 30), (200, 60)])
+async def test_hiding_one_column_loses_no_other(width, height):
+    app, _ = app_with(None)
+    async with app.run_test(size=(width, height)) as pilot:
+        await pilot.pause()
+        groups = app.main.groups
+        before = [c.title for c, _ in layout(groups.size.width - 1)]
+        assert "MRK" in before
+        await pilot.press("C")
+        await pilot.pause()
+        shown = "\n".join(screen_lines(app.screen))
+        assert {t for t in TITLES if f"[x] {t} " in shown} == set(before)
+        await pilot.press(*["down"] * TITLES.index("MRK"), "space", "escape")
+        await pilot.pause()
+        now = [c.title for c, _ in layout(groups.size.width - 1, groups.view.columns)]
+        assert now == [t for t in before if t != "MRK"]
 
 
 async def test_the_application_cannot_be_hidden_and_0_is_automatic_again(tmp_path):

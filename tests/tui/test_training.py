@@ -9,7 +9,7 @@ import pytest
 from smoothtask.config.paths import find_paths
 from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.classes import PriorityClass
-from smoothtask_tui.training import ENOUGH, begin, end_of, how_far, unlearnt
+from smoothtask_tui.training import begin, end_of, how_far, unlearnt
 from trainer.recordings import busy, recorded
 from tui.driving import dashboard
 
@@ -42,7 +42,27 @@ async def test_a_key_begins_a_training_and_what_became_of_it_is_said(tmp_path, m
     recorded(log, busy(5))
     async with dashboard(paths=paths, log_path=log) as d:
         await d.press("b")
+        await d.until(lambda: "train a model" in d.status)
+        await d.press("y")
         await d.until(lambda: "too little recorded" in d.status)
+
+
+async def test_no_training_begins_where_nobody_means_it(tmp_path, monkeypatch):
+    """Not on screens where the key means something else or nothing, and not by one key alone."""
+    begun = []
+    monkeypatch.setattr("smoothtask_tui.training.begin", lambda *_: begun.append(1) or "not here")
+    async with dashboard(paths=paths_in(tmp_path), log_path=tmp_path / "a.db") as d:
+        for screen in ("f1", "g", "r", "C"):
+            await d.press(screen, "b", "y", "escape")
+            await d.until(lambda: d.app.screen is d.app.main)
+        await d.press("b")
+        await d.until(lambda: "train a model" in d.status)
+        await d.press("n")
+        assert not begun
+        await d.press("enter", "b")
+        await d.until(lambda: "train a model" in d.status)
+        await d.press("y")
+        await d.until(lambda: begun == [1])
 
 
 def test_words_since_the_last_training_are_counted(tmp_path):
@@ -57,15 +77,15 @@ def test_words_since_the_last_training_are_counted(tmp_path):
 
 
 async def test_when_there_is_enough_new_training_is_offered(tmp_path, monkeypatch):
-    paths = paths_in(tmp_path)
-    for count, offered in ((ENOUGH - 1, 0), (ENOUGH, 1), (ENOUGH + 1, 0)):
-        monkeypatch.setattr("smoothtask_tui.training.unlearnt", lambda _paths, _log, n=count: n)
-        async with dashboard(paths=paths, log_path=tmp_path / "a.db") as d:
-            said = []
-            monkeypatch.setattr(d.app, "notify", lambda text, said=said, **_: said.append(text))
+    """Several words at once must not step over the number; after a training it begins anew."""
+    said = []
+    async with dashboard(paths=paths_in(tmp_path), log_path=tmp_path / "a.db") as d:
+        monkeypatch.setattr(d.app, "notify", lambda text, **_: said.append(text))
+        for count, offered in ((19, 0), (22, 1), (23, 1), (39, 1), (60, 2), (1, 2), (20, 3)):
+            monkeypatch.setattr("smoothtask_tui.training.unlearnt", lambda _paths, _log, n=count: n)
             d.app._offer_training()
             await d.app.workers.wait_for_complete([w for w in d.app.workers if w.name == "labels"])
-            assert len([text for text in said if "b trains a model" in text]) == offered
+            assert len([text for text in said if "b trains a model" in text]) == offered, count
 
 
 def test_what_cannot_begin_is_a_sentence(tmp_path):

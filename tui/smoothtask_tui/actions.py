@@ -124,10 +124,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("label_moment", "m", "label this moment: laggy or fine", TEACH),
     Action("pause", "a", "pause: undo every change and apply nothing; again: go on", TEACH, "Pause", owners=True),
     Action("dry_run", "D", "dry-run: undo every change, show what would be done; again: act", TEACH, owners=True),
+    Action("train", "b", "train a model from what was recorded, in the background; again: how far it is", TEACH),
     Action("plots", "g,tab", "plots of pressure and latency; again: back", APP, "Plots"),
     Action("history", "H", "history: recorded moments as they were; label them there", APP, "History"),
     Action("rules", "r", "rules: which match, which never have; lint; undo of a rule that was saved", APP, "Rules"),
-    Action("train", "b", "train a model from what was recorded, in the background; again: how far it is", APP),
     Action("copy", "y", "copy its reasons to the clipboard (OSC 52)", ACT),
     Action("save", "E", "save what is shown to a file: text, CSV or JSON", APP),
     Action(

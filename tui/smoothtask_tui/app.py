@@ -39,12 +39,14 @@ from smoothtask_tui import screens
 from smoothtask_tui.actions import ACT, ACTIONS, APP, LOOK, TEACH, bindings
 from smoothtask_tui.doing import Doing
 from smoothtask_tui.feed import Mailbox
+from smoothtask_tui.menus import train_menu
 from smoothtask_tui.messages import (
     Answered,
     DetailWanted,
     FrameWaiting,
     LinkChanged,
     Replied,
+    TrainingWanted,
 )
 from smoothtask_tui.palette import DARK, MONO, PALETTES, fitting
 from smoothtask_tui.prefs import Prefs
@@ -102,12 +104,14 @@ class Dashboard(Doing):
         """Where rules are saved; None: where those of whoever runs this are."""
         self.log_path = log_path
         """The snapshot log; None: where the configuration says, looked up when the history is opened."""
-        self.scene = Scene(description=client.description, observe_reason=observe_reason)
+        self.scene = Scene(description=client.description, observe_reason=observe_reason, deeds=self.deeds)
         self.scene.uid = None if client.ends_with_us else os.geteuid()
         self.main = GroupsScreen(self.scene)
         self.failure = ""
         """Why the engine ended, when nobody asked it to."""
         self.closing = False
+        self._unlearnt = 0
+        """Words that no training has learnt, when they were counted last."""
         self._mailbox = Mailbox(lambda: self.post_message(FrameWaiting()))
         for palette in PALETTES.values():
             self.register_theme(palette.theme)
@@ -283,16 +287,17 @@ class Dashboard(Doing):
         self.push_screen(screens.ResponsivenessScreen(self.scene))
 
     def on_culprit_chosen(self, message: "CulpritChosen") -> None:
-        """Back to the groups, with the cursor on it."""
-        if isinstance(self.screen, screens.ResponsivenessScreen):
-            self.screen.dismiss()
+        """Back to the groups, from wherever the plots were opened, with the cursor on it."""
+        self.back_to_groups()
         if self.main.show_group(message.group):
             return
         self.main.status.say("that application has exited", good=False)
 
     def action_columns(self) -> None:
         """Choose columns."""
-        chosen = screens.ColumnsScreen(self.main.groups.view.columns, self._choose_columns)
+        groups = self.main.groups
+        fitting = tuple(column.title for column, _ in groups.automatic_columns)
+        chosen = screens.ColumnsScreen(groups.view.columns, fitting, self._choose_columns)
         self.push_screen(chosen, lambda _: self.remember())
 
     def _choose_columns(self, columns: tuple[str, ...]) -> None:
@@ -372,20 +377,24 @@ class Dashboard(Doing):
         log = self.snapshot_log()
 
         def work() -> None:
-            count = unlearnt(self.paths, log)
-            if count and count % ENOUGH == 0:
+            count, last = unlearnt(self.paths, log), self._unlearnt
+            self._unlearnt = count
+            if count // ENOUGH > last // ENOUGH:
                 text = f"{count} pins, overrides and labels since the last training: b trains a model on them"
                 self.call_from_thread(self.notify, text, markup=False)
 
         self.run_worker(work, name="labels", thread=True, exclusive=True, group="labels", exit_on_error=False)
 
-    def action_train(self) -> None:
-        """Begin to train a model; while one is trained, say how far that is."""
+    def on_training_wanted(self, message: TrainingWanted) -> None:
+        """Begin to train a model, once that is sure; while one is trained, say how far that is."""
         from smoothtask_tui.training import RUNNING, begin, end_of, how_far  # noqa: PLC0415
 
         now = how_far(self.paths)
         if now is not None and now.state == RUNNING:
             self._say(Reply(True, f"training: {now.text}"))
+            return
+        if not message.sure:
+            self.status.ask(train_menu())
             return
         log = self.snapshot_log()
         self._say(Reply(True, f"training begins, on {log}"))
@@ -433,7 +442,7 @@ class Dashboard(Doing):
 
 def run_dashboard(client: EngineClient, *, observe_reason: str = "", paths: Paths | None = None) -> int:
     """Show the dashboard until the person quits; the exit status: 1 when the engine failed."""
-    prefs = find_paths().state_dir / "dashboard.json"
+    prefs = (paths or find_paths()).state_dir / "dashboard.json"
     for stale in ("COLUMNS", "LINES"):  # exported once in another window, they would be believed before the terminal
         os.environ.pop(stale, None)
     app = Dashboard(client, observe_reason, driver_class=TerminalDriver, prefs_path=prefs, paths=paths)

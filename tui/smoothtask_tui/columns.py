@@ -9,7 +9,7 @@ from smoothtask_tui import fmt, graph
 from smoothtask_tui.history import newest
 from smoothtask_tui.line import Line, Span
 from smoothtask_tui.meters import network_bps, queue_text
-from smoothtask_tui.rows import Row, SortKey, View
+from smoothtask_tui.rows import Row, SortKey, View, is_descending
 
 MARK_LETTERS: dict[Mark, str] = {
     Mark.FOCUSED: "F",
@@ -217,8 +217,6 @@ _COLUMNS: tuple[tuple[int, Column], ...] = (
 )
 TITLES = tuple(c.title for _, c in _COLUMNS)
 """What can be chosen."""
-AUTOMATIC = tuple(c.title for rank, c in _COLUMNS if rank != ASKED_FOR)
-"""What is shown where there is room and nothing was chosen."""
 
 Layout = tuple[tuple[Column, int], ...]
 """Columns from left to right, each with its width in cells."""
@@ -253,12 +251,17 @@ def layout(width: int, titles: Sequence[str] = ()) -> Layout:
     return tuple((c, c.width + more.get(c, 0)) for c in listed if c in chosen)
 
 
+def arrow_of(view: View) -> str:
+    """Down where the biggest comes first, up where the smallest does."""
+    return "▼" if is_descending(view) else "▲"
+
+
 def heading(columns: Layout, view: View) -> Line:
     """The line above the rows; the column that sorts carries an arrow."""
     spans = [Span(" ", "head")]
     for column, width in columns:
         sorts = column.sort is view.sort
-        arrow = ("▲" if view.reverse else "▼") if sorts else ""
+        arrow = arrow_of(view) if sorts else ""
         title = column.title if len(column.title) + len(arrow) <= width else column.title[: width - len(arrow)]
         spans += [
             Span(fmt.fit(title + arrow, width, right=column.right), "headsort" if sorts else "head"),

@@ -153,5 +153,11 @@ class Doing(App[int]):
             self.deeds.lost("rule", again=message.how == "redo")
 
     def on_rule_chosen(self, message: RuleChosen) -> None:
-        """The groups of a rule."""
-        self.main.filter_by(f"app:{message.id_of_rule.casefold()}")
+        """The groups of a rule, from wherever the rules were opened."""
+        self.back_to_groups()
+        self.main.filter_by(f"layer={message.layer} app={message.id_of_rule}")
+
+    def back_to_groups(self) -> None:
+        """Leave every screen but the main one."""
+        while self.screen is not self.main:
+            self.pop_screen()

@@ -68,6 +68,8 @@ class History:
     """Each event once, oldest first: a frame repeats those before it."""
     lanes: dict[str, Lane] = field(default_factory=dict)
     """Group → its past, longer and with its class."""
+    _told: Event | None = None
+    """The newest event that was taken in: which others are new is a question of order, not of time."""
 
     def add(self, frame: Frame) -> None:
         """Take in *frame*; groups that are gone are forgotten. One of the same time takes its place."""
@@ -75,6 +77,8 @@ class History:
             self.points.clear()
             self.blames.clear()
             self.events.clear()
+            self.lanes.clear()
+            self.trends.clear()
         again = bool(self.points) and self.points[-1].time == frame.time
         span_s = frame.time - self.points[-1].time if self.points and not again else 0.0
         if again:
@@ -83,8 +87,7 @@ class History:
         charged = blame(frame, span_s)
         if charged is not None:
             self.blames.append(charged)
-        newest_s = self.events[-1].time if self.events else float("-inf")
-        self.events.extend(e for e in frame.events if e.time > newest_s)
+        self._tell(frame.events)
         add_frame(self.lanes, frame)
         while self.points and self.points[0].time < frame.time - SPAN_S:
             self.points.popleft()
@@ -102,6 +105,13 @@ class History:
             if again and trend:
                 trend.pop()
             trend.append(cpu)
+
+    def _tell(self, events: tuple[Event, ...]) -> None:
+        """Take in those after the newest that is known; all, when it is no longer among them."""
+        known = next((i for i in range(len(events) - 1, -1, -1) if events[i] == self._told), -1)
+        self.events.extend(events[known + 1 :])
+        if events:
+            self._told = events[-1]
 
     def series(self, name: str) -> list[float | None]:
         """One field of every point."""

@@ -39,6 +39,13 @@ SORTS: tuple[tuple[str, SortKey, str], ...] = (
     ("t", SortKey.TIME, "time in class"),
     ("p", SortKey.PROCESSES, "processes"),
 )
+MORE_SORTS: tuple[tuple[str, SortKey, str], ...] = (
+    ("q", SortKey.QUEUE, "queue"),
+    ("d", SortKey.DISK, "disk"),
+    ("n", SortKey.NETWORK, "net"),
+    ("w", SortKey.WATTS, "watts"),
+)
+"""Those of the deeper measures, which not everybody has."""
 
 
 SIGNALS: tuple[tuple[str, int, str, bool], ...] = (
@@ -103,7 +110,12 @@ class FilterBy:
     text: str
 
 
-Outcome: TypeAlias = "Command | Menu | SortKey | RuleSort | Send | Nice | FilterBy"
+@dataclass(frozen=True, slots=True)
+class Train:
+    """A model, from what was recorded."""
+
+
+Outcome: TypeAlias = "Command | Menu | SortKey | RuleSort | Send | Nice | FilterBy | Train"
 GroupOrder = PinApp | SetOverride | LabelGroup
 """Orders that say which group they are about."""
 
@@ -168,6 +180,11 @@ def nice_menu(groups: Sequence[GroupFrame], pid: int | None = None, now: int | N
     return for_all(Menu(f"nice of {whom}, by hand:", tuple(choices), g.group.id, name), groups)
 
 
+def train_menu() -> Menu:
+    """It takes minutes of a processor's time: a key that was meant for something else does not begin it."""
+    return Menu("train a model from what was recorded, in the background?", (Choice("y", "yes", Train()),))
+
+
 def moment_menu() -> Menu:
     """How the machine felt just now."""
     return Menu(
@@ -178,13 +195,19 @@ def moment_menu() -> Menu:
 
 def sort_menu(current: SortKey) -> Menu:
     """By what to sort."""
-    return Menu("sort by", tuple(Choice(key, word, sort, sort is current) for key, sort, word in SORTS))
+
+    def choices(sorts: tuple[tuple[str, SortKey, str], ...]) -> tuple[Choice, ...]:
+        return tuple(Choice(key, word, sort, sort is current) for key, sort, word in sorts)
+
+    more = choices(MORE_SORTS)
+    deeper = Choice("d", "deeper …", Menu("sort by", more), any(c.current for c in more))
+    return Menu("sort by", (*choices(SORTS), deeper))
 
 
 def users_menu(users: Sequence[tuple[str, int]], current: str) -> Menu:
     """Whose applications to show. *users*: names with how many applications each has; *current*: the filter now."""
     choices = [
-        Choice(str(i), f"{name} ({count})", FilterBy(f"user:{name}"), current == f"user:{name}")
+        Choice(str(i), f"{name} ({count})", FilterBy(f"user={name}"), current == f"user={name}")
         for i, (name, count) in enumerate(users[:9], 1)
     ]
     return Menu("applications of", (*choices, Choice("0", "everybody", FilterBy(""), not current)))

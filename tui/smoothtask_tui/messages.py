@@ -57,6 +57,14 @@ class UndoWanted(Message):
         super().__init__()
 
 
+class TrainingWanted(Message):
+    """A person asks how far the training is, and wants one to begin when there is none; *sure*: they were asked."""
+
+    def __init__(self, *, sure: bool = False) -> None:
+        self.sure = sure
+        super().__init__()
+
+
 class RuleWanted(Message):
     """A person wants to make a rule from *group*."""
 
@@ -75,10 +83,10 @@ class RuleSaved(Message):
 
 
 class RuleChosen(Message):
-    """A person wants to see the groups that the rule *id_of_rule* knows."""
+    """A person wants to see the groups that the rule *id_of_rule* of *layer* knows."""
 
-    def __init__(self, id_of_rule: str) -> None:
-        self.id_of_rule = id_of_rule
+    def __init__(self, layer: str, id_of_rule: str) -> None:
+        self.layer, self.id_of_rule = layer, id_of_rule
         super().__init__()
 
 

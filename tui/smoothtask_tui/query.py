@@ -1,7 +1,7 @@
 """The filter language: words that must all hold, such as `fire class:idle cpu>50 !by:pin` (pure).
 
 Rule 1: words are separated by blanks, and all must hold; `!` in front turns a word round.
-Rule 2: `field:text` matches the beginning of a field; `field>n` and `field<n` compare a number.
+Rule 2: `field:text` matches the beginning of a field, `field=text` the whole; `field>n` and `field<n` compare a number.
 Rule 3: anything else is looked for in names; no text is an error, so typing never fails.
 """
 
@@ -13,7 +13,7 @@ from smoothtask.model.decision import Stage
 from smoothtask.model.frame import GroupFrame
 from smoothtask.model.group import GroupMetrics
 
-_WORD = re.compile(r"(!?)(?:([a-z]+)([:<>])(.*)|(.*))\Z", re.DOTALL)
+_WORD = re.compile(r"(!?)(?:([a-z]+)([:=<>])(.*)|(.*))\Z", re.DOTALL)
 _NUMBER = re.compile(r"(\d{1,15}(?:\.\d{0,6})?)([kmgt]?)\Z")
 _UNITS = {"": 1.0, "k": 2.0**10, "m": 2.0**20, "g": 2.0**30, "t": 2.0**40}
 
@@ -54,10 +54,11 @@ TEXTS: dict[str, Callable[[GroupFrame], list[str]]] = {
     "app": lambda g: [g.group.classification.app.casefold()],
     "mark": lambda g: [m.value for m in g.marks],
     "does": lambda g: [g.group.behaviour.value],
+    "layer": lambda g: [g.group.classification.source.layer] if g.group.classification.source is not None else [],
     "unit": lambda g: [(g.group.unit or "").casefold()],
     "uid": lambda g: [str(g.group.uid)],
 }
-"""Fields that are compared as text, from their beginning; `user:` is one more, for which names are looked up."""
+"""Fields that are compared as text; `user` is one more, for which names are looked up."""
 
 Test = Callable[[GroupFrame, GroupMetrics], bool]
 
@@ -93,13 +94,14 @@ def _test(word: str, user_of: Callable[[int], str]) -> Test:
 
 
 def _field_test(name: str, operator: str, value: str, user_of: Callable[[int], str]) -> Test | None:
-    if (name, operator) == ("user", ":"):
-        return lambda g, _: user_of(g.group.uid).casefold().startswith(value) or str(g.group.uid) == value
-    if operator == ":":
+    if operator in {":", "="}:
+        fits = str.startswith if operator == ":" else str.__eq__
+        if name == "user":
+            return lambda g, _: fits(user_of(g.group.uid).casefold(), value) or str(g.group.uid) == value
         read = TEXTS.get(name)
         if read is None:
             return None
-        return lambda g, _: any(t.startswith(value) for t in read(g))
+        return lambda g, _: any(fits(t, value) for t in read(g))
     measure = _measure(name)
     number = _NUMBER.match(value)
     if measure is None or number is None:

@@ -178,7 +178,7 @@ def build(
         rows.append(row)
         if g.group.id in view.opened:
             below_it = [process_row(p, row) for p in processes_of(g.group.id)]
-            below_it.sort(key=lambda r: _process_value(r, view), reverse=_is_descending(view))
+            below_it.sort(key=lambda r: _process_value(r, view), reverse=is_descending(view))
             below_it.sort(key=lambda r: place.get(r.id, len(place)))
             for process in below_it:
                 is_open = process.id in view.opened and process.process is not None
@@ -234,7 +234,7 @@ def process_row(p: ProcessFrame, of: Row) -> Row:
 
 def _thread_rows(of: Row, threads: Sequence[ThreadUse], view: View, place: Mapping[str, int]) -> list[Row]:
     below_it = [thread_row(use, of) for use in threads]
-    below_it.sort(key=lambda r: _process_value(r, view), reverse=_is_descending(view))
+    below_it.sort(key=lambda r: _process_value(r, view), reverse=is_descending(view))
     below_it.sort(key=lambda r: place.get(r.id, len(place)))
     return below_it
 
@@ -326,13 +326,14 @@ def _sorted(
     groups: list[GroupFrame], view: View, totals: Mapping[str, GroupMetrics], place: Mapping[str, int]
 ) -> list[GroupFrame]:
     ordered = sorted(groups, key=lambda g: (g.group.label.casefold(), g.group.id))
-    ordered.sort(key=lambda g: _sort_value(g, totals[g.group.id], view.sort), reverse=_is_descending(view))
+    ordered.sort(key=lambda g: _sort_value(g, totals[g.group.id], view.sort), reverse=is_descending(view))
     if place:
         ordered.sort(key=lambda g: place.get(g.group.id, len(place)))
     return ordered
 
 
-def _is_descending(view: View) -> bool:
+def is_descending(view: View) -> bool:
+    """Whether the biggest comes first."""
     return (view.sort not in ASCENDING) != view.reverse
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.frame import Frame, GroupFrame, ProcessFrame
+from smoothtask_tui.deeds import Deeds
 from smoothtask_tui.history import History
 from smoothtask_tui.threads import ThreadUse, Told, told
 
@@ -39,6 +40,8 @@ class Scene:
     threads: dict[str, Told] = field(default_factory=dict)
     """Group → its threads as `detail` told last."""
 
+    deeds: Deeds = field(default_factory=Deeds)
+    """What was done in this dashboard."""
     uid: int | None = None
     """Who looks, to an engine elsewhere; None: whoever runs the engine."""
 
@@ -53,6 +56,14 @@ class Scene:
     def is_guest(self) -> bool:
         """Whether the person who looks may order about what is theirs alone."""
         return self.uid is not None and self.frame is not None and not self.frame.rights.is_owner(self.uid)
+
+    @property
+    def undo_depth(self) -> int:
+        """How often undo has something to take back: the engine tells of its owner's orders alone."""
+        done = self.deeds.done
+        if self.is_guest or self.newest is None:
+            return len(done)
+        return self.newest.undo_depth + sum(deed != "engine" for deed in done)
 
     def group(self, group_id: str | None) -> GroupFrame | None:
         """The group with that id as it is shown: of a frozen picture, as it was then."""

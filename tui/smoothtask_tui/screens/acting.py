@@ -14,7 +14,7 @@ from smoothtask.model.frame import GroupFrame, Mark, Mode, ProcessFrame
 from smoothtask.model.process import ProcKey
 from smoothtask_tui import menus, rows
 from smoothtask_tui.detaillines import reasons_text
-from smoothtask_tui.messages import DoneByHand, Ordered, RuleWanted, UndoWanted
+from smoothtask_tui.messages import DoneByHand, Ordered, RuleWanted, TrainingWanted, UndoWanted
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.widgets.statusline import StatusLine
 
@@ -137,6 +137,10 @@ class Acting(Screen[None]):
             self._warn(f"{g.group.label} is protected: not from here")
         return not g.decision.protected
 
+    def action_train(self) -> None:
+        """Train a model, or say how far that is."""
+        self.post_message(TrainingWanted())
+
     def action_label_moment(self) -> None:
         """Laggy or fine?"""
         self.status.ask(menus.moment_menu())
@@ -146,6 +150,8 @@ class Acting(Screen[None]):
         if isinstance(outcome, menus.Send | menus.Nice):
             self._do_by_hand(menu, outcome)
             return
+        if isinstance(outcome, menus.Train):
+            self.post_message(TrainingWanted(sure=True))
         if not isinstance(outcome, Command):
             return
         if menu.group is None or not isinstance(outcome, menus.GroupOrder):

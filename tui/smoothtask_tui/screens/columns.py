@@ -8,13 +8,16 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from smoothtask_tui import fmt
-from smoothtask_tui.columns import AUTOMATIC, NAME, TITLES
+from smoothtask_tui.columns import NAME, TITLES
 from smoothtask_tui.line import BLANK, Line, line
 from smoothtask_tui.widgets.drawn import Drawn
 
 
 class ColumnsScreen(Screen[None]):
-    """*columns*: titles as shown now, empty for automatic; *changed* is told each new choice."""
+    """*columns*: titles that were chosen, empty for automatic: then a choice begins with those that are *fitting*.
+
+    *changed* is told each new choice.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q,f10,C,S", "dismiss", show=False),
@@ -26,12 +29,14 @@ class ColumnsScreen(Screen[None]):
         Binding("0", "automatic", show=False),
     ]
 
-    def __init__(self, columns: tuple[str, ...], changed: Callable[[tuple[str, ...]], None]) -> None:
+    def __init__(
+        self, columns: tuple[str, ...], fitting: tuple[str, ...], changed: Callable[[tuple[str, ...]], None]
+    ) -> None:
         super().__init__()
-        chosen = columns or AUTOMATIC
-        self.order = [*chosen, *(t for t in TITLES if t not in chosen)]
-        self.chosen = set(chosen)
+        self.order = [*columns, *(t for t in TITLES if t not in columns)]
+        self.chosen = set(columns or fitting)
         self.at = 0
+        self._fitting = fitting
         self.is_automatic = not columns
         self._changed = changed
         self._list = Drawn(id="columns")
@@ -96,7 +101,7 @@ class ColumnsScreen(Screen[None]):
     def action_automatic(self) -> None:
         """As many as fit, the most telling first."""
         self.order = list(TITLES)
-        self.chosen, self.at = set(AUTOMATIC), 0
+        self.chosen, self.at = set(self._fitting), 0
         self._changed(())
         self.is_automatic = True
         self._draw()

@@ -8,6 +8,7 @@ from smoothtask.model.command import Explain
 from smoothtask.model.frame import ProcessFrame
 from smoothtask_tui import menus, rows
 from smoothtask_tui.messages import Ordered
+from smoothtask_tui.rows import View
 from smoothtask_tui.scene import Scene
 from smoothtask_tui.screens.main import MainScreen
 from smoothtask_tui.widgets.grouplist import user_name
@@ -30,7 +31,9 @@ class FindingScreen(MainScreen):
         self._sought = ""
         """What was searched for last: F3 goes on with it."""
         self._pid = 0
-        """A pid that the frame does not know, while the engine is asked for it."""
+        """A pid that is being typed, or that the engine is asked for."""
+        self._before: tuple[View, str | None] | None = None
+        """What was looked at before digits were typed; the cursor."""
         self._filter = Prompt(
             "filter",
             self.filter_by,
@@ -41,8 +44,9 @@ class FindingScreen(MainScreen):
         )
         self._digits = Prompt(
             "pid",
-            self._find_in_frame,
-            entered=self._ask_for_pid,
+            self._preview,
+            entered=self._go_to_pid,
+            left=self._look_back,
             hint="Enter asks for one that is not shown",
             takes=str.isdecimal,
         )
@@ -90,6 +94,8 @@ class FindingScreen(MainScreen):
         self._sought = text
         if text:
             self._find_from(0)
+        else:
+            self.status.remark("")
 
     def _find_from(self, step: int) -> None:
         listing = self.groups.listing
@@ -97,30 +103,52 @@ class FindingScreen(MainScreen):
         if found is not None:
             self.groups.hold()
             self.groups.choose(found)
+        self.status.remark("" if found is not None else "nothing that is shown is called so")
 
     # --- pid -----------------------------------------------------------------------------------------
 
     def action_find_pid(self, digit: str) -> None:
         """Begin with *digit*."""
+        self._before = self.groups.view, self.groups.cursor
         self.status.edit(self._digits, digit)
-        self._find_in_frame(digit)
+        self._preview(digit)
 
-    def _find_in_frame(self, text: str) -> None:
-        """A process that the frame tells of gets the cursor while its digits are typed."""
-        frame = self.scene.frame
+    def _preview(self, text: str) -> None:
+        """A process that the frame tells of gets the cursor while its digits are typed; a filter may still hide it."""
         self._pid = int(text[:PID_DIGITS] or 0)
-        if frame is None:
-            return
+        self._look_as_before()
+        process, group = self._named()
+        if process is not None and self.groups.listing.index(process.group.partition("/")[0]) is not None:
+            self.show_process(process, through_filter=False)
+        elif group is not None:
+            self.groups.choose(group)
+
+    def _look_as_before(self) -> None:
+        """As it was before digits were typed, but for what was done by other means."""
+        if self._before is not None:
+            view, cursor = self._before
+            self.groups.set_view(replace(self.groups.view, opened=view.opened, folded=view.folded))
+            if cursor is not None:
+                self.groups.choose(cursor)
+
+    def _look_back(self) -> None:
+        """The prompt was closed: only Enter goes on from here."""
+        self._look_as_before()
+        self._before = None
+
+    def _named(self) -> tuple[ProcessFrame | None, str | None]:
+        """The process with the pid that was typed, as far as the frame tells of it, or the group that began with it."""
+        frame = self.scene.frame
+        if frame is None or not self._pid:
+            return None, None
         process = next((p for p in frame.processes if p.pid == self._pid), None)
-        root = next((g for g in frame.groups if g.group.root_pid == self._pid), None)
+        return process, next((g.group.id for g in frame.groups if g.group.root_pid == self._pid), None)
+
+    def _go_to_pid(self) -> None:
+        process, _ = self._named()
         if process is not None:
             self.show_process(process)
-        elif root is not None:
-            self.groups.choose(root.group.id)
-
-    def _ask_for_pid(self) -> None:
-        row = self.groups.row
-        if self._pid and not (row is not None and row.process is not None and row.process.pid == self._pid):
+        elif self._pid:
             self.post_message(Ordered(Explain(str(self._pid))))
 
     def found(self, pid: int, processes: tuple[ProcessFrame, ...]) -> None:
@@ -146,15 +174,15 @@ class FindingScreen(MainScreen):
         self.groups.choose(group)
         return True
 
-    def show_process(self, process: ProcessFrame) -> None:
-        """Open its group, and put the cursor on it."""
+    def show_process(self, process: ProcessFrame, *, through_filter: bool = True) -> None:
+        """Open its group, and put the cursor on it; *through_filter*: a filter that hides it is cleared."""
         view = self.groups.view
         top = process.group.partition("/")[0]
         opened = replace(view, opened=view.opened | {process.group}, folded=view.folded - {top})
-        if self.groups.listing.index(process.group) is None:
-            opened = replace(opened, filter="")  # it is looked for: a filter may not hide it
         self.groups.hold()
         self.groups.set_view(opened)
+        if through_filter and self.groups.listing.index(process.group) is None:
+            self.groups.set_view(replace(opened, filter=""))  # it is looked for
         self.groups.choose(rows.process_id(process))
 
     def records(self) -> "list[Record]":

@@ -126,7 +126,7 @@ class GroupScreen(Acting):
         dimmed = bool(self.scene.lost) or g is None
         self.body.set_lines(report_lines(report, self.body.size.width), dimmed=dimmed)
         self._draw_head(report)
-        depth = frame.undo_depth if frame is not None else 0
+        depth = self.scene.undo_depth
         news = line((f" {self.scene.lost}", "warn")) if self.scene.lost else line((HINT, "dim"))
         self.status.set_news(news, line((f" z undo ({depth}) ", "accent")) if depth else line())
 

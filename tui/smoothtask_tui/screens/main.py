@@ -159,7 +159,7 @@ class MainScreen(Screen[None]):
         return line((clock, "dim"), (event.text, EVENT_ROLES.get(event.kind, "text")))
 
     def _right(self) -> Line:
-        depth = self.scene.frame.undo_depth if self.scene.frame is not None else 0
+        depth = self.scene.undo_depth
         return line((f" z undo ({depth}) ", "accent")) if depth else line()
 
     # --- looking -----------------------------------------------------------------------------------

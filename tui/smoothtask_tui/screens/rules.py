@@ -281,8 +281,7 @@ class RulesScreen(Screen[None]):
         if not matched_groups(self.scene.frame, row.key):
             self.status.say(f"no group is of the rule {row.use.id} now", good=False)
             return
-        self.post_message(RuleChosen(row.use.id))
-        self.dismiss()
+        self.post_message(RuleChosen(row.use.layer, row.use.id))
 
     def records(self) -> list[dict[str, Any]]:
         """The rules that are shown."""

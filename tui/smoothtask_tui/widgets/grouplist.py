@@ -6,7 +6,7 @@ from functools import cache
 
 from textual import events
 
-from smoothtask_tui.columns import column_at, heading, layout, row_line
+from smoothtask_tui.columns import Layout, arrow_of, column_at, heading, layout, row_line
 from smoothtask_tui.line import Line, Span, line, spread
 from smoothtask_tui.messages import CursorMoved, DetailWanted, HeadingClicked
 from smoothtask_tui.rows import HOLD_TICKS, Listing, Row, View, build
@@ -58,6 +58,15 @@ class GroupList(Drawn):
         """The group under the cursor, or the one whose process is."""
         row = self.row
         return row.group if row is not None else None
+
+    @property
+    def automatic_columns(self) -> Layout:
+        """Those that are shown as long as nobody has chosen."""
+        return layout(self.size.width - 1)
+
+    @property
+    def _columns(self) -> Layout:
+        return layout(self.size.width - 1, self.view.columns)
 
     def update_scene(self, scene: Scene, *, tick: bool = False) -> None:
         """Draw *scene*; *tick*: a new frame, which lets the held order run out."""
@@ -164,7 +173,7 @@ class GroupList(Drawn):
             if self.following:
                 self._top = at - room // 2
         self._top = max(0, min(self._top, len(rows) - room))
-        columns = layout(width - 1, self.view.columns)
+        columns = self._columns
         lines = [self._title(width), heading(columns, self.view)]
         for i, row in enumerate(rows[self._top : self._top + room]):
             drawn = row_line(row, columns, cursor=row.id == self.cursor)
@@ -190,7 +199,7 @@ class GroupList(Drawn):
         counted = f"{shown} of {total_}" if is_part else f"{total_}"
         others = () if self.alone else (("  Plots ", "dim"), ("g", "key"), ("  History ", "dim"), ("H", "key"))
         left = line((" Groups ", "accent!"), (f" {counted} ", "dim"), *others, ground="panel")
-        spans = [Span(f"sort {view.sort}{'▲' if view.reverse else '▼'}", "dim")]
+        spans = [Span(f"sort {view.sort}{arrow_of(view)}", "dim")]
         if self.hold_left:
             spans.insert(0, Span(f"order held {self.hold_left}  ", "warn"))
         if self.following:
@@ -219,7 +228,7 @@ class GroupList(Drawn):
     def on_click(self, event: events.Click) -> None:
         """A title sorts, a row gets the cursor, a double click opens it."""
         if event.y == HEAD_LINES - 1:
-            column = column_at(layout(self.size.width - 1, self.view.columns), event.x)
+            column = column_at(self._columns, event.x)
             if column is not None and column.sort is not None:
                 self.post_message(HeadingClicked(column.sort))
         elif event.y >= HEAD_LINES and self._top + event.y - HEAD_LINES < len(self.listing.rows):

@@ -51,6 +51,7 @@ class StatusLine(Drawn):
         self.prompt: Prompt | None = None
         self.text = ""
         """What is being typed."""
+        self._remark = ""
         self._said: Line | None = None
         self._saying: Timer | None = None
         self._news: Line = line()
@@ -81,7 +82,12 @@ class StatusLine(Drawn):
 
     def edit(self, prompt: Prompt, text: str = "") -> None:
         """Open *prompt* with *text* in it."""
-        self.menu, self.prompt, self.text = None, prompt, text
+        self.menu, self.prompt, self.text, self._remark = None, prompt, text, ""
+        self.redraw()
+
+    def remark(self, text: str) -> None:
+        """What is wrong with what is being typed, in place of the hint; empty when nothing is."""
+        self._remark = text
         self.redraw()
 
     def leave(self) -> None:
@@ -154,7 +160,7 @@ class StatusLine(Drawn):
         if self.menu is not None:
             self.show([menu_line(self.menu, width)])
         elif self.prompt is not None:
-            hint = line((f"{self.prompt.hint} ", "dim"))
+            hint = line((f"{self._remark} ", "bad")) if self._remark else line((f"{self.prompt.hint} ", "dim"))
             title = (f" {self.prompt.title} ", "accent!")
             left = line(title, " ", (self.text, "strong"), ("▏", "accent"), ground="bar")
             self.show([spread(left, hint, width)])
