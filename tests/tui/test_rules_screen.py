@@ -137,7 +137,7 @@ async def test_the_cursor_is_a_rule_and_not_a_place(own: OwnRules) -> None:
         assert screen(d).cursor == ("user", "gamma")
         await d.press("enter")
         await d.until(lambda: isinstance(d.app.screen, GroupsScreen))
-        assert d.app.main.groups.view.filter == "layer=vendor app=gamma"
+        assert d.app.main.groups.view.filter == "layer=user app=gamma"
         assert d.rows == ["g"]
 
 
