@@ -40,6 +40,10 @@ def test_nothing_secret_reaches_the_file(place: Place) -> None:
         shown(group("flatpak:org.alice.Diary@1000", own), reasons=reasons),
         shown(group("proc:5-5", FIREFOX, unit="backup@alice.service"), reasons=reasons),
         shown(group("proc:6-6", called), reasons=own_reasons),
+        shown(group("container:alice-diary", FIREFOX), mechanism=r"CPUWeight 25, IOWeight 25 on app-secret\x2d1.scope"),
+        shown(
+            group("container:0123456789ab@1000", FIREFOX), mechanism="nice +10; CPUWeight 25 on alice.service, nice +5"
+        ),
     )
     waiting = Contention(True, 1.0, ("Diary waits for a CPU 80 % of the time",))
     processes = tuple(
@@ -54,6 +58,8 @@ def test_nothing_secret_reaches_the_file(place: Place) -> None:
     assert [s for s in SECRETS if s.encode() in content] == []
     assert b"has used 1.0 cores for 9 s and hardly ever sleeps (3 sleeps/s)" in content
     assert b"Firefox" in content
+    assert b"container:0123456789ab@1000" in content
+    assert b"CPUWeight 25, IOWeight 25 on " in content
 
 
 def test_without_anonymising_it_is_all_there(place: Place) -> None:

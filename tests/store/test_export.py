@@ -1,7 +1,9 @@
 """Exports are whole, flat, safe to open, and never in the way of what is there."""
 
 import csv
+import inspect
 import json
+import re
 import stat
 import sys
 from pathlib import Path
@@ -11,7 +13,8 @@ from pyarrow import parquet
 from sqlmodel import func, select
 
 from smoothtask.model.classes import PriorityClass
-from smoothtask.store.export import TABLES, Format, export
+from smoothtask.store import tables
+from smoothtask.store.export import JSON_COLUMNS, TABLES, Format, export
 from smoothtask.store.labels import read_labels
 from smoothtask.store.reading import StoreError, open_for_reading
 from smoothtask.store.tables import SnapshotRow
@@ -191,3 +194,10 @@ def test_labels_read_newest_first(full: Place) -> None:
     assert (of_group.app, of_group.target, of_group.uid) == ("firefox", PriorityClass.INTERACTIVE, 1000)
     assert of_group.snapshot_id == moment.snapshot_id
     assert read_labels(full.path, limit=1) == (moment,)
+
+
+def test_every_column_of_json_is_known() -> None:
+    """A column says so in its docstring."""
+    text = inspect.getsource(tables)
+    said = re.findall(r'^    (\w+): str.*\n    """JSON ', text, re.MULTILINE)
+    assert set(said) == JSON_COLUMNS

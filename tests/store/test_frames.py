@@ -7,9 +7,11 @@ import pytest
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.frame import GroupPressure
 from smoothtask.model.meters import NO_METERS, Delays, Meters
+from smoothtask.store import retention as keeping
 from smoothtask.store.frames import RecordError, groups_at, read_frames, reading
+from smoothtask.store.retention import DAY_S, Retention
 from store.conftest import Place
-from store.frames import BUSY, FIREFOX, UNKNOWN, frame, group, shown
+from store.frames import BUSY, FIREFOX, NOON, UNKNOWN, frame, group, shown
 
 
 def log_of(place: Place) -> None:
@@ -36,6 +38,27 @@ def test_streaming_finds_what_each_snapshot_had(place: Place) -> None:
             assert [g.group.id for g in one.frame.groups] == expected
     assert [r.frame.seq for r in streamed] == list(range(1, 10))
     assert all(r.fresh <= {g.group.id for g in r.frame.groups} for r in streamed)
+
+
+def test_what_left_in_a_forgotten_snapshot_is_not_shown_again(place: Place) -> None:
+    """Labelled snapshots stay when those between them, in which somebody left, are forgotten."""
+    log = place.log()
+    still, hog = shown(group("proc:1-1", FIREFOX)), shown(group("proc:2-2", UNKNOWN, cpu=1.9))
+    for n in range(1, 61):
+        said = frame(n, still, *([hog] if n < 30 else []), contention=BUSY, time=NOON + n)
+        log.offer(said)
+        if n in {1, 60}:
+            log.add_label(said, 0, verdict="laggy")
+    log.flush()
+    state = log._state
+    assert state is not None
+    while keeping.step(state.connection, Retention(), NOON + 40 * DAY_S, state.builder.session_id, lambda: 0.0, 0.5):
+        pass
+    log.close()
+    assert [[g.group.id for g in r.frame.groups] for r in read_frames(place.path)] == [
+        ["proc:1-1", "proc:2-2"],
+        ["proc:1-1"],
+    ]
 
 
 def test_what_was_said_comes_with_its_snapshot(place: Place) -> None:

@@ -12,6 +12,7 @@ import pytest
 from smoothtask.cli import main
 from smoothtask.cli.exits import FAILED, OK, TOO_LITTLE
 from smoothtask.config import bundle
+from smoothtask.kernel import sched
 from smoothtask.model.classes import PriorityClass
 from smoothtask.ranker.shelf import Shelf
 from smoothtask_trainer import background
@@ -78,6 +79,18 @@ def test_it_steps_back_behind_everybody() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["19", "True", "True"]
+
+
+@pytest.mark.skipif(not sched.autogroups_enabled(), reason="no autogroups here")
+def test_its_session_steps_back_too() -> None:
+    """Where sessions are scheduled as groups, nice counts within one alone."""
+    code = (
+        "import os; from smoothtask.kernel import sched; from smoothtask_trainer.background import step_back;"
+        "step_back(); print(sched.get_autogroup(os.getpid()).nice)"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, start_new_session=True)
+    assert done.stdout == "19\n"
 
 
 def test_a_model_is_trained_behind_and_put_to_use(

@@ -1,5 +1,7 @@
 """Real CatBoost on small tables: each loss learns, obeys whom it should, and the same seed gives the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,17 @@ def test_each_query_has_one_anchor_and_stays_together() -> None:
     unknown = np.isnan(more.matrix).all(axis=1)
     assert (more.target[unknown] == 2).all()
     assert [unknown[rows].sum() for rows in queries(more)] == [1] * 50
+
+
+def test_a_loss_of_pairs_needs_two_that_differ_and_calm_days_are_left_out_of_its_folds() -> None:
+    data = table()
+    calm = replace(data, target=np.full_like(data.target, 2))
+    assert all(learn.teaches(data, loss) for loss in LOSSES)
+    assert not learn.teaches(calm, "PairLogit")
+    assert learn.teaches(calm, "YetiRank")
+    half = data.time_s < np.median(data.time_s)
+    calm_later = replace(data, target=np.where(half, data.target, 2).astype(data.target.dtype))
+    learn.validated(calm_later, Shape("PairLogit", 5, 2, 0.3, threads=1))  # CatBoost fails without a pair
 
 
 def test_pairs_are_those_that_ought_to_differ() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from family import below, lives
 from smoothtask.config.settings import Settings
 from smoothtask_trainer.generate import RecordingError, play
+from smoothtask_trainer.generate import RecordingError
 from smoothtask_trainer.live import Block, best, differences, interval, lines, summary, to_json
 
 FINITE = st.floats(-100, 100)
@@ -65,7 +66,7 @@ def test_frames_count_from_the_moment_that_the_hogs_begin():
     text = "".join(f"{100 + n / 10:.3f} {int(n < 30)} {n}\n" for n in range(100))
     found = summary("now", 0, text, 12.0)  # the hogs begin at 3 s
     assert (found.frames, found.missed_pct) == (70, 0.0)
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(RecordingError, match="nothing"):
         summary("now", 0, "", 12.0)
 
 

@@ -157,6 +157,23 @@ def test_labels_are_written_read_and_removed(log):
     db.close()
 
 
+def test_a_labelled_moment_has_all_its_groups_when_its_neighbours_are_forgotten(tmp_path):
+    quiet = group("q", label="Quiet", cpu=0.0, vcsw=0.0)
+    loud = group("l", label="Loud", cpu=1.0)
+    path = tmp_path / "s.db"
+    write_log(path, [frame(quiet, loud, seq=s, contention=WAITS) for s in (1, 2, 3)])
+    before = read_past(path, 2)
+    add_label(path, 2, 0, 5.0, group="q", target=PriorityClass.IDLE)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for table in ("process", "decision", "app_group"):
+            db.execute(f"DELETE FROM {table} WHERE snapshot_id = 1")
+        db.execute("DELETE FROM snapshot WHERE id = 1")
+        db.commit()
+    after = read_past(path, 2)
+    assert [g.group for g in after.frame.groups] == [g.group for g in before.frame.groups]
+    assert after.labels == ("Quiet should be IDLE",)
+
+
 def test_a_label_beside_a_log_that_is_open_for_recording_disturbs_nothing(tmp_path):
     path = tmp_path / "s.db"
     problems: list[str] = []

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from smoothtask.config.paths import make_folder
-from smoothtask.kernel.sched import start_ticks
+from smoothtask.kernel import sched
 from smoothtask.model.process import ProcKey
 from smoothtask.model.text import sanitise
 
@@ -56,7 +56,9 @@ def start(folder: Path, arguments: Sequence[str]) -> ProcKey:
             [sys.executable, "-P", "-m", "smoothtask", "train", *arguments, "--background", str(lock)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/", pass_fds=(lock,),
         )  # fmt: skip
-    return ProcKey(child.pid, start_ticks(child.pid) or 0)  # not waited for: it has a start even when it has ended
+    return ProcKey(
+        child.pid, sched.start_ticks(child.pid) or 0
+    )  # not waited for: it has a start even when it has ended
 
 
 @contextlib.contextmanager
@@ -88,7 +90,12 @@ def only_one(folder: Path) -> Iterator[int]:
 
 
 def step_back() -> None:
-    """Let everybody else go first, with the CPU and with disks; what is started from now on too."""
+    """Let everybody else go first, with the CPU and with disks; what is started from now on too.
+
+    In a session of its own nice counts within that session alone (sched(7), autogroups): that one steps back as well.
+    """
+    if os.getsid(0) == os.getpid() and sched.autogroups_enabled():
+        sched.set_autogroup(os.getpid(), 19)
     os.nice(19)
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
@@ -101,7 +108,7 @@ class Reporter:
         self._path = folder / PROGRESS
         self._started_at = time.time()
         self._told_s = 0.0
-        self._start_ticks = start_ticks(os.getpid()) or 0
+        self._start_ticks = sched.start_ticks(os.getpid()) or 0
 
     def tell(self, text: str) -> None:
         """How far it is; not more often than anybody would read it."""
@@ -125,7 +132,7 @@ def read(folder: Path) -> Progress | None:
     try:
         with (folder / PROGRESS).open("rb") as file:
             found = Progress(**json.loads(file.read(SIZE_LIMIT)))
-        lives = start_ticks(found.pid) == found.start_ticks
+        lives = sched.start_ticks(found.pid) == found.start_ticks
     except (OSError, ValueError, TypeError):
         return None
     if found.state == "running" and not lives:

@@ -104,6 +104,11 @@ def _of_queries(data: Data, weight: npt.NDArray[np.float32]) -> npt.NDArray[np.f
     return (np.bincount(of_row, weight) / counts)[of_row].astype(np.float32)
 
 
+def teaches(data: Data, loss: str) -> bool:
+    """Whether there is anything in *data* for *loss*: one of pairs needs two in a snapshot that differ."""
+    return loss != "PairLogit" or any(len(np.unique(data.target[rows])) > 1 for rows in queries(data))
+
+
 def pairs(data: Data, weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """(winner, loser) rows of all pairs that ought to differ, and how much each counts: as the stronger word."""
     found, counts = [], []
@@ -171,7 +176,7 @@ def validated(data: Data, shape: Shape, tell: Tell = lambda _text: None) -> list
     """How well each fold's pairs come out: the share of its weight that is in the right order."""
     found = []
     for earlier, later in folds(data):
-        if len(np.unique(earlier.target)) < 2:
+        if len(np.unique(earlier.target)) < 2 or not all(teaches(part, shape.loss) for part in (earlier, later)):
             continue
         model = fit(earlier, later, shape, tell)
         found.append(agreement(score(model, later.matrix), later, later.target, balanced(later)).share)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from smoothtask.config.settings import Settings
-from smoothtask_trainer.generate import play
+from smoothtask_trainer.generate import RecordingError, play
 from smoothtask_trainer.scenes import LIVE_BEGIN
 from smoothtask_trainer.space import Value, with_values
 
@@ -92,10 +92,10 @@ def _block(arm: str, number: int, settings: Settings | None, seconds: float, hel
 
 
 def summary(arm: str, number: int, text: str, seconds: float) -> Block:
-    """The frames of *text* (see `actor.c`) from the moment that the hogs begin. Raises ValueError without any."""
+    """The frames of *text* (see `actor.c`) from the moment that the hogs begin. Raises RecordingError without any."""
     frames = [(float(at), missed == "1", float(late)) for at, missed, late in map(str.split, text.splitlines())]
     if not frames:
-        raise ValueError("the frame loop has drawn nothing")
+        raise RecordingError("the frame loop has drawn nothing")
     from_s = frames[0][0] + LIVE_BEGIN * seconds
     counted = [(missed, late) for at, missed, late in frames if at >= from_s]
     late = sorted(late for _, late in counted)

@@ -49,7 +49,7 @@ class Trained:
     """Why it should not be used; empty for a model that may."""
 
 
-def check_enough(data: Data) -> None:
+def check_enough(data: Data, loss: str) -> None:
     """Raises NotEnoughError with everything that is missing."""
     missing = []
     for part, least in LEAST.items():
@@ -61,6 +61,11 @@ def check_enough(data: Data) -> None:
         missing.append(f"{len(train)} rows to train, {LEAST_ROWS} are the least")
     if len(np.unique(train.target)) < 2:
         missing.append("all that is to be trained on is of one class: there is nothing to put in order")
+    missing += [
+        f"no snapshot to {part.value} has two classes, of which {loss} makes its pairs"
+        for part in (Part.TRAIN, Part.VALIDATE)
+        if not learn.teaches(data.of(part), loss)
+    ]
     if missing:
         raise NotEnoughError(
             "There is not enough to learn from:\n" + "\n".join(f"- {m}" for m in missing) + "\n"
@@ -83,7 +88,7 @@ def train(
 
     Raises NotEnoughError, ExportError, OSError.
     """
-    check_enough(data)
+    check_enough(data, shape.loss)
     fitting, validating, testing = (data.of(part) for part in Part)
     searched = None
     if trials:

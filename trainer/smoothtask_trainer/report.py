@@ -50,7 +50,7 @@ class Data:
     apps: Counter[str] = field(default_factory=Counter)
     """Application → snapshots."""
     causes: Counter[str] = field(default_factory=Counter)
-    class_s: Counter[str] = field(default_factory=Counter)
+    class_ms: Counter[str] = field(default_factory=Counter)
     """Class → group seconds."""
     labels: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(said, decided) → labels of groups."""
@@ -92,7 +92,7 @@ def _count(data: Data, one: RecordedFrame, seconds: float) -> None:
     labels = {g.group.id: g.group.label for g in frame.groups}
     data.apps.update({g.group.label for g in frame.groups})
     for target in decided.values():
-        data.class_s[target] += round(seconds * 1000)
+        data.class_ms[target] += round(seconds * 1000)
     if frame.scores.bad:
         data.culprits[labels.get(culprit_of(frame) or "", "nobody alone")] += 1
     for said in one.said:
@@ -161,14 +161,14 @@ def _headlines(data: Data, learnt: Learnt | None, proposal: Proposal | None) -> 
 def _data_blocks(data: Data, recorded: Sequence[RecordedFrame]) -> list[Block]:
     step = max(1, len(recorded) // DRAWN)
     drawn = recorded[::step]
-    total = sum(data.class_s.values()) or 1
+    total = sum(data.class_ms.values()) or 1
     rows = [
         ["recordings", ", ".join(name for name, _ in data.files)],
         ["time with contention", f"{data.contended_s:.0f} s"],
         ["time somebody would have noticed", f"{data.bad_s:.0f} s"],
         ["applications", str(len(data.apps))],
         ["names", "hashed" if data.anonymised else "as they are"],
-        *([f"time of groups in {c}", f"{data.class_s[c] / total:.1%}"] for c in CLASSES),
+        *([f"time of groups in {c}", f"{data.class_ms[c] / total:.1%}"] for c in CLASSES),
     ]
     blocks: list[Block] = [Heading("Data"), Table(["", ""], rows)]
     if drawn:

@@ -7,7 +7,7 @@ recording. `smoothtask tune --live` measures that.
 """
 
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -151,7 +151,13 @@ def read_recordings(paths: Sequence[Path], since: float | None = None) -> list[R
     """
     with tempfile.TemporaryDirectory(prefix="smoothtask-logs-") as scratch:
         logs = [
-            [replace(r, run=n * RUNS_OF_A_FILE + r.run) for r in read_frames(up_to_date(path, Path(scratch)), since)]
+            deque(  # a whole log is gigabytes of frames
+                (
+                    replace(r, run=n * RUNS_OF_A_FILE + r.run)
+                    for r in read_frames(up_to_date(path, Path(scratch)), since)
+                ),
+                maxlen=MOST_SNAPSHOTS,
+            )
             for n, path in enumerate(paths)
         ]
     every = [r for log in sorted((log for log in logs if log), key=lambda log: log[0].frame.time) for r in log]
@@ -172,7 +178,7 @@ def tune(
     now = bench.measures({})
     _check_enough(recorded, now)
     faithful = bench.fidelity()
-    said = _caveats(faithful, now)
+    said = (*_left_out(recorded), *_caveats(faithful, now))
     if faithful.share < BELIEVED:
         return _result(bench, {}, faithful, 0, seed, said)
     turned = knobs(settings, reach, person=bench.knows_a_person())
@@ -274,6 +280,11 @@ def _check_enough(recorded: Sequence[RecordedFrame], now: Sequence[Measures]) ->
             f"{labels} labels and {bad_s:.0f} bad seconds with a culprit say too little, expected {LEAST_LABELS} or "
             f"{LEAST_BAD_S:.0f}: label moments with `smoothtask label` or in the history (H) of the dashboard, or {how}"
         )
+
+
+def _left_out(recorded: Sequence[RecordedFrame]) -> tuple[str, ...]:
+    most = len(recorded) >= MOST_SNAPSHOTS
+    return (f"Only the newest {MOST_SNAPSHOTS:,} snapshots were looked at.",) if most else ()
 
 
 def _caveats(faithful: Fidelity, now: Sequence[Measures]) -> tuple[str, ...]:

@@ -20,7 +20,16 @@ from smoothtask.model.classes import PriorityClass
 from smoothtask.model.frame import Frame
 from smoothtask.model.text import sanitise
 from smoothtask.policy.parameters import PolicyParameters
-from smoothtask.store.frames import RecordError, frame_of, group_frame, groups_at, opened, process_frame, reading
+from smoothtask.store.frames import (
+    RecordError,
+    complete,
+    frame_of,
+    group_frame,
+    groups_at,
+    opened,
+    process_frame,
+    reading,
+)
 from smoothtask_tui.lanes import Lane
 from smoothtask_tui.past import Moment
 
@@ -160,6 +169,7 @@ def add_label(
     Raises RecordError when the log may not be written, the moment is no longer kept, or the group was not there.
     """
     with _writing(path) as db:
+        complete(db, snapshot)
         profile = None if group is None else _profile_of(db, snapshot, group)
         word = None if target is None else target.name
         row = db.execute(

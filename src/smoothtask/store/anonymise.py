@@ -23,6 +23,9 @@ COMMAND_LIMIT = 512
 TEXT_LIMIT = 1024
 _MEMO = 2048
 _PATH = re.compile(r"(?<![\w/])~?/[^\s,;:()\"'“”]+")
+_CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
+"""As docker and podman number them; lxc and nspawn have names that people gave."""
+_SET_ON = re.compile(r"(?<= on )[^\s,;]+")
 _UNKNOWN_APP = re.compile(r"(exe|name|wine|cmdline):")
 _KNOWN_TAIL = re.compile(r"\.(service|scope|slice)$")
 
@@ -62,6 +65,10 @@ class Privacy(Protocol):
 
     def evidence(self, known: Classification) -> str:
         """`Classification.evidence`: a word for what matched, and what that was."""
+        ...
+
+    def mechanism(self, text: str) -> str:
+        """What is in effect: `CPUWeight 25 on session-2.scope`."""
         ...
 
     def sentence(self, text: str, groups: Iterable[AppGroup]) -> str:
@@ -105,6 +112,10 @@ class Plain:
     def evidence(self, known: Classification) -> str:
         """As it is."""
         return sanitise(known.evidence)
+
+    def mechanism(self, text: str) -> str:
+        """As it is."""
+        return sanitise(text, TEXT_LIMIT)
 
     def sentence(self, text: str, groups: Iterable[AppGroup]) -> str:  # noqa: ARG002
         """As it is."""
@@ -161,7 +172,10 @@ class Anonymiser:
         elif kind == "flatpak":
             name, _, uid = rest.rpartition("@")
             rest = f"{self.hash(name)}@{uid}"
-        elif kind not in {"proc", "container", "kernel"}:
+        elif kind == "container":
+            name, at, uid = rest.partition("@")
+            rest = (name if _CONTAINER_ID.fullmatch(name) else self.hash(name)) + at + uid
+        elif kind not in {"proc", "kernel"}:
             rest = self.hash(rest)
         role, role_colon, name = part.partition(":")
         if name and not (group is not None and name.casefold() in _public_names(group)):
@@ -172,6 +186,10 @@ class Anonymiser:
         """A hash that keeps its kind: `0123456789abcdef.service`. People choose unit names."""
         kind = _KNOWN_TAIL.search(unit)
         return self.hash(unit) + (kind[0] if kind else "")
+
+    def mechanism(self, text: str) -> str:
+        """Values stay; what they are set on is hashed."""
+        return sanitise(_SET_ON.sub(lambda found: self.unit(found[0]), text), TEXT_LIMIT)
 
     def source(self, source: RuleSource | None) -> str | None:
         """The file's name and line; of a person's own rules not even that name."""

@@ -44,6 +44,7 @@ JSON_COLUMNS = frozenset(
         "cpu_pct_by_core",
         "groups_gone",
         "temperatures_celsius",
+        "bad_reasons",
         "contention_reasons",
         "sources",
         "tags",

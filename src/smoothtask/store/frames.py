@@ -169,13 +169,37 @@ def groups_at(db: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:
     return sorted(newest.values(), key=_in_order)
 
 
+def complete(db: sqlite3.Connection, snapshot: int) -> None:
+    """Give a snapshot the groups that it leaves out: labelled, it stays when its neighbours are forgotten.
+
+    Not the newest one, which whoever records may complete yet.
+    """
+    sql = "SELECT * FROM snapshot WHERE id = ? AND NOT complete AND id < (SELECT max(id) FROM snapshot)"
+    row = db.execute(sql, (snapshot,)).fetchone()
+    if row is None:
+        return
+    older = [(snapshot, g["snapshot_id"], g["group_profile_id"]) for g in groups_at(db, row)]
+    for table in ("app_group", "decision"):
+        columns = ", ".join(c["name"] for c in db.execute(f"PRAGMA table_info({table})") if c["name"] != "snapshot_id")
+        db.executemany(
+            f"INSERT OR IGNORE INTO {table} (snapshot_id, {columns}) SELECT ?, {columns} FROM {table} "  # noqa: S608
+            "WHERE snapshot_id = ? AND group_profile_id = ?",
+            older,
+        )
+    db.execute("UPDATE snapshot SET complete = 1 WHERE id = ?", (snapshot,))
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else sanitise(text)
+
+
 def group_frame(g: sqlite3.Row, labelled: set[str]) -> GroupFrame:
     """The group of a row of `GROUPS`; *labelled*: the ids of those that somebody labelled."""
     source = None
     if g["rule_source"] is not None:
         file, _, line = g["rule_source"].rpartition(":")
         number = int(line) if line.isdecimal() else 0
-        source = RuleSource(g["rule_layer"] or "", sanitise(file or line), number)
+        source = RuleSource(sanitise(g["rule_layer"] or ""), sanitise(file or line), number)
     rule = Classification(
         app=sanitise(g["app"]),
         label=sanitise(g["label"]),
@@ -188,7 +212,7 @@ def group_frame(g: sqlite3.Row, labelled: set[str]) -> GroupFrame:
         source=source,
         evidence=sanitise(g["evidence"]),
         after_s=g["rule_after_s"],
-        part=g["part"],
+        part=_clean(g["part"]),
         starts_others=bool(g["starts_others"]),
     )
     metrics = GroupMetrics(
@@ -196,9 +220,9 @@ def group_frame(g: sqlite3.Row, labelled: set[str]) -> GroupFrame:
         g["involuntary_switches_per_s"], g["read_bytes_per_s"], g["write_bytes_per_s"], g["rss_bytes"],
     )  # fmt: skip
     group = AppGroup(
-        g["group_id"], g["parent_group_id"], rule.label, g["root_pid"], g["uid"], rule, metrics,
+        sanitise(g["group_id"]), _clean(g["parent_group_id"]), rule.label, g["root_pid"], g["uid"], rule, metrics,
         Behaviour(g["behaviour"]), g["behaviour_s"], g["started_s"],
-        unit=None if g["unit"] is None else sanitise(g["unit"]),
+        unit=_clean(g["unit"]),
         tty="a terminal" if g["has_tty"] else None, starts_others=rule.starts_others,
         attention=Attention(
             bool(g["focused"]), g["unfocused_s"], bool(g["visible"]), bool(g["minimised"]), bool(g["fullscreen"]),

@@ -156,7 +156,8 @@ class SnapshotLog:
     ) -> int | None:
         """Record what *uid* said of *frame*, and the frame whole; the label's id, or `None` when recording is off.
 
-        Either *group* should have been *target*, or the moment was *verdict*. It is on disk when this returns.
+        Either *group* should have been *target*, or the moment was *verdict*. It is on disk when this returns. Raises
+        ValueError for anything else.
         """
         if (group is None) != (target is None) or (group is None) == (verdict is None):
             raise ValueError("expected a group and a class, or a verdict")

@@ -90,7 +90,7 @@ class RowBuilder:
             chain = self._chain(rows, decision, group, spoken_of)
             rows.groups.add(group.id)
             rows.of["app_group"].append(_app_group(shown, snapshot_id, profile))
-            rows.of["decision"].append(_decision(shown, snapshot_id, profile, chain))
+            rows.of["decision"].append(_decision(self.privacy, shown, snapshot_id, profile, chain))
 
     def _profile(self, rows: Rows, group: AppGroup) -> int:
         """The id of the group's profile, which is added when it is new or has changed."""
@@ -319,7 +319,7 @@ def _meters(m: Meters) -> Row:
     return (*chain.from_iterable(delays), m.sent_bps, m.received_bps, m.connections, m.watts)
 
 
-def _decision(shown: GroupFrame, snapshot_id: int, profile: int, chain: int) -> Row:
+def _decision(privacy: Privacy, shown: GroupFrame, snapshot_id: int, profile: int, chain: int) -> Row:
     d = shown.decision
     return (
         snapshot_id,
@@ -333,7 +333,7 @@ def _decision(shown: GroupFrame, snapshot_id: int, profile: int, chain: int) -> 
         None if d.rules is None else d.rules.name,
         d.score,
         chain,
-        shown.mechanism,
+        privacy.mechanism(shown.mechanism),
         as_json(sorted(shown.marks)) if shown.marks else "[]",
     )
 
