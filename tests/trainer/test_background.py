@@ -1,5 +1,6 @@
 """Training behind whoever asked for it: one at a time, at idle priority, and it says how it went."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -93,6 +94,13 @@ def test_its_session_steps_back_too() -> None:
     assert done.stdout == "19\n"
 
 
+def hurry(pid: int) -> None:
+    """Nobody waits here but this test: root may put the session of *pid* back in line."""
+    if os.geteuid() == 0 and sched.autogroups_enabled():
+        with contextlib.suppress(OSError):  # it ends just now
+            sched.set_autogroup(pid, 0)
+
+
 def test_a_model_is_trained_behind_and_put_to_use(
     places: list[str], log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +113,7 @@ def test_a_model_is_trained_behind_and_put_to_use(
     deadline = time.monotonic() + 300  # at idle priority, beside whatever runs here
     while (now := read(tmp_path / "state" / "training")) is None or now.state == "running":
         assert time.monotonic() < deadline
+        hurry(pid)
         time.sleep(0.1)
     os.waitpid(pid, 0)
     assert now.state == "done", (tmp_path / "state/training" / background.LOG).read_text()

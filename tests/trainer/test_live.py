@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from family import below, lives
 from smoothtask.config.settings import Settings
 from smoothtask_trainer.generate import RecordingError, play
-from smoothtask_trainer.generate import RecordingError
 from smoothtask_trainer.live import Block, best, differences, interval, lines, summary, to_json
 
 FINITE = st.floats(-100, 100)
