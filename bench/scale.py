@@ -2,8 +2,9 @@
 
     sudo .venv/bin/python bench/scale.py [ticks|log] [--minutes 1]
 
-ticks  the whole tick of a real engine, the median of 40, beside 100 to 15,000 threads, of which one in 20 wakes twice
-       a second and the others sleep, and beside 10 to 1,000 applications. Promised is what a thread more costs from
+ticks  the whole tick of a real engine, the median of 45 in three rounds, each in an order drawn by lot (whatever else
+       the machine does is not with one figure alone), beside 100 to 15,000 threads, of which one in 20 wakes twice a
+       second and the others sleep, and beside 10 to 1,000 applications. Promised is what a thread more costs from
        1,000 to 15,000 of them, and that it does not grow: the last stretch is hardly steeper than the one before it,
        and of a parabola through the figures little is the square at the far end. (Of threads^1.2 the last stretch is
        1.27 times as steep, and a quarter is the square.)
@@ -15,6 +16,7 @@ log    `smoothtask train record` plays real programs while a log with the defaul
 
 import argparse
 import os
+import random
 import resource
 import shutil
 import signal
@@ -27,7 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import numpy as np
 
@@ -35,7 +37,8 @@ from harness import finish, log, verdict, wait_until_gone
 
 THREADS = (100, 1_000, 5_000, 15_000)
 GROUPS = (10, 100, 1_000)
-TICKS = 40
+ROUNDS, TICKS = 3, 15
+"""Ticks of each round."""
 US_A_THREAD = 1.0
 FROM = 1
 """The figure of `THREADS` that the marginal cost is counted from: below it, what is the same for all weighs."""
@@ -85,8 +88,8 @@ def sleepers(threads: int, groups: int) -> Iterator[None]:
         wait_until_gone([p.pid for p in started])
 
 
-def tick_cost() -> tuple[int, int, float]:
-    """(threads, groups, milliseconds of CPU a tick) of a real engine, now."""
+def tick_costs() -> tuple[int, int, list[float]]:
+    """(threads, groups, milliseconds of CPU of each tick) of a real engine, now."""
     from smoothtask.config.paths import Paths
     from smoothtask.config.settings import load_settings
     from smoothtask.daemon import build
@@ -106,16 +109,16 @@ def tick_cost() -> tuple[int, int, float]:
                 costs.append(1000 * (time.process_time() - before))
             sample = host.engine.sample
             assert sample is not None
-            return len(sample.tasks.threads), len(frame.groups), median(costs)
+            return len(sample.tasks.threads), len(frame.groups), costs
         finally:
             host.on_stop()
 
 
 def ticks() -> list[bool]:
     """Both rows of figures, how steep each is from one to the next, and what is promised of the first."""
-    by_threads = [measured(n, 10) for n in THREADS]
+    found = measured([*((n, 10) for n in THREADS), *((max(1_000, n), n) for n in GROUPS)])
+    by_threads, by_groups = found[: len(THREADS)], found[len(THREADS) :]
     thread_us = slopes([(threads, ms) for threads, _, ms in by_threads], "thread")
-    by_groups = [measured(max(1_000, n), n) for n in GROUPS]
     slopes([(groups, ms) for _, groups, ms in by_groups], "group")
     (first, _, first_ms), (last, _, last_ms) = by_threads[FROM], by_threads[-1]
     named = f"from {first:,} to {last:,}"
@@ -126,12 +129,23 @@ def ticks() -> list[bool]:
     ]
 
 
-def measured(threads: int, groups: int) -> tuple[int, int, float]:
-    """`tick_cost` beside so many."""
-    with sleepers(threads, groups):
-        found = tick_cost()
-    log(f"{found[0]:6} threads, {found[1]:5} groups: {found[2]:7.3f} ms of CPU a tick, the median of {TICKS}")
-    return found
+def measured(beside: list[tuple[int, int]]) -> list[tuple[int, int, float]]:
+    """The median of `tick_costs`, and of what was found, beside each of so many (threads, groups)."""
+    found: list[list[tuple[int, int, list[float]]]] = [[] for _ in beside]
+    for _ in range(ROUNDS):
+        for n in random.sample(range(len(beside)), len(beside)):
+            with sleepers(*beside[n]):
+                found[n].append(tick_costs())
+    figures = []
+    for rounds in found:
+        threads, groups = (int(median(counts)) for counts in ([r[0] for r in rounds], [r[1] for r in rounds]))
+        costs = [cost for r in rounds for cost in r[2]]
+        low, middle, high = quantiles(costs, n=4)
+        log(
+            f"{threads:6} threads, {groups:5} groups: {middle:7.3f} ms of CPU a tick (quartiles {low:.3f} … {high:.3f})"
+        )
+        figures.append((threads, groups, middle))
+    return figures
 
 
 def slopes(figures: list[tuple[int, float]], name: str) -> list[float]:
