@@ -3,6 +3,9 @@
 import signal
 import sys
 import time
+import traceback
+from collections import deque
+from dataclasses import dataclass, field
 
 from smoothtask.classifier.apart import Reading
 from smoothtask.config.paths import Paths
@@ -12,6 +15,29 @@ from smoothtask.daemon.build import build
 from smoothtask.daemon.process import tell_systemd
 from smoothtask.engine.loop import Loop
 from smoothtask.kernel.notify import message
+from smoothtask.model.text import sanitise
+
+FORGIVEN, FORGIVEN_S = 3, 600.0
+LINE_LIMIT = 500
+
+
+@dataclass(slots=True)
+class Patience:
+    """Goes on after a look that failed, so many times within so long; a daemon that fails more often had better end."""
+
+    _failed_s: deque[float] = field(default_factory=deque)
+
+    def __call__(self, error: Exception) -> bool:
+        """Whether to go on; the journal is told where it failed, as that is a fault of ours in any case."""
+        now_s = time.monotonic()
+        while self._failed_s and now_s - self._failed_s[0] > FORGIVEN_S:
+            self._failed_s.popleft()
+        if len(self._failed_s) >= FORGIVEN:
+            return False
+        self._failed_s.append(now_s)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            print(sanitise(line, LINE_LIMIT), file=sys.stderr)
+        return True
 
 
 def run_daemon(settings: Settings, paths: Paths, *, observe: bool, reading: Reading | None = None) -> int:
@@ -20,6 +46,7 @@ def run_daemon(settings: Settings, paths: Paths, *, observe: bool, reading: Read
     Returns the exit status: 1 when the loop ended by itself, so that a service is started again.
     """
     loop = build(settings, paths, observe=observe, reading=reading)
+    loop.forgives = Patience()
     server = serve(loop, paths, settings)
 
     def stop(_signal: int, _frame: object) -> None:

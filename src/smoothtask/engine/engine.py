@@ -260,6 +260,13 @@ class Engine:
         self.rehearsing = on and self.rehearsal is not None
         return self._put_back() if self.rehearsing else ()
 
+    def begin_anew(self, error: Exception) -> None:
+        """After a look that *error* ended half-way: undo everything, and know nobody until the next."""
+        unsaid = self._put_back()
+        self.world.forget()
+        rest = f", but for {len(unsaid)} that could not be," if unsaid else ""
+        self.say("error", f"a look failed ({type(error).__name__}): every change{rest} is undone, the next begins anew")
+
     def _put_back(self) -> tuple[str, ...]:
         self._acted = Acted()
         return self.hands.undo_all()

@@ -73,6 +73,8 @@ class Loop:
     settings: TickSettings = field(default_factory=TickSettings)
     failure: str = ""
     """Why the loop ended by itself."""
+    forgives: Callable[[Exception], bool] = lambda _error: False
+    """Asked when a look at the machine fails, whether the next may begin anew; else the loop ends with that error."""
     on_stop: Callable[[], None] = lambda: None
     """Called in the loop's thread after the last tick: restores and closes."""
     rest: Callable[[bool], None] = lambda _on: None
@@ -174,9 +176,9 @@ class Loop:
     def _turn(self) -> None:
         now_s = time.monotonic()
         if now_s >= self._due_s:
-            self._tick(now_s)
+            self._look(self._tick, now_s)
         elif self._fresh and now_s >= self._fresh_due_s():
-            self._admit(now_s)
+            self._look(self._admit, now_s)
         if now_s >= self._listen_at_s:
             self._listen_again()
         while self._timers and now_s >= self._timers[0][0]:
@@ -189,6 +191,16 @@ class Loop:
                 callback()
         while self._soon:
             self._soon.popleft()()
+
+    def _look(self, look: Callable[[float], None], now_s: float) -> None:
+        """What fails half-way leaves nothing changed behind, and nothing known that may be half the truth."""
+        try:
+            look(now_s)
+        except Exception as error:
+            if not self.forgives(error):
+                raise
+            self.engine.begin_anew(error)
+            self._due_s = now_s + self.settings.interval_s
 
     def _tick(self, now_s: float) -> None:
         executed, self._executed = frozenset(self._executed), set()

@@ -122,6 +122,14 @@ class World:
             identity = parent
         return found
 
+    def forget(self) -> None:
+        """Know nobody: the next table is read like the first."""
+        self._placed.clear()
+        self._admitted.clear()
+        self._apart = {}
+        self._codes, self._comms, self._cgroups = np.empty(0, np.uint64), np.empty(0, "S16"), np.empty(0, np.uint64)
+        self._touch()
+
     def reclassify(self) -> None:
         """Ask the rules again about everybody (they changed)."""
         for pid in sorted(self._placed, key=lambda p: self._placed[p].identity.key.start_ticks):
