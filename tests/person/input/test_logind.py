@@ -215,6 +215,36 @@ def test_many_sessions_are_asked_for_once_a_second_and_a_new_logind_is_followed(
         logind.close()
 
 
+def test_a_flood_is_left_for_a_while(bus: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read on would cost whoever floods little, and us much; nobody's desktop is taken for hidden meanwhile."""
+    monkeypatch.setattr("smoothtask.person.input.logind.STRANGERS", 3)
+    peer, stranger = FakeLogind(bus, []), Peer(bus)
+    loop = Loop()
+    logind = Logind(loop, loop.hasten, bus)
+    try:
+        logind.look(time.monotonic())
+        assert logind._bus is not None
+        logind.logins["/c1"] = Login(1000, graphical=True, active=False)
+        to = DBusAddress("/x", bus_name=logind._bus.name, interface="org.x")
+        for _ in range(4):
+            message = new_signal(to, "S")
+            message.header.fields[HeaderFields.destination] = logind._bus.name
+            stranger.send(message)
+        end_s = time.monotonic() + LIMIT_S
+        while logind.source.health is SourceHealth.WORKING:
+            assert time.monotonic() < end_s
+            for fd in select.select([*loop.callbacks], [], [], 0.05)[0]:
+                loop.callbacks[fd]()
+        assert "floods" in logind.source.text
+        assert logind.is_active(1000)
+        assert loop.hastened == 1
+        until(logind, loop, lambda: logind.source.health is SourceHealth.WORKING)
+    finally:
+        stranger.close()
+        peer.close()
+        logind.close()
+
+
 def test_a_bus_that_refuses_us_is_no_bus(tmp_path: Path) -> None:
     """It allows one connection, and that is taken."""
     if shutil.which("dbus-daemon") is None:

@@ -27,6 +27,8 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 5.0, 300.0
 SESSIONS_AT_MOST: Final = 64
 LIST_S: Final = 1.0
 """Sessions that come and go have all of them asked for so often at most."""
+STRANGERS: Final = 1000
+"""Messages of others that are passed over from one look to the next; more of them cost too much."""
 _LOGIN: Final = "org.freedesktop.login1"
 _MANAGER: Final = DBusAddress("/org/freedesktop/login1", bus_name=_LOGIN, interface=f"{_LOGIN}.Manager")
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
@@ -81,11 +83,14 @@ class Logind:
     """Our question → whose session it is about."""
     _stale: bool = False
     _list_at_s: float = 0.0
+    _strange: int = 0
+    """Messages of others since the last look."""
     _try_at_s: float = 0.0
     _pause_s: float = FIRST_PAUSE_S
 
     def look(self, now_s: float) -> None:
         """Connect, or connect again; take in what came along with an answer."""
+        self._strange = 0
         if self._bus is None and now_s >= self._try_at_s:
             self._guarded(self._connect)
         elif self._bus is not None and (self._bus.has_messages or self._stale):
@@ -162,7 +167,9 @@ class Logind:
             self._owner, self._stale = owner, True
             self.source = _WORKS if owner else Source(NAME, SourceHealth.ABSENT, "logind has left the bus", REMEDY)
         elif sender(message) not in {self._owner, BUS}:
-            return
+            self._strange += 1
+            if self._strange > STRANGERS:
+                raise LostError("somebody floods us on the system bus: all desktops count as on the screen")
         elif (serial := reply_to(message)) is not None:
             if serial in self._asked:
                 self._take_answer(*self._asked.pop(serial), answer_of(message))
