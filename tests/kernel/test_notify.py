@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smoothtask.kernel.notify import message, notify, watchdog_interval_s
+from smoothtask.kernel.notify import message, notify
 
 
 @pytest.fixture
@@ -61,13 +61,3 @@ def test_a_manager_that_is_gone_is_an_error(tmp_path: Path) -> None:
         notify(b"READY=1", {"NOTIFY_SOCKET": str(tmp_path / "none")})
     with pytest.raises(OSError, match="neither a path nor"):
         notify(b"READY=1", {"NOTIFY_SOCKET": "vsock:2:1234\n"})
-
-
-def test_watchdog_interval() -> None:
-    """Half the time allowed, for the process that is meant."""
-    assert watchdog_interval_s({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}, 7) == 15.0
-    assert watchdog_interval_s({"WATCHDOG_USEC": "30000000"}, 7) == 15.0
-    assert watchdog_interval_s({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"}, 7) is None
-    assert watchdog_interval_s({}, 7) is None
-    with pytest.raises(ValueError, match="invalid literal"):
-        watchdog_interval_s({"WATCHDOG_USEC": "soon"}, 7)

@@ -152,7 +152,7 @@ def _libbpf(m: Machine) -> Finding:
 
 
 def _iterator(m: Machine) -> Finding:
-    name, without = "BPF task iterator", "processes are read from /proc, which costs about twenty times as much"
+    name, without = "BPF task iterator", "processes are read from /proc, which costs several times as much"
     if not m.is_real:
         return Finding(name, State.NOTE, "not tried")
     from smoothtask.kernel.libbpf import BpfUnavailable  # noqa: PLC0415 (loads libbpf)

@@ -48,14 +48,3 @@ def notify(datagram: bytes, environ: Mapping[str, str] = os.environ) -> bool:
         sock.settimeout(TIMEOUT_S)
         sock.sendto(datagram, address)
     return True
-
-
-def watchdog_interval_s(environ: Mapping[str, str], pid: int) -> float | None:
-    """Seconds between two WATCHDOG=1: half of what the manager allows; `None` when *pid* is not watched.
-
-    Source: sd_watchdog_enabled(3). Raise ValueError when WATCHDOG_USEC or WATCHDOG_PID is no number.
-    """
-    allowed_us = environ.get("WATCHDOG_USEC")
-    if not allowed_us or int(environ.get("WATCHDOG_PID") or pid) != pid:
-        return None
-    return int(allowed_us) / 2_000_000
