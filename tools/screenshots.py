@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cairosvg
 from PIL import Image
+from rich.terminal_theme import TerminalTheme
 
 from smoothtask.classifier.layers import RuleFiles
 from smoothtask.classifier.saving import OwnRules
@@ -48,6 +49,16 @@ SHOTS: tuple[tuple[str, tuple[int, int], str, tuple[str, ...]], ...] = (
     ("plots-no-colour-120x40", (120, 40), MONO.name, ("g",)),
 )
 """Name, columns × rows, theme, keys pressed."""
+VGA = TerminalTheme(
+    (0, 0, 0),
+    (255, 255, 255),
+    [(0, 0, 0), (170, 0, 0), (0, 170, 0), (170, 85, 0), (0, 0, 170), (170, 0, 170), (0, 170, 170), (170, 170, 170)],
+    [
+        *((85, 85, 85), (255, 85, 85), (85, 255, 85), (255, 255, 85)),
+        *((85, 85, 255), (255, 85, 255), (85, 255, 255), (255, 255, 255)),
+    ],
+)
+"""The 16 colours of the console, for which that theme is made."""
 COLOURS = 128
 """Of a picture."""
 
@@ -103,6 +114,7 @@ async def take(scene: list[Frame], log: Path, size: tuple[int, int], theme: str,
         app.scene.history.add(frame)
     async with app.run_test(size=size) as pilot:
         app.theme = theme
+        app.ansi_theme_dark = VGA
         while app.scene.frame is None:
             await pilot.pause(0.05)
         for key in keys:

@@ -118,6 +118,14 @@ def test_lines_stay_in_their_panel_whatever_a_program_is_called(size, name):
     assert "nobody" in culprit_lines([], None, 60.0, 0, size)[1].text
 
 
+@pytest.mark.parametrize(("width", "height"), [(100, 6), (60, 30)])
+def test_where_there_is_room_each_says_what_is_done_about_it(width, height):
+    shown = at(hog("make", 1.9, target=PriorityClass.IDLE), group("v", cpu=0.1, wait=0.8))
+    for seen, said in ((shown, "+5"), (None, "exited")):
+        lines = culprit_lines(ranked(moments()), seen, 60.0, 0, (width, height))
+        assert any(said in line.text for line in lines)
+
+
 @pytest.mark.parametrize("height", [2, 6, 17, 18, 40])
 def test_the_cursor_is_always_shown(height):
     listed = ranked([Blame(1.0, 1.0, tuple(c._replace(group=str(i)) for i in range(20)))

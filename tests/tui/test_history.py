@@ -275,7 +275,7 @@ async def test_a_labelling_session_by_keys(log):
         await d.press("n")
         await d.at(2)  # at the first moment of a recording nothing has been measured yet
         assert d.screen.groups.cursor == "b"  # judged otherwise today
-        assert "was IDLE right for Beta?" in d.status
+        assert "was IDLE right for Beta? 1–5 what was, l laggy, f fine, n next" in d.status
         await d.press("l")
         await d.until(lambda: "labelled 1 of 4" in d.text)
         await d.press("n")

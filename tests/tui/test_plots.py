@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from smoothtask.model.frame import Event
 from smoothtask_tui import plots
 from smoothtask_tui.demo import WAITING, frame_at
-from smoothtask_tui.history import History
+from smoothtask_tui.history import History, point
 from smoothtask_tui.palette import DARK, MONO, PALETTES, SIXTEEN
 from smoothtask_tui.plots import MARKS, draw, marked_points, plots_of
 
@@ -33,6 +34,18 @@ def test_each_of_several_curves_has_marks_of_its_own_and_the_legend_tells_them(p
             below = "".join(row.replace(f"{mark}{mark} {name}", "") for row in inside if row != lines[0][6:])
             assert below.count(mark) >= 3, (plot.title, name)
             assert legend in inside
+
+
+@pytest.mark.parametrize("acting", [True, False])
+def test_what_a_person_said_is_no_decision_and_where_nothing_is_applied_nothing_is_done(acting):
+    points = [point(frame_at(tick)) for tick in range(30)]
+    now = points[-1].time
+    for kind, marked in (("person", False), ("class", True)):
+        drawn = draw(
+            plots_of(points, DARK)[0], points, [Event(now - 5, kind, "x")], (80, 14), DARK, 60.0, acting=acting
+        )
+        assert ("◆" in drawn) is marked
+        assert ("done" in drawn, "decided" in drawn) == (acting, not acting)
 
 
 def test_curves_on_each_other_are_marked_in_different_places():

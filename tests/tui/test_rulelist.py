@@ -5,9 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from scenes.play import frames
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.detail import RuleUse, RuleUses
+from smoothtask.model.group import RuleSource
 from smoothtask.model.text import sanitise
+from smoothtask_tui import demodetail
 from smoothtask_tui.rulelist import (
     RuleSort,
     RuleView,
@@ -125,3 +128,17 @@ def test_every_line_has_its_width_whatever_the_names(name: str, width: int) -> N
     assert heading(RuleView(), width).cells <= width
     assert all(line.cells <= width for line in about(row, (), width))
     assert cell_len(tail(name, width)) == width
+
+
+def test_the_recorded_machine_tells_of_its_rules_and_changes_what_its_frame_shows() -> None:
+    """What screenshots show on one screen is so on the others."""
+    shown = frames()[-1]
+    told = demodetail.rules(shown)
+    assert len({use.id for use in told.rules}) == len(told.rules)
+    for use in told.rules:
+        groups = [g for g in shown.groups if g.group.classification.app == use.id]
+        assert use.processes == sum(g.group.metrics.processes for g in groups)
+        assert all(g.group.classification.source == RuleSource(use.layer, use.file, use.line) for g in groups)
+    assert any(g.mechanism.startswith("would be") for g in shown.groups)
+    for g in shown.groups:
+        assert not demodetail.detail(shown, g, threads=False).in_force, g.mechanism

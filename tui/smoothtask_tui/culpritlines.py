@@ -4,12 +4,16 @@ from collections.abc import Sequence
 
 from smoothtask.model.frame import Frame
 from smoothtask_tui import fmt
+from smoothtask_tui.columns import short_effect
 from smoothtask_tui.culprits import Culprit
 from smoothtask_tui.detaillines import title
 from smoothtask_tui.line import Line, Span, line
 
 THREE_LINES_FROM = 18
 """Lines of the panel from which each culprit gets three."""
+EFFECT_FROM = 100
+"""Cells from which a culprit's one line says in short what is done about it; evidence comes first."""
+EFFECT_CELLS = 9
 
 
 def lines_each(height: int) -> int:
@@ -69,6 +73,9 @@ def _culprit(i: int, culprit: Culprit, frame: Frame | None, width: int, each: in
     if each == 1:
         name = min(22, max(8, width // 3))
         head += [Span(fmt.fit(culprit.label, name) + " ", "name")]
+        if width >= EFFECT_FROM:
+            head.append(Span(fmt.fit("exited" if g is None else short_effect(g.mechanism), EFFECT_CELLS), "text"))
+            used += EFFECT_CELLS
         head.append(Span(fmt.fit(evidence(culprit), max(0, width - used - name - 1)), "dim"))
         return [Line(tuple(head), ground)]
     now = "has exited" if g is None else "nothing is done about it" if g.mechanism == "-" else f"now: {g.mechanism}"

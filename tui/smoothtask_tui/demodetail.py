@@ -1,6 +1,7 @@
 """What the made-up machine of `demo` tells beyond its frame: details of a group, and its rules."""
 
 import re
+from collections import Counter
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.detail import (
@@ -28,7 +29,7 @@ def detail(frame: Frame, g: GroupFrame, *, threads: bool) -> GroupDetail:
         tuple(x.group for x in frame.groups), frame.contention, Orders(), frame.mono_s, PolicyParameters(), {},
         frame.person,
     )  # fmt: skip
-    changed = g.mechanism != "-"
+    changed = g.mechanism != "-" and not g.mechanism.startswith("would be")
     since = frame.time - g.decision.since_s
     exe = processes[0].command.split(" ")[0] if processes else ""
     return GroupDetail(
@@ -54,17 +55,22 @@ def _past(frame: Frame, group: str) -> tuple[ClassChange, ...]:
 
 def rules(frame: Frame) -> RuleUses:
     """Those that the machine's applications match, and two that never matched."""
-    found = {}
-    for g in frame.groups:
-        c = g.group.classification
-        if c.source is not None:
-            found[c.app] = RuleUse(
-                c.app, c.label, c.type, c.target, c.certain, c.protected, c.source.layer, c.source.file,
-                c.source.line, g.group.metrics.processes, g.group.metrics.processes,
-            )  # fmt: skip
-    for i, name in enumerate(("blender", "ffmpeg")):
-        found[name] = RuleUse(
+    known = [(g.group.classification, g.group.metrics.processes) for g in frame.groups]
+    processes = Counter({c.app: 0 for c, _ in known})
+    for c, count in known:
+        processes[c.app] += count
+    found = {
+        c.app: RuleUse(
+            c.app, c.label, c.type, c.target, c.certain, c.protected, c.source.layer, c.source.file, c.source.line,
+            processes[c.app], processes[c.app],
+        )
+        for c, _ in known if c.source is not None
+    }  # fmt: skip
+    never = [
+        RuleUse(
             name, name, "batch", PriorityClass.BACKGROUND, True, False, "vendor",
             "/usr/share/smoothtask/rules/apps.yaml", 300 + i, 0, 0,
-        )  # fmt: skip
-    return RuleUses(tuple(found.values()), frame.time - 3600)
+        )
+        for i, name in enumerate(("blender-render", "handbrake-cli")) if name not in found
+    ]  # fmt: skip
+    return RuleUses((*found.values(), *never), frame.time - 3600)

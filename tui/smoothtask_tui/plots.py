@@ -27,8 +27,8 @@ MARKS = ("o", "+", "*")
 """On the curves of a picture with several, and in its legend: colour alone tells nothing apart."""
 MARK_CELLS = 9
 """From one mark of a curve to its next."""
-DECISIONS = frozenset({"class", "person"})
-"""Kinds of events that stand on the axis."""
+DECISION = "class"
+"""The kind of events that stand on the axis: what a person orders or labels is not what was decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,10 @@ def draw(
     size: tuple[int, int],
     palette: Palette,
     span_s: float,
+    *,
+    acting: bool = True,
 ) -> str:
-    """One picture of *size* cells, of the last *span_s* seconds."""
+    """One picture of *size* cells, of the last *span_s* seconds. *acting*: what was decided was also done."""
     import plotext  # noqa: PLC0415 - 64 ms, and only two screens need it
 
     plt = cast("Any", plotext)
@@ -122,7 +124,7 @@ def draw(
     waits, decided = -1.25 * line_, -2.5 * line_
     for start, end in spells([points[i] for i in shown], now):
         plt.plot([start, end], [waits, waits], color=plot_colour(palette.bad), marker="▲")
-    at = [e.time - now for e in events if e.kind in DECISIONS and now - span_s <= e.time <= now]
+    at = [e.time - now for e in events if e.kind == DECISION and now - span_s <= e.time <= now]
     if at:
         plt.scatter(at, [decided] * len(at), color=plot_colour(palette.accent), marker="◆")
     curves = [(name, _known(times, values), plot_colour(colour)) for name, values, colour in listed]
@@ -139,9 +141,8 @@ def draw(
     if broke:
         plt.scatter(broke, [top * 0.95] * len(broke), color=plot_colour(palette.bad), marker="x")
     plt.ylim(decided, top)
-    plt.yticks(
-        [decided, waits, *(top * i / 4 for i in QUARTERS)], ["done", "waits", *(f"{top * i / 4:g}" for i in QUARTERS)]
-    )
+    words = ("done" if acting else "decided", "waits")
+    plt.yticks([decided, waits, *(top * i / 4 for i in QUARTERS)], [*words, *(f"{top * i / 4:g}" for i in QUARTERS)])
     plt.xlim(-span_s, 0)
     ticks = [-span_s * i / 4 for i in range(5)]
     plt.xticks(ticks, [_ago(t) for t in ticks])

@@ -22,7 +22,7 @@ from smoothtask_tui import past, rows
 from smoothtask_tui.actions import show_key
 from smoothtask_tui.detaillines import detail_lines, title
 from smoothtask_tui.export import Record, row_record
-from smoothtask_tui.fmt import CLASS_MARKS, wrap
+from smoothtask_tui.fmt import CLASS_MARKS, shorten, wrap
 from smoothtask_tui.line import Line, Span, line
 from smoothtask_tui.menus import CLASSES
 from smoothtask_tui.messages import CursorMoved, HeadingClicked
@@ -257,9 +257,9 @@ class HistoryScreen(Screen[None]):
         self.groups.choose(group)
         g = self.scene.group(group)
         if asking and g is not None:
-            self._say(
-                f"was {g.decision.target.name} right for {g.group.label}? 1–5 says what was; l laggy, f fine; n next"
-            )
+            question = f"was {g.decision.target.name} right for {{}}? 1–5 what was, l laggy, f fine, n next"
+            room = self.size.width - len(question) - 1  # the mark is three cells, the braces are two
+            self._say(question.format(shorten(g.group.label, max(8, room))))
 
     def _go(self, place: int) -> None:
         if self.moments:

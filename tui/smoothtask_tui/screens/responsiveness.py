@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
+from smoothtask.model.frame import Mode
 from smoothtask_tui import culprits
 from smoothtask_tui.actions import show_key
 from smoothtask_tui.culpritlines import culprit_lines, first_shown, lines_each
@@ -77,8 +78,11 @@ class Plots(Widget):
         shown = plots[:count] if self.first < 0 else plots[self.first : self.first + 1]
         heights = [height // count + (i < height % count) for i in range(count)]
         said = list(self.scene.history.events)
+        newest = self.scene.newest
+        acting = newest is None or newest.mode in {Mode.RULES_ONLY, Mode.HYBRID}
         pictures = (
-            draw(p, points, said, (width, h), palette, self.span_s) for p, h in zip(shown, heights, strict=True)
+            draw(p, points, said, (width, h), palette, self.span_s, acting=acting)
+            for p, h in zip(shown, heights, strict=True)
         )
         text = Text.from_ansi("\n".join(pictures))
         text.no_wrap = True
