@@ -1,9 +1,14 @@
-"""For every test: daemons that tests start are not met by others of this machine, and meet none."""
+"""For every test: daemons that tests start are not met by others of this machine, meet none, and time is no matter."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine that is busy makes no test fail: how long an example takes says nothing of what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)

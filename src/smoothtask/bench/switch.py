@@ -138,7 +138,7 @@ class Daemon:
         """See `Switch`: the input has ended, which is what is waited for."""
 
     def _pause(self, on: bool) -> str:
-        reply = request(self._socket, Pause(on))
+        reply = request(self._socket, Pause(on, passing=True))
         return "ok" if reply.ok else reply.message
 
 
