@@ -114,7 +114,8 @@ async def take(scene: list[Frame], log: Path, size: tuple[int, int], theme: str,
         app.scene.history.add(frame)
     async with app.run_test(size=size) as pilot:
         app.theme = theme
-        app.ansi_theme_dark = VGA
+        if theme == SIXTEEN.name:  # else what writes the SVG has colours of its own for them
+            app.ansi_color, app.ansi_theme_dark = False, VGA
         while app.scene.frame is None:
             await pilot.pause(0.05)
         for key in keys:
