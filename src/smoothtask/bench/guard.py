@@ -93,7 +93,9 @@ def end_children() -> None:
     while found := psutil.Process().children(recursive=True):
         for process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
+                # What a shell started dies with it, and may yet write what it measured: the shell ends after that.
+                if number != signal.SIGHUP or not process.children():
+                    process.send_signal(number)
         time.sleep(0.05)
         reap()
         # An interactive shell ignores SIGTERM, as bash(1) says; SIGHUP is what a terminal that closes sends.

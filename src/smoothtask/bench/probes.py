@@ -71,15 +71,19 @@ def typing(rows: list[Row]) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(sys.executable, [sys.executable, "-I", __file__, "echo"])  # noqa: S606
-    os.read(terminal, 1)
-    due = time.monotonic()
-    while True:
-        due += KEY_S
-        time.sleep(max(0.0, due - time.monotonic()))
-        os.write(terminal, b"x")
+    try:
         os.read(terminal, 1)
-        took_ms = 1000 * (time.monotonic() - due)
-        rows.append((due, took_ms, 1, took_ms > SLOW_KEY_MS))
+        due = time.monotonic()
+        while True:
+            due += KEY_S
+            time.sleep(max(0.0, due - time.monotonic()))
+            os.write(terminal, b"x")
+            os.read(terminal, 1)
+            took_ms = 1000 * (time.monotonic() - due)
+            rows.append((due, took_ms, 1, took_ms > SLOW_KEY_MS))
+    except OSError:
+        time.sleep(1.0)  # told to end at the same time, and ended first: SIGTERM is here in a moment
+        raise
 
 
 def echo() -> None:
@@ -118,7 +122,8 @@ def die_with_parent() -> None:
 
 
 def end(_signal: int, _frame: object) -> None:
-    """SIGTERM ends it."""
+    """SIGTERM ends it; once is enough, for what was measured is to be written."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Ended
 
 
@@ -136,11 +141,11 @@ def main() -> None:
         "start": lambda: start(rows),
     }
     gc.disable()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it comes after SIGTERM, and before that one is seen to
     signal.signal(signal.SIGTERM, end)
     file.touch()
     with contextlib.suppress(Ended):
         roles[role]()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     whole = file.with_suffix(".part")
     with whole.open("wb") as out:
         array.array("d", [value for row in rows for value in row]).tofile(out)
