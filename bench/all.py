@@ -29,6 +29,7 @@ import psutil
 from harness import FIGURES, SKIPPED, log
 from smoothtask.bench.document import Block, Code, Heading, Paragraph, Table, to_markdown
 from smoothtask.bench.machine import describe
+from smoothtask.bench.show import number
 
 HERE = Path(__file__).parent
 NO_BENCHMARKS = {"all", "harness", "soak"}
@@ -116,26 +117,41 @@ def benefit(ran: Ran, report: dict[str, Any]) -> list[Block]:
     rows = []
     for o in report["outcomes"]:
         if o["skipped"]:
-            rows.append((o["name"], o["text"], "not run", o["skipped"], "", "", ""))
+            rows.append((o["name"], o["text"], "not run", o["skipped"], "", "", "", "", ""))
         elif set(o["arms"]) == {"on", "off"}:
-            off, on, change, lost = o["arms"]["off"], o["arms"]["on"], o["missed_change"], o["lost_pct"]
+            off, on = o["arms"]["off"], o["arms"]["on"]
+            done = [f"{role} {number(off['work'][role])} → {number(on['work'][role])}" for role in off["work"]]
             rows.append(
                 (
                     o["name"],
                     o["text"],
-                    f"{off['missed']['value']:.1f} → {on['missed']['value']:.1f} %",
-                    f"{change['low']:+.1f} to {change['high']:+.1f}",
-                    f"{off['frame']['p99']:.1f} → {on['frame']['p99']:.1f} ms",
-                    f"{off['broken']['value']:.2f} → {on['broken']['value']:.2f} %",
-                    "–" if lost is None else f"{lost['value']:.1f} %",
+                    f"{value(off['missed'])} → {value(on['missed'])} %",
+                    interval(o["missed_change"]),
+                    "–" if not off["frame"] else f"{off['frame']['p99']:.1f} → {on['frame']['p99']:.1f} ms",
+                    f"{value(off['broken'], 2)} → {value(on['broken'], 2)} %",
+                    interval(o.get("sound_change"), 2),
+                    ", ".join(done) or "–",
+                    f"{value(o['lost_pct'])} % ({interval(o['lost_pct'])})" if o["lost_pct"] else "–",
                 )
             )
     head = (
         "load", "what it is", "frames missed, off → on", "points, 95 %", "frame p99, off → on",
-        "sound periods missed, off → on", "throughput lost",
+        "sound periods missed, off → on", "points, 95 %", "done a second, off → on", "lost of what the CPU left allows",
     )  # fmt: skip
     notes = [Paragraph(note) for note in (f"{ran.command}, {ran.at}:", report["verdict"], *report["notes"])]
     return [Heading("What it is for"), *notes, Table(head, rows)]
+
+
+def value(estimate: dict[str, Any] | None, digits: int = 1) -> str:
+    """Of an estimate, where there is one."""
+    return "–" if estimate is None or estimate["value"] is None else f"{estimate['value']:.{digits}f}"
+
+
+def interval(estimate: dict[str, Any] | None, digits: int = 1) -> str:
+    """`-1.2 to +0.3`; of too few rounds none."""
+    if estimate is None or estimate["low"] is None or estimate["high"] is None:
+        return "–"
+    return f"{estimate['low']:+.{digits}f} to {estimate['high']:+.{digits}f}"
 
 
 def beside(ran: Ran) -> list[Block]:

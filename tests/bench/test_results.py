@@ -111,3 +111,10 @@ def test_the_short_run_is_about_a_minute():
     assert 45 <= QUICK.seconds(2) * sum(s.quick for s in SCENARIOS) <= 85
     assert FULL.seconds(2) * len(SCENARIOS) < 12 * 60
     assert math.isfinite(FULL.seconds(1))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(27395.1, "27395"), (100, "100"), (99.96, "100"), (3.037, "3.04"), (0, "0")]
+)
+def test_what_is_done_has_three_digits_and_no_exponent(value, said):
+    assert show.number(value) == said

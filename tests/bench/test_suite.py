@@ -4,12 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from bench.test_results import LOAD, measured
+from bench.test_stats import rows
 from smoothtask.bench.document import to_markdown
 from smoothtask.bench.judge import judge
 from smoothtask.bench.results import Outcome, Report, to_json
@@ -73,6 +75,7 @@ def test_the_benefit_is_shown_off_and_on(suite: ModuleType):
     assert "All is well." in text
     assert "| terminal | three unknown programs" in text
     assert f"{outcomes[1].arms[OFF].missed.value:.1f} → 0.0 %" in text
+    assert "| threads 100 → 95 | 5.0 % (+5.0 to +5.0) |" in text
     assert "| terminal: frames missed | 0 % | ≤ 2 % | 0 % | ok |" in text
     assert "| smoothtask bench: memory | needs a memory limit |" in text
 
@@ -118,3 +121,13 @@ def test_figures_of_another_machine_are_not_taken_for_this_one_s(small: Path):
     assert "one: CPU was '64 × another'" in refused.stderr
     assert ((small / "page.md").read_text(), data.read_text()) == before
     assert collect(small, "one", "two").returncode == 0  # both are measured here now
+
+
+def test_what_was_not_measured_of_a_load_is_a_dash(suite: ModuleType):
+    """And so is what a report of before did not compare."""
+    whole = measured(LOAD, 5, 5)
+    (outcome,) = judge([replace(whole, blocks=whole.blocks[:2], rows={role: rows() for role in whole.rows})], 2)
+    report = json.loads(json.dumps(to_json(Report((outcome,), {}, 1, ""))))
+    del report["outcomes"][0]["sound_change"]
+    text = to_markdown("", suite.benefit(suite.Ran("smoothtask-bench", "", 0, "", 1.0), report))
+    assert "| – → – % | – | – | – → – % | – | threads 100 → 95 | 5.0 % (–) |" in text

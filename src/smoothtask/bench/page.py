@@ -9,7 +9,7 @@ from pathlib import Path
 from smoothtask.bench.document import Block, Code, Figure, Heading, Paragraph, Points, Table, to_html, to_markdown
 from smoothtask.bench.results import Outcome, Report, to_json
 from smoothtask.bench.scenarios import IDLE, OFF, ON
-from smoothtask.bench.show import HEAD, METHOD, as_rows, bars, check_rows, with_interval
+from smoothtask.bench.show import HEAD, METHOD, as_rows, bars, check_rows, number, with_interval
 from smoothtask.bench.stats import Change, Estimate
 
 TITLE = "SmoothTask on this machine"
@@ -102,7 +102,7 @@ def _done(outcome: Outcome) -> str:
     if set(outcome.arms) != {OFF, ON}:
         return "–"
     off, on = (outcome.arms[arm].work for arm in (OFF, ON))
-    said = [f"{role} {off[role]:.3g} → {on[role]:.3g} ({_pct(outcome.work_change.get(role))})" for role in off]
+    said = [f"{role} {number(off[role])} → {number(on[role])} ({_pct(outcome.work_change.get(role))})" for role in off]
     return ", ".join(said) or "–"
 
 

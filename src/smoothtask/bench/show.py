@@ -79,6 +79,11 @@ def with_interval(estimate: Estimate, unit: str, *, signed: bool = False) -> str
     return f"{value} ({estimate.low:{sign}.1f} to {estimate.high:{sign}.1f})"
 
 
+def number(value: float) -> str:
+    """Three digits, or as many as it has before the point."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def bars(outcomes: Sequence[Outcome], cells: int, *, coloured: bool = False) -> str:
     """Missed frames off and on, drawn; empty where nothing was switched."""
     import plotext  # noqa: PLC0415 - 64 ms
@@ -111,7 +116,7 @@ def _cells(arm: Arm) -> tuple[str, ...]:
         "–" if arm.watts is None else f"{arm.watts:.1f}",
         f"{arm.left_cores:.2f}",
         f"{arm.own_cores:.2f}",
-        ", ".join(f"{role} {done:.3g}" for role, done in arm.work.items()) or "–",
+        ", ".join(f"{role} {number(done)}" for role, done in arm.work.items()) or "–",
     )
 
 
