@@ -8,7 +8,7 @@ import pytest
 
 from smoothtask.cli import main
 from smoothtask.config.held import holders
-from smoothtask.daemon.build import _Open
+from smoothtask.daemon.opening import Opened
 
 
 def test_one_that_cannot_be_closed_keeps_none_from_it() -> None:
@@ -18,7 +18,7 @@ def test_one_that_cannot_be_closed_keeps_none_from_it() -> None:
         closed.append(name)
         raise OSError(f"{name} is stuck")
 
-    opened = _Open([lambda: closed.append("first"), lambda: fails("second"), lambda: fails("third")])
+    opened = Opened([lambda: closed.append("first"), lambda: fails("second"), lambda: fails("third")])
     with pytest.raises(OSError, match="third is stuck"):
         opened.close()
     assert closed == ["third", "second", "first"]

@@ -4,11 +4,10 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from smoothtask import __version__
 from smoothtask.actuator.apply import Actuator, DryRun
 from smoothtask.actuator.knobs import Machine
 from smoothtask.actuator.ledger import Ledger
@@ -20,13 +19,14 @@ from smoothtask.classifier.layers import rule_files
 from smoothtask.collector.identity import read_identity
 from smoothtask.collector.meters import Choice, Meters
 from smoothtask.collector.pressures import GroupPressures
-from smoothtask.collector.probe import LatencyProbe, ProbeUnavailable
+from smoothtask.collector.probe import LatencyProbe
 from smoothtask.collector.sampler import Sampler
 from smoothtask.collector.tasks import open_tasks
 from smoothtask.config.held import Holder, ScopeHeldError, hold, holders
 from smoothtask.config.paths import Paths, cgroup_exists
 from smoothtask.config.settings import Settings, effects
 from smoothtask.daemon.hybrid import HybridMode
+from smoothtask.daemon.opening import Opened, open_events, open_log, open_probe, recorder, subscribe
 from smoothtask.daemon.process import (
     AlreadyRunning,
     HighWater,
@@ -52,42 +52,19 @@ from smoothtask.engine.world import World
 from smoothtask.kernel import cgroup2, owners, sched
 from smoothtask.kernel.apart import Beside
 from smoothtask.kernel.disks import read_disks
-from smoothtask.kernel.netlink import EventsUnavailable, ProcEvents, Subscription
 from smoothtask.kernel.notify import message
 from smoothtask.kernel.psi import PsiTriggers, read_cgroup_pressure
 from smoothtask.kernel.system import read_system, read_temperatures
 from smoothtask.kernel.systemd import Managers
 from smoothtask.model.decision import Pin
-from smoothtask.model.frame import Frame
 from smoothtask.model.owner import Owner, OwnerKind
 from smoothtask.model.scope import Scope, ScopeError
 from smoothtask.store.lessons import load_lessons, save_lessons
 from smoothtask.store.log import SnapshotLog
 from smoothtask.store.pins import load_pins, save_pins
-from smoothtask.store.retention import Retention
 
 if TYPE_CHECKING:
     from smoothtask.person.watch import PersonWatch
-
-MEGABYTE = 1_000_000
-
-
-@dataclass(slots=True)
-class _Open:
-    """Everything that must be closed, in order."""
-
-    closers: list[Callable[[], object]] = field(default_factory=list)
-
-    def close(self) -> None:
-        """Close all, the newest first; idempotent. Raises what the first that failed raised, once all are closed."""
-        failed: list[Exception] = []
-        while self.closers:
-            try:
-                self.closers.pop()()
-            except Exception as error:
-                failed.append(error)
-        if failed:
-            raise failed[0]
 
 
 def build(
@@ -104,7 +81,7 @@ def build(
     and needs nothing of this. Raises AlreadyRunning, and ConfigError for rules that cannot be used. The loop closes
     everything and puts back what it changed when it ends.
     """
-    opened = _Open([] if reading is None else [reading.close])
+    opened = Opened([] if reading is None else [reading.close])
     try:
         return _build(settings, paths, observe, opened, reading, meanwhile)
     except BaseException:
@@ -116,7 +93,7 @@ def _build(
     settings: Settings,
     paths: Paths,
     observe: bool,
-    opened: _Open,
+    opened: Opened,
     reading: Reading | None,
     meanwhile: Callable[[], object],
 ) -> Loop:
@@ -133,14 +110,14 @@ def _build(
     if reading is None:
         reading = Reading(rule_files(settings, paths), paths.rules_kept)
         opened.closers.append(reading.close)
-    subscription = _subscribe(settings, sources)
+    subscription = subscribe(settings, sources)
     opening = Beside(partial(open_tasks, settings.tasks.source))
     hands = DryRun(effects(settings)) if reason else _hands(settings, paths, opened, said)
     meanwhile()
     tasks, sources["tasks"] = opening.result()
     opened.closers.append(tasks.close)
     rules = Rules.of(reading)
-    probe = _probe(settings, sources, opened)
+    probe = open_probe(settings, sources, opened)
     meters = Meters(Choice(**settings.meters.model_dump()), sources)
     opened.closers.append(meters.close)
     triggers = PsiTriggers()
@@ -148,7 +125,7 @@ def _build(
     sources["psi"] = "; ".join(triggers.unavailable.values()) or "triggers"
     pins, pin_problems = load_pins(paths.pins)
     said += [str(p) for p in (*pin_problems, *rules.loaded.problems[:20])]
-    log = _snapshot_log(settings, paths, said.append)
+    log = open_log(settings, paths, said.append)
     sources["log"] = log.status if log is not None else "off"
     if log is not None:
         sources["log file"] = str(paths.database_at(settings.store.path))
@@ -164,7 +141,7 @@ def _build(
         hands=hands,
         people=_people(settings, paths, pins, log, said),
         rehearsal=DryRun(effects(settings)),
-        record=_recorder(log),
+        record=recorder(log),
         parameters=parameters_of(settings),
         behaviour_limits=BehaviourLimits(**settings.behaviour.model_dump()),
         scoping=scoping,
@@ -175,7 +152,7 @@ def _build(
         sources=sources,
         read_rss_bytes=rss_bytes,
     )
-    events = _events(subscription, sources, opened)
+    events = open_events(subscription, sources, opened)
     for text in said:
         engine.say("system", text)
     wakers = Wakers(
@@ -228,7 +205,7 @@ def _scoping(scope: Scope) -> Scoping:
     return Scoping(scope, cgroup_exists)
 
 
-def _hold(paths: Paths, opened: _Open, said: list[str]) -> None:
+def _hold(paths: Paths, opened: Opened, said: list[str]) -> None:
     """Be the only one who manages this scope. Raises AlreadyRunning."""
     try:
         release, died = hold(paths.scope, paths.runtime_dir, paths.held)
@@ -254,7 +231,7 @@ def _why_only_watching(settings: Settings, observe: bool) -> str:
     return "" if os.geteuid() == 0 else "not root: nothing could be undone"
 
 
-def _hands(settings: Settings, paths: Paths, opened: _Open, said: list[str]) -> Actuator:
+def _hands(settings: Settings, paths: Paths, opened: Opened, said: list[str]) -> Actuator:
     """The actuator, once what a predecessor left is put back; *said*: what people should know."""
     ledger = Ledger.open(paths.ledger, sched.boot_id())
     opened.closers.append(ledger.close)
@@ -291,7 +268,7 @@ class _Person:
     settings: Settings
     paths: Paths
     loop: Loop
-    opened: _Open
+    opened: Opened
     watch: "PersonWatch | None" = None
 
     def start(self) -> None:
@@ -314,62 +291,6 @@ class _Person:
     def pids(self) -> frozenset[int]:
         """Of processes that are ours."""
         return frozenset() if self.watch is None else self.watch.pids
-
-
-def _probe(settings: Settings, sources: dict[str, str], opened: _Open) -> LatencyProbe | None:
-    sources["probe"] = "off (as configured)"
-    if not settings.probe.enabled:
-        return None
-    probe = LatencyProbe(settings.probe.window_s)
-    try:
-        probe.start()
-    except ProbeUnavailable as error:
-        sources["probe"] = f"off ({error})"
-        return None
-    opened.closers.append(probe.stop)
-    sources["probe"] = "a process of its own"
-    return probe
-
-
-def _subscribe(settings: Settings, sources: dict[str, str]) -> Subscription | None:
-    sources["events"] = "off (as configured)"
-    if not settings.events.enabled:
-        return None
-    try:
-        return Subscription()
-    except EventsUnavailable as error:
-        sources["events"] = f"off ({error})"
-        return None
-
-
-def _events(subscription: Subscription | None, sources: dict[str, str], opened: _Open) -> ProcEvents | None:
-    if subscription is None:
-        return None
-    try:
-        events = ProcEvents(subscription)
-    except EventsUnavailable as error:
-        sources["events"] = f"off ({error})"
-        return None
-    opened.closers.append(events.close)
-    sources["events"] = "proc connector"
-    return events
-
-
-def _snapshot_log(settings: Settings, paths: Paths, on_problem: Callable[[str], None]) -> SnapshotLog | None:
-    if not settings.store.record:
-        return None
-    return SnapshotLog(
-        paths.database_at(settings.store.path),
-        salt_path=paths.salt,
-        anonymise=settings.store.anonymise,
-        retention=Retention(max_age_days=settings.store.keep_days, max_bytes=int(settings.store.keep_mb * MEGABYTE)),
-        on_problem=on_problem,
-        version=__version__,
-    )
-
-
-def _recorder(log: SnapshotLog | None) -> Callable[[Frame], object]:
-    return (lambda _frame: None) if log is None else log.offer
 
 
 def _no_latency(_now_s: float) -> None:
