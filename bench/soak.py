@@ -414,14 +414,18 @@ ENDING = (log_damaged, *FAULTS_OF_CHANGES)
 """Those after which another daemon runs."""
 
 
-def lowered() -> list[int]:
-    """Programs of the churn whose nice is not what it was."""
+def lowered() -> list[str]:
+    """Programs of the churn whose nice is not what it was, each with what is known of it."""
     found = []
     for p in psutil.process_iter(["uids"]):
         if p.info["uids"] and p.info["uids"].real == NOBODY:
-            with contextlib.suppress(OSError):
-                if sched.get_sched(p.pid).nice != os.nice(0):  # theirs is ours unless somebody changed it
-                    found.append(p.pid)
+            with contextlib.suppress(OSError, psutil.Error):
+                now = sched.get_sched(p.pid)
+                if now.nice != os.nice(0):  # theirs is ours unless somebody changed it
+                    born_s = time.time() - p.create_time()
+                    found.append(
+                        f"{p.pid} {p.name()} {now} parent {p.ppid()} session {os.getsid(p.pid)} {born_s:.1f} s old"
+                    )
     return found
 
 
