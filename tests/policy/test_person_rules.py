@@ -114,6 +114,23 @@ def test_a_visible_window_is_not_lowered_on_a_guess() -> None:
     assert judge(group(c=certain, attention=Attention(visible=True)))[0].target is BACKGROUND
 
 
+def test_who_wakes_for_a_deadline_and_takes_next_to_nothing_goes_first() -> None:
+    """A sound loop that no sound server tells of: raising others would take from it what lowering hogs gave."""
+    paced = {"metrics": metrics(cpu=0.04, vcsw=200.0), "behaviour": Behaviour.STEADY}
+    (decision,) = judge(group(**paced), contention=CONTENDED)
+    assert (rule_of(decision), decision.wanted) == ("paced", INTERACTIVE)
+    assert "200 times a second" in decision.text
+    assert rule_of(judge(group(**paced))[0]) == "default"
+    for other in (
+        {**paced, "metrics": metrics(cpu=0.04, vcsw=60.0)},  # a frame loop
+        {**paced, "metrics": metrics(cpu=0.08, wait=0.04, vcsw=200.0)},
+        {**paced, "metrics": replace(metrics(cpu=0.04, vcsw=200.0), processes=3)},
+        {**paced, "behaviour": Behaviour.QUIET},
+        {**paced, "c": known("indexer", target=BACKGROUND)},
+    ):
+        assert rule_of(judge(group(**other), contention=CONTENDED)[0]) != "paced"
+
+
 def test_who_moves_much_from_and_to_disks_waits_under_contention() -> None:
     """It sleeps and wakes as a frame loop does: only what it moves tells them apart."""
     moving = replace(metrics(cpu=0.3), read_bps=40e6, write_bps=20e6)

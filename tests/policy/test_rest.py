@@ -21,8 +21,10 @@ from smoothtask.policy.personal import Learnt, indexed
 from smoothtask.policy.ranking import Opinions
 
 
-def uses(cpu: float = 0.0, wait: float = 0.0, io_bps: float = 0.0, children: float = 0.0) -> GroupMetrics:
-    return GroupMetrics(1, 1, cpu, wait, 1.0, 0.0, io_bps, 0.0, 1 << 20, children)
+def uses(
+    cpu: float = 0.0, wait: float = 0.0, io_bps: float = 0.0, children: float = 0.0, vcsw: float = 1.0
+) -> GroupMetrics:
+    return GroupMetrics(1, 1, cpu, wait, vcsw, 0.0, io_bps, 0.0, 1 << 20, children)
 
 
 def taught(uid: int, attended: Attended, target: Any) -> Learnt:
@@ -68,6 +70,9 @@ DIMENSIONS: dict[str, list[Any]] = {
     "metrics": [
         uses(),
         uses(0.01),
+        uses(0.01, vcsw=150.0),
+        uses(0.02, vcsw=250.0),
+        uses(0.2, vcsw=250.0),
         uses(0.3, 0.6),
         uses(io_bps=30e6),
         uses(io_bps=60e6),

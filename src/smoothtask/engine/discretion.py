@@ -15,8 +15,8 @@ from smoothtask.model.person import NO_ATTENTION
 PRIVATE_MARKS = frozenset({Mark.FOCUSED, Mark.PLAYING, Mark.CAPTURING})
 TOLD = frozenset(
     {
-        "protected", "scope", "pin", "override", "certain-type", "likely-type", "noisy-neighbour", "hog", "contention",
-        "default", "held", "follows-application", "limits",
+        "protected", "scope", "pin", "override", "certain-type", "likely-type", "noisy-neighbour", "paced", "hog",
+        "contention", "default", "held", "follows-application", "limits",
     }
 )  # fmt: skip
 """Rules whose words say nothing of what a person does; of a new rule that is to be said here."""

@@ -27,6 +27,10 @@ HEAVY_IO_BPS = 50e6
 """Bytes a second from and to disks, from which on nobody waits for the next one alone."""
 STILL_HEAVY_IO_BPS = 25e6
 """What is lowered moves less because of that: below this it is not heavy any more."""
+PACED_VCSW = 100.0
+"""Sleeps a second of each process, from which on nothing but a deadline explains them: sound's are 1 to 10 ms apart."""
+PACED_USE = 0.1
+"""Cores beyond which it takes from others what it gets first."""
 NOT_WHILE_SOMEBODY_WORKS = frozenset({"updater", "indexer", "backup", "maintenance"})
 """Tags of what can wait until the person has gone."""
 
@@ -182,6 +186,14 @@ def _heavy_io(f: Facts) -> Answer | None:
     return Answer(PriorityClass.BACKGROUND, f"moves {moved_bps / 1e6:.0f} MB/s from and to disks, unseen")
 
 
+def _paced(f: Facts) -> Answer | None:
+    m = f.group.metrics
+    if f.group.classification.target is not None or not _keeps_pace(f.group):
+        return None
+    text = f"sleeps and wakes {m.vcsw:.0f} times a second and computes next to nothing: it keeps a pace, as sound does"
+    return Answer(PriorityClass.INTERACTIVE, text)
+
+
 def _likely_type(f: Facts) -> Answer | None:
     c = f.group.classification
     if c.target is None:
@@ -217,6 +229,7 @@ RULES: tuple[Rule, ...] = (
     Rule("visible", Stage.RULE, _visible, at_once=True, yields=Yields.TO_MODEL),
     Rule("minimised", Stage.BEHAVIOUR, _minimised, at_once=False, only_under_contention=True, yields=Yields.TO_MODEL),
     Rule("heavy-io", Stage.BEHAVIOUR, _heavy_io, at_once=False, only_under_contention=True, yields=Yields.TO_MODEL),
+    Rule("paced", Stage.BEHAVIOUR, _paced, at_once=False, only_under_contention=True, yields=Yields.TO_MODEL),
     Rule("likely-type", Stage.RULE, _likely_type, at_once=False, only_under_contention=True, yields=Yields.TO_MODEL),
     Rule("follows-application", Stage.DEFAULT, _follows_application, at_once=True, yields=Yields.TO_MODEL),
 )
@@ -227,6 +240,7 @@ def is_measured(group: AppGroup) -> bool:
     m = group.metrics
     return (
         group.behaviour is Behaviour.HOG
+        or _keeps_pace(group)
         or group.attention.minimised
         or group.classification.after_s > 0
         or m.read_bps + m.write_bps >= STILL_HEAVY_IO_BPS
@@ -245,6 +259,16 @@ def _accused(f: Facts) -> bool:
     if c.target is not None and c.target <= PriorityClass.BACKGROUND:
         return False
     return f.group.parent is not None or c.target is None or not c.certain
+
+
+def _keeps_pace(group: AppGroup) -> bool:
+    """Whether it wakes for a deadline, and takes next to nothing."""
+    m = group.metrics
+    return (
+        group.behaviour is Behaviour.STEADY
+        and m.vcsw >= PACED_VCSW * max(1, m.processes)
+        and m.cpu + m.wait <= PACED_USE
+    )
 
 
 def _hogs(f: Facts) -> str:
