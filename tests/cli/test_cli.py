@@ -58,7 +58,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def engine(place: Path) -> Iterator[FakeHost]:
     """A daemon's socket with a made-up engine behind it."""
     host = FakeHost()
-    host.publish(frame(1, groups=3))
+    host.publish(replace(frame(1, groups=3), sources={"tasks": "bpf", "run-queue delays": "bpf"}))
     server = ControlServer(host, place / "control.sock")
     thread = threading.Thread(target=host.run, daemon=True)
     thread.start()
@@ -171,6 +171,7 @@ def test_status_and_groups(engine: FakeHost, capsys: pytest.CaptureFixture[str])
     assert "rules-only" in said
     assert "3 changed" in said
     assert "tasks       bpf" in said
+    assert "run-queue delays bpf" in said
     assert main(["groups"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["GROUP", "CLASS", "CPU"]

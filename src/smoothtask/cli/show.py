@@ -106,7 +106,7 @@ def status_lines(frame: Frame, where: str) -> list[str]:
         f"groups      {len(frame.groups) + frame.left_out}, {len(moved)} changed; {system.processes} processes",
         f"itself      {itself}, a tick every {cost.interval_s:.2g} s",
     ]
-    lines += [f"{name:<12}{how}" for name, how in frame.sources.items()]
+    lines += [f"{name:<11} {how}" for name, how in frame.sources.items()]
     lines += _person_lines(frame)
     return [sanitise(line, 1000) for line in lines]
 
