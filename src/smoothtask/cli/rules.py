@@ -88,7 +88,8 @@ def _make(options: argparse.Namespace, files: RuleFiles) -> tuple[bool, list[str
         return False, [str(error)], None
     saved = fine and not options.dry_run
     why_not = ": a dry run" if fine else ""
-    done = f"saved in {proposal.path}: a daemon follows within 10 s" if saved else f"not saved{why_not}"
+    within = "10 s" if own.layer == "user" else "about a minute"
+    done = f"saved in {proposal.path}: a daemon follows within {within}" if saved else f"not saved{why_not}"
     said_of_it = [str(f) for f in findings]
     data = {
         "file": str(proposal.path),
