@@ -530,6 +530,17 @@ def slope_of(samples: list[dict[str, float]], name: str) -> tuple[float, float]:
     return 3600 * line.slope, 3600 * (line.slope - T_95 * error)
 
 
+def at_the_end(rig: Rig) -> list[bool]:
+    """Stop the daemon: whether it left everything as it was, and whether no tick failed in any life."""
+    status = rig.stop()
+    left = lowered()
+    clean = status == 0 and not left and not (rig.runtime / "ledger").exists()
+    log(f"{'PASS' if clean else 'FAIL'}  the end: status {status}, still lowered {left}, no ledger left")
+    sound = "Traceback" not in (rig.root / "log").read_text()
+    log(f"{'PASS' if sound else 'FAIL'}  no tick failed, in any life")
+    return [clean, sound]
+
+
 def main() -> None:
     """Churn and faults until the time is up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -570,16 +581,13 @@ def main() -> None:
         time.sleep(min(max(30.0, ends_s - time.monotonic()), 120))
         ended.set()
         watcher.join()
-        status = rig.stop()
-        left = lowered()
-        results.append(status == 0 and not left and not (rig.runtime / "ledger").exists())
-        log(f"{'PASS' if results[-1] else 'FAIL'}  the end: status {status}, still lowered {left}, no ledger left")
+        results += at_the_end(rig)
         good, told = leaks([life for life in rig.lives if len(life) > 8])
         log("\n".join(told))
         if options.json:
             options.json.write_text(json.dumps({"results": results, "lives": rig.lives}))
         if not all(results):
-            log((Path(folder) / "log").read_text()[-3000:])
+            log((rig.root / "log").read_text()[-3000:])
     finish([*results, good])
 
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from smoothtask.actuator import restore as restoring
 from smoothtask.actuator.ledger import Ledger
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doubles do not fork meanwhile."""
+    monkeypatch.setattr(restoring, "FORK_S", 0.0)
 
 
 @pytest.fixture(autouse=True)

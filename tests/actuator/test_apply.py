@@ -1,7 +1,9 @@
 """The actuator on a kernel in memory: whatever happens meanwhile, restoring gives back what was."""
 
 import contextlib
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -235,6 +237,26 @@ def test_a_pid_that_is_anothers_by_now(rig: Rig) -> None:
     other.sched = other.original = LOWERED
     rig.restore()
     assert other.sched == LOWERED
+
+
+def test_a_child_whose_fork_was_under_way_is_reached(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has its parent's nice from before, and is seen only after."""
+    parent = rig.kernel.spawn(10, "g")
+    rig.tick(decision("g", IDLE))
+    born = []
+
+    def under_way(_seconds: float) -> None:
+        if not born:
+            born.append(rig.kernel.spawn(20, "g", parent))
+            born[0].sched, born[0].ioprio = LOWERED, NO_IO
+            (root,) = (p for p in rig.folder.iterdir() if p.is_dir())
+            shutil.rmtree(root)
+            root.mkdir()
+            rig.kernel.write_proc(root)
+
+    monkeypatch.setattr(time, "sleep", under_way)
+    rig.restore()
+    assert [t.sched for t in (parent, *born)] == [FRESH, FRESH]
 
 
 @pytest.mark.parametrize("writes", range(6))

@@ -13,6 +13,9 @@ from smoothtask.model.change import Change, ControllersTarget, HomeTarget, Knob,
 
 _ORDER = (Knob.HOME, Knob.UNIT, Knob.AUTOGROUP, Knob.SCHED, Knob.IOPRIO, Knob.CONTROLLERS)
 """Cgroups are emptied before the controllers that they need are turned off."""
+ROUNDS = 12
+FORK_S = 0.1
+"""fork(2) copies a nice at its beginning and shows the child at its end; who is lowered may be kept waiting between."""
 YOUNG_TICKS = 1000
 SCOPE_LIMIT_S = 3.0
 TICK_NS = 10_000_000
@@ -26,11 +29,16 @@ def restore(ledger: Ledger, machine: Machine, proc_root: str = "/proc") -> tuple
     outcomes = [_put_back(entry, machine, proc_root) for entry in entries]
     known = {e.key for e in entries}
     parents = [*entries, *ledger.wills]
-    # What inherits may go on being born while we put back: look until nobody new is found.
-    for _ in range(5):
-        heirs = [h for h in _heirs(Bequests(parents), machine, proc_root) if h.key not in known]
-        if not heirs:
+    # What inherits may go on being born while we put back: look until nobody new is found, twice.
+    calm = False
+    for _ in range(ROUNDS):
+        bequests = Bequests(parents)
+        heirs = [h for h in _heirs(bequests, machine, proc_root) if h.key not in known]
+        if not heirs and (calm or not bequests.sids):
             break
+        calm = not heirs
+        if calm:
+            time.sleep(FORK_S)
         known.update(h.key for h in heirs)
         parents += heirs
         outcomes += [o for h in heirs if (o := _put_back(h, machine, proc_root)).status is not Status.CHANGED]
