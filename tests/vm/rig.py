@@ -21,7 +21,7 @@ from smoothtask.engine.world import World
 from smoothtask.kernel import cgroup2, sched
 from smoothtask.kernel.disks import read_disks
 from smoothtask.kernel.systemd import Managers
-from smoothtask.model.change import Acted, Outcome
+from smoothtask.model.change import Acted, Knob, Outcome
 from smoothtask.model.classes import DEFAULT_EFFECTS, NO_LIMITS, Limits, PriorityClass
 from smoothtask.model.decision import Decision, Stage
 from smoothtask.model.group import AppGroup, Classification
@@ -76,6 +76,11 @@ class Rig:
         groups = self._builder.build(self.world, table.processes, rates, behaviour, now_ticks)
         decisions = [self._decision(g, classes, limits) for g in groups]
         return self.hands.act(decisions, groups, table, self.world.row_groups(table.processes), True, now_ticks)
+
+    def home(self, group: str) -> str:
+        """The cgroup of ours that *group* lives in."""
+        (cgroup,) = [str(e.new) for e in self.ledger.of(Knob.HOME) if e.group == group]
+        return cgroup
 
     def restore(self) -> tuple[Outcome, ...]:
         """What `smoothtask restore` does, from the file alone."""

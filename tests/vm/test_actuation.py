@@ -102,7 +102,7 @@ def test_a_part_gets_a_scope_of_its_own_and_comes_back(rig: Rig, tester: User) -
         group = f"unit:app-term.scope@{tester.uid}/build"
         assert acted.mechanisms[group].startswith("CPUWeight 25 on smoothtask-")
         assert "beside app-term.scope" in acted.reasons[group]
-        scope = Cgroup(rig.hands._scopes.cgroups[group])
+        scope = Cgroup(rig.home(group))
         until(lambda: len(scope.pids()) == 2)
         assert scope.read("cpu.weight") == "25"
         assert terminal.pids() == {shell}
@@ -110,7 +110,11 @@ def test_a_part_gets_a_scope_of_its_own_and_comes_back(rig: Rig, tester: User) -
         until(lambda: len(scope.pids()) == 3)  # born there
         assert not [o for o in rig.tick(classes).outcomes if o.status is not Status.APPLIED]
         assert len(scope.pids()) == 3
+        rig.tick(classes, Limits(cpu_pct=30, memory_high_bytes=64 << 20))
+        assert (scope.read("cpu.max"), scope.read("memory.high")) == ("30000 100000", str(64 << 20))
         rig.tick(classes)
+        assert (scope.read("cpu.max"), scope.read("memory.high")) == ("max 100000", "max")
+        assert scope.read("cpu.weight") == "25"
         rig.tick({})
         assert len(terminal.pids()) == 4
         until(lambda: not scope.exists)
@@ -128,7 +132,7 @@ def test_a_stranger_in_our_scope_is_brought_home(rig: Rig, tester: User) -> None
     until(lambda: len(terminal.pids()) == 4)
     classes = {f"app-term.scope@{tester.uid}/build": IDLE}
     rig.tick(classes)
-    scope = Cgroup(next(iter(rig.hands._scopes.cgroups.values())))
+    scope = Cgroup(rig.home(f"unit:app-term.scope@{tester.uid}/build"))
     until(lambda: len(scope.pids()) == 2)
     rig.tick(classes)
     stranger = next(p for p in terminal.pids() if "1002" in Path(f"/proc/{p}/cmdline").read_text())
