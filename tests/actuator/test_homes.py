@@ -301,7 +301,7 @@ def test_a_scope_that_comes_late_from_a_silent_manager_is_emptied(desk: Desktop)
 
 def busy(desk: Desktop) -> Callable[[], None]:
     """A program makes cgroups in the terminal's scope (`Delegate=`): no process may come back; what undoes that."""
-    desk.cgroups.enable(TERMINAL, "cpu")
+    desk.cgroups.enable(TERMINAL, "memory")
     return desk.cgroups.tree[TERMINAL].subtree.clear
 
 

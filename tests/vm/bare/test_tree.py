@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from smoothtask.kernel import cgroup2
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import Limits, PriorityClass
 from vm.guest import Cgroup, Spin, until
 from vm.rig import Rig
 
@@ -44,3 +44,15 @@ def test_a_lowered_group_gets_a_cgroup(rig: Rig, sleeper: int, spin: Spin, crash
     assert not Cgroup("/smoothtask").exists
     assert cgroup2.enabled("/") == before
     until(lambda: not rig.ledger.entries or crash)
+
+
+def test_limits_come_and_go(rig: Rig, sleeper: int) -> None:
+    """In the files of the cgroup, while the weight stays."""
+    group = f"proc:{sleeper}-{rig.machine.threads.start_ticks(sleeper)}"
+    rig.tick({group: IDLE}, Limits(cpu_pct=30, memory_high_bytes=64 << 20, io_read_bps=1 << 20, io_write_bps=2 << 20))
+    home = Cgroup.of(sleeper)
+    assert (home.read("cpu.max"), home.read("memory.high")) == ("30000 100000", str(64 << 20))
+    assert "rbps=1048576 wbps=2097152" in (home.read("io.max") or "")
+    assert not rig.tick({group: IDLE}).events
+    assert [home.read(name) for name in ("cpu.max", "memory.high", "io.max")] == ["max 100000", "max", ""]
+    assert home.read("cpu.weight") == "25"
