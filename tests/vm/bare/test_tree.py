@@ -56,3 +56,26 @@ def test_limits_come_and_go(rig: Rig, sleeper: int) -> None:
     assert not rig.tick({group: IDLE}).events
     assert [home.read(name) for name in ("cpu.max", "memory.high", "io.max")] == ["max 100000", "max", ""]
     assert home.read("cpu.weight") == "25"
+
+
+def test_where_nobody_may_come_back(rig: Rig, sleeper: int) -> None:
+    """The cgroup that they came from has been divided: lowered no more, and home when that can be."""
+    group = f"proc:{sleeper}-{rig.machine.threads.start_ticks(sleeper)}"
+    cgroup2.make("/work")
+    cgroup2.move(sleeper, "/work")
+    rig.tick({group: IDLE})
+    home = Cgroup.of(sleeper)
+    assert home.path.startswith("/smoothtask/")
+    cgroup2.make("/work/inner")
+    cgroup2.switch("/work", ["+memory"])  # not cpu: a threaded controller keeps nobody out
+    events = [e for _ in range(3) for e in rig.tick({}).events]
+    assert len(events) == 1
+    assert events[0].endswith("its processes stay there for now: Device or resource busy")
+    assert home.read("cpu.weight") == "100"
+    cgroup2.switch("/work", ["-memory"])
+    cgroup2.remove("/work/inner")
+    assert rig.hands.undo_all() == ()
+    assert Cgroup.of(sleeper).path == "/work"
+    assert not home.exists
+    cgroup2.move(sleeper, "/")
+    cgroup2.remove("/work")
