@@ -25,6 +25,8 @@ from smoothtask.kernel.uids import uids
 if TYPE_CHECKING:
     from smoothtask.classifier.lint import Finding
 
+START_S = 60.0
+"""At a start nothing else waits, and a machine that emulates another needs half a minute."""
 TIMEOUT_S = 30.0
 """Well below the minute in which the service's watchdog wants to hear of the loop."""
 
@@ -62,7 +64,8 @@ class Reading:
         self._failed: RulesUnreadable | None = None
         if self._source is None:
             try:
-                self._child = _begin("read", replace(files, people=self.seen.uids))
+                within_s = START_S if seen is None else TIMEOUT_S
+                self._child = _begin("read", replace(files, people=self.seen.uids), within_s)
             except RulesUnreadable as error:
                 self._failed = error
 
@@ -98,9 +101,9 @@ class Reading:
         return answer
 
 
-def _begin(task: Literal["read", "lint"], files: RuleFiles, only: str | None = None) -> Child:
+def _begin(task: Literal["read", "lint"], files: RuleFiles, within_s: float, only: str | None = None) -> Child:
     try:
-        return Child("smoothtask.classifier.apart_main", pickle.dumps((task, files, only)), within_s=TIMEOUT_S)
+        return Child("smoothtask.classifier.apart_main", pickle.dumps((task, files, only)), within_s=within_s)
     except OSError as error:
         raise RulesUnreadable(f"no process can be had that reads the rules: {error.strerror or error}") from error
 
@@ -110,7 +113,7 @@ def _answer(child: Child) -> bytes:
     child.wait()
     answer = child.answer()
     if child.timed_out:
-        raise RulesUnreadable(f"reading the rules took more than {TIMEOUT_S:.0f} s")
+        raise RulesUnreadable(f"reading the rules took more than {child.within_s:.0f} s")
     if child.status != 0:
         raise RulesUnreadable(f"reading the rules failed with status {child.status}")
     return answer
@@ -118,5 +121,5 @@ def _answer(child: Child) -> bytes:
 
 def lint_apart(files: RuleFiles, only: str | None = None) -> "list[Finding]":
     """`lint.lint`, or of one file alone `lint.findings_in`, in a child. Raises RulesUnreadable."""
-    answer: list[Finding] = pickle.loads(_answer(_begin("lint", files, only)))  # noqa: S301 - from our own child
+    answer: list[Finding] = pickle.loads(_answer(_begin("lint", files, START_S, only)))  # noqa: S301 - from our own child
     return answer

@@ -63,6 +63,7 @@ class Child:
         environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """*given*: its stdin; *within_s*: its time; *quiet*: whether nobody sees its stderr."""
+        self.within_s = within_s
         self._until_s = time.monotonic() + within_s
         self.timed_out = False
         """Whether it was ended because its time was over."""
