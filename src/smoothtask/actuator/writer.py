@@ -58,8 +58,9 @@ class Writer:
         outcomes, amended, finished = [], [], []
         seen: AnyTarget | None = None
         for step in steps:
-            outcome, actual = Outcome(step.change, Status.APPLIED), step.now
-            if step.now != step.change.new:
+            if step.now == step.change.new:
+                outcome, actual = Outcome(step.change, Status.APPLIED), step.now
+            else:
                 known = step.change.target == seen
                 outcome, actual_or_none = attempt(self._machine, step.change, step.act, known=known)
                 seen = None if outcome.status is Status.GONE else step.change.target
@@ -67,9 +68,8 @@ class Writer:
             outcomes.append(outcome)
             if step.act is not None and outcome.status is not Status.APPLIED:
                 continue  # it may be half done: the record stays, and undoes it
-            if (
-                outcome.status is Status.GONE and step.change.knob is not Knob.AUTOGROUP
-            ):  # a session has other processes
+            # Of a session another process may live on.
+            if outcome.status is Status.GONE and step.change.knob is not Knob.AUTOGROUP:
                 if step.change.knob not in THREAD_KNOBS:  # a thread's heirs may live: forgotten with the dead
                     finished.append(step.key)
             elif actual == step.change.old:
