@@ -1,6 +1,7 @@
 """A kernel in memory, with the rules of inheritance of the real one: what tests of the actuator act on."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -498,6 +499,10 @@ class FakeManagers:
 
     # --- what the actuator calls
 
+    @contextlib.contextmanager
+    def patient(self) -> Iterator[None]:
+        yield
+
     def booted(self) -> bool:
         return bool(self.there)
 
@@ -554,6 +559,10 @@ class NoCgroups:
 
 class NoManagers:
     """A machine without systemd."""
+
+    @contextlib.contextmanager
+    def patient(self) -> Iterator[None]:
+        yield
 
     def booted(self) -> bool:
         return False

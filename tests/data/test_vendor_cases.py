@@ -84,6 +84,7 @@ def test_an_interpreter_is_nobody(identity: Identity) -> None:
     assert rules().classify(identity, ()).source is None
 
 
+JOURNAL = "/system.slice/systemd-journald.service"
 USERS_UNIT = {"cgroup": "/user.slice/user-1000.slice/user@1000.service/session.slice/x.service"}
 
 
@@ -114,6 +115,8 @@ USERS_UNIT = {"cgroup": "/user.slice/user-1000.slice/user@1000.service/session.s
         process("/home/u/python3", "/usr/bin/qtile", name="qtile"),
         process("/home/u/miner", unit="org.gnome.Shell@x.service", **USERS_UNIT),
         process("/usr/bin/stress-ng", unit="systemd-journald.service", **USERS_UNIT),
+        process("/home/x/hog", unit="systemd-journald.service", cgroup=f"/lxc.payload.box{JOURNAL}", container="box"),
+        process("/usr/lib/systemd/systemd-journald", unit="systemd-journald.service", foreign_namespace=True),
     ],
     ids=lambda i: f"{i.exe} as {' '.join(i.cmdline)} ({i.name})",
 )

@@ -356,6 +356,7 @@ def test_one_that_takes_its_time_is_left_in_peace(
     for _ in range(50):
         with contextlib.suppress(ManagerError):
             ask()
+        now += 1
     slowly_s = 0.9
     for _ in range(2):
         with contextlib.suppress(ManagerError):
@@ -364,6 +365,64 @@ def test_one_that_takes_its_time_is_left_in_peace(
         ask()
     managers.close()
     fake.close()
+
+
+@pytest.mark.parametrize("slowly_s", [0.2, 0.4])
+def test_who_is_slow_each_time_is_left_in_peace_longer_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slowly_s: float
+) -> None:
+    """Though each first answer after a pause is quick enough by itself."""
+    now, pauses = 1000.0, []
+
+    def slowly(message: Message) -> bytes:
+        nonlocal now
+        now += slowly_s
+        return ok(message)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    fake = FakeManager(tmp_path / "user" / "1000" / "systemd" / "private", slowly)
+    monkeypatch.setattr(Manager, "_check_owner", lambda *_: None)
+    managers = Managers(str(tmp_path), 1.0)
+    while len(pauses) < 3:
+        with contextlib.suppress(ManagerError):
+            managers.set_properties(1000, "a.service", {"CPUWeight": 1})
+        if not managers.is_there(1000):
+            pauses.append(managers._failed[1000][1])
+            now += pauses[-1] + 0.1
+    assert pauses == [10.0, 20.0, 40.0]
+    managers.close()
+    fake.close()
+
+
+def test_who_puts_everything_back_is_patient_and_the_systems_manager_has_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty units are 240 questions; what is not asked then stays in force."""
+    now = 1000.0
+
+    def slowly(message: Message) -> bytes:
+        nonlocal now
+        now += 0.02
+        return ok(message)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    fakes = [FakeManager(tmp_path / where / "systemd" / "private", slowly) for where in (".", "user/1000")]
+    monkeypatch.setattr(Manager, "_check_owner", lambda *_: None)
+    managers = Managers(str(tmp_path), 1.0)
+
+    def ask(uid: int) -> None:
+        for _ in range(240):
+            managers.set_properties(uid, "a.service", {"CPUWeight": 1})
+
+    ask(SYSTEM)
+    with pytest.raises(SilentError):
+        ask(1000)
+    with managers.patient():
+        ask(1000)
+    assert managers.is_there(1000)
+    managers.close()
+    for fake in fakes:
+        fake.close()
 
 
 def test_all_names_of_one_question_have_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,8 @@ class Actuator:
         for knob in (Knob.AUTOGROUP, Knob.HOME, Knob.UNIT):
             for group in {e.group for e in self._ledger.of(knob)}:
                 held = [r.holds(group) for r in (*self._ladder, self._sessions)]
-                words[group] = ", ".join([*dict.fromkeys(h for h in held if h), *self._thread_words(by_group, group)])
+                said = [*dict.fromkeys(h for h in held if h), *self._thread_words(by_group, group)]
+                words.update({group: ", ".join(said)} if said else {})
         self._words = state, words
         return words
 

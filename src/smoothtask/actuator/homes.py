@@ -132,7 +132,10 @@ class Homes:
         home = self._homes.get(group)
         if home is None or group in self._refused:
             return None
-        values = ", ".join(f"{name} {in_words(value)}" for name, value in sorted(home.values.items()))
+        given = sorted((n, v) for n, v in home.values.items() if v not in (UNSET, nobodys(n, v)))
+        if not given:
+            return None
+        values = ", ".join(f"{name} {in_words(value)}" for name, value in given)
         return f"{values} on {home.target.unit or home.target.cgroup}"
 
     def undone(self, entry: Entry, outcome: Outcome) -> None:

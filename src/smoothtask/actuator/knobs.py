@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -68,6 +69,7 @@ class UnitManagers(Protocol):
     def set_properties(self, uid: int, unit: str, values: Mapping[str, Any], /) -> None: ...
     def start_scope(self, uid: int, unit: str, values: Mapping[str, Any], /) -> None: ...
     def attach(self, uid: int, unit: str, pids: Sequence[int], /) -> None: ...
+    def patient(self) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ def restore(ledger: Ledger, machine: Machine, proc_root: str = "/proc") -> tuple
     newest_first = list(ledger.entries.values())
     newest_first.reverse()
     entries = sorted(newest_first, key=lambda e: _ORDER.index(e.knob))
-    outcomes = [_put_back(entry, machine, proc_root) for entry in entries]
+    with machine.managers.patient():
+        outcomes = [_put_back(entry, machine, proc_root) for entry in entries]
     known = {e.key for e in entries}
     parents = [*entries, *ledger.wills]
     # What inherits may go on being born while we put back: look until nobody new is found, twice.

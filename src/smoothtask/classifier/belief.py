@@ -31,7 +31,11 @@ def is_believed(identity: Identity, alternative: Mapping[str, object], names: fr
 
     *names*: all those of the rule.
     """
-    if identity.uid == 0 or not alternative.keys().isdisjoint({"exe", "user"}):
+    if identity.uid == 0:
+        return True
+    if identity.container or identity.foreign_namespace:
+        return False  # whoever made it chooses its files, its units and their names
+    if not alternative.keys().isdisjoint({"exe", "user"}):
         return True
     if not alternative.keys().isdisjoint({"unit", "cgroup"}) and _USERS_MANAGER not in (identity.cgroup or ""):
         return True

@@ -298,7 +298,7 @@ class Engine:
 
     def in_force(self, group: str) -> tuple[InForce, ...]:
         """What is changed for *group* and its parts."""
-        return self._acting.in_force(group, self.clock.wall_s(), self._now_ticks())
+        return self.hands.in_force(group, self.clock.wall_s(), self._now_ticks())
 
     def say(self, kind: str, text: str, group: str | None = None) -> None:
         """Add an event to the next frame."""

@@ -8,7 +8,8 @@ are bounded, an answer that does not come in time is an error, and what became o
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -19,7 +20,9 @@ from jeepney.wrappers import DBusAddress, new_method_call
 SYSTEM: Final = -1
 """In place of a uid: the system's manager."""
 TIMEOUT_S: Final = 2.0
-"""For one question, and for all that one manager is asked within WINDOW_S."""
+"""For one question, and for all that one user's manager is asked within WINDOW_S."""
+PATIENT_S: Final = 10.0
+"""The same while everything is put back, after which nobody asks again."""
 WINDOW_S: Final = 10.0
 FIRST_PAUSE_S: Final = 10.0
 LAST_PAUSE_S: Final = 600.0
@@ -65,12 +68,13 @@ def name_of(uid: int) -> str:
 class Managers:
     """The managers by uid; one that did not answer in time is left in peace for a while, longer each time.
 
-    So is one that answers each question, but all of them too slowly: whoever asks is the loop, and waits.
+    So is a user's that answers each question, but all of them too slowly: whoever asks is the loop, and waits.
     """
 
     def __init__(self, run: str = "/run", timeout_s: float = TIMEOUT_S) -> None:
         self._run = run
         self._timeout_s = timeout_s
+        self._within_s = timeout_s
         self._managers: dict[int, Manager] = {}
         self._failed: dict[int, tuple[float, float]] = {}
         """Uid → until when it is left in peace (CLOCK_MONOTONIC), and for how long."""
@@ -105,6 +109,17 @@ class Managers:
         """See `Manager.stop`."""
         self._ask(uid, lambda m: m.stop(unit))
 
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Everybody is asked again, and has more time in all: for whoever puts everything back."""
+        self._failed.clear()
+        self._spent.clear()
+        self._within_s = max(self._timeout_s, PATIENT_S)
+        try:
+            yield
+        finally:
+            self._within_s = self._timeout_s
+
     def close(self) -> None:
         """Close every connection."""
         for manager in self._managers.values():
@@ -132,17 +147,20 @@ class Managers:
         return answer
 
     def _weigh(self, uid: int, began_s: float) -> None:
-        """After an answer: whether it came as fast as answers should."""
+        """After an answer: whether a user's came as fast as answers should, for a while if it did not before."""
+        if uid == SYSTEM:  # root's own, which has all units of a machine to answer for
+            self._failed.pop(uid, None)
+            return
         now_s = time.monotonic()
         since_s, spent_s = self._spent.get(uid, (began_s, 0.0))
         if now_s - since_s > WINDOW_S:
+            if spent_s < self._timeout_s / 4:
+                self._failed.pop(uid, None)
             since_s, spent_s = began_s, 0.0
         spent_s += now_s - began_s
         self._spent[uid] = since_s, spent_s
-        if spent_s > self._timeout_s:
+        if spent_s > self._within_s:
             self._leave(uid)
-        elif spent_s < self._timeout_s / 4:
-            self._failed.pop(uid, None)
 
     def _leave(self, uid: int) -> None:
         """In peace, for twice as long as the last time."""

@@ -165,6 +165,9 @@ class Logind:
         owner = new_owner(message, _LOGIN)
         if owner is not None:
             self._owner, self._stale = owner, True
+            if not owner:  # what it said last may not be so any more
+                self.logins.clear()
+                self._asked.clear()
             self.source = _WORKS if owner else Source(NAME, SourceHealth.ABSENT, "logind has left the bus", REMEDY)
         elif sender(message) not in {self._owner, BUS}:
             self._strange += 1
