@@ -3,7 +3,7 @@
 A process writes its argv[0] and comm itself, and a user's service manager starts whatever the user likes under any
 unit's name. So what is never touched, not even for root, must be known by what only root can write:
 
-Rule 1: what runs as root is root's.
+Rule 1: what runs as root is root's. In a container nothing else is believed: who made it chose its files and units.
 Rule 2: a rule that asks for a path or a user is believed, and so is one that asks for a unit or a cgroup, unless the
 user's own service manager made it.
 Rule 3: else the program's file is where only root writes, and has one of the rule's names; or an interpreter that is
@@ -34,7 +34,7 @@ def is_believed(identity: Identity, alternative: Mapping[str, object], names: fr
     if identity.uid == 0:
         return True
     if identity.container or identity.foreign_namespace:
-        return False  # whoever made it chooses its files, its units and their names
+        return False
     if not alternative.keys().isdisjoint({"exe", "user"}):
         return True
     if not alternative.keys().isdisjoint({"unit", "cgroup"}) and _USERS_MANAGER not in (identity.cgroup or ""):
