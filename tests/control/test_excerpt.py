@@ -68,6 +68,17 @@ def test_what_a_person_looks_for_is_sent() -> None:
     assert ids(excerpt(whole, 2)) == ["proc:4-1000", "proc:5-1000"]
 
 
+def test_the_busiest_are_sent_whatever_others_pin() -> None:
+    """Marks cost nothing; and the viewer's own come before those of others."""
+    pinned = [replace(quiet(i), marks=frozenset({Mark.PINNED})) for i in range(1001)]
+    own = replace(quiet(3000), group=replace(quiet(3000).group, uid=1001))
+    hog = busy(quiet(4000), 8.0)
+    whole = replace(frame(), groups=(*pinned, own, hog))
+    assert hog.group.id in ids(excerpt(whole, GROUPS))
+    assert own.group.id not in ids(excerpt(whole, GROUPS))
+    assert {hog.group.id, own.group.id} <= set(ids(excerpt(whole, GROUPS, 1001)))
+
+
 @given(st.lists(st.floats(0, 4), max_size=40), st.integers(1, 50))
 def test_a_part_comes_with_its_application(uses: list[float], most: int) -> None:
     """Every third group is a part of the one before it."""

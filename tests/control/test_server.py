@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from control.conftest import Raw
 from control.hosts import FakeHost, frame
 from smoothtask.control import server as serving
-from smoothtask.control.allowance import CREDIT_S
+from smoothtask.control.allowance import CREDIT_S, LONGEST_S
 from smoothtask.control.protocol import PROTOCOL, REQUEST_LIMIT, decode_answer, encode_frame
 from smoothtask.control.server import ControlServer, SocketTakenError
+from smoothtask.engine.discretion import frame_for
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.command import Caller, Command, Explain, PinApp, Reply, Undo
+from smoothtask.model.frame import Frame
 
 Connect = Callable[[], Raw]
 NOBODY = 65534
@@ -323,6 +325,77 @@ def test_new_connections_and_many_names_do_not_help(connect: Connect, slow: Slow
     root = connect()
     root.say(b'{"op":"rules"}\n' * 50)
     assert len(root.lines()) == 51
+
+
+def test_a_flood_of_refused_connections_keeps_nobody_else_out(
+    connect: Connect, slow: Slow, server: ControlServer, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds of it; the door is shut for moments, and others are answered at once."""
+    for _ in range(serving.CONNECTIONS_PER_UID):
+        connect()
+
+    def read_peer(_socket: socket.socket) -> Caller:
+        slow.now_s += 0.01
+        return Caller(slow.uid, 7)
+
+    monkeypatch.setattr(serving, "read_peer", read_peer)
+    before_s, shut = slow.now_s, 0
+    while slow.now_s < before_s + 10:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.connect(os.fspath(server.path))
+            host.settle()
+        if host.later:
+            shut += 1
+            assert max(delay_s for delay_s, _ in host.later) < 0.11
+            slow.pass_by(0.1)
+    assert shut > 10
+    slow.pass_by(0.1)
+    slow.uid = NOBODY - 1
+    other = connect()
+    other.say(b'{"op":"rules"}\n')
+    assert json.loads(other.lines()[-1])["ok"]
+
+
+def test_who_owes_for_frames_is_answered_all_the_same(
+    connect: Connect, slow: Slow, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a connection of its own, as the dashboard asks; it costs frames alone."""
+
+    def encode(one: Frame) -> bytes:
+        slow.now_s += 0.02
+        return encode_frame(one)
+
+    monkeypatch.setattr(serving.protocol, "encode_frame", encode)
+    watching = connect()
+    watching.say(b'{"op":"subscribe"}\n')
+    for seq in range(1, 101):
+        slow.pass_by(0.25)
+        host.publish(frame(seq))
+    got = [a.frame.seq for a in map(decode_answer, watching.lines()) if a.frame]
+    assert 50 < len(got) < 100, "more than its share was asked for"
+    asking = connect()
+    asking.say(b'{"op":"rules"}\n')
+    assert json.loads(asking.lines()[-1])["ok"]
+
+
+def test_a_slow_order_costs_no_frames(connect: Connect, slow: Slow, host: FakeHost) -> None:
+    """The disk took its time."""
+
+    def write(*_: object) -> Reply:
+        slow.now_s += 3.3
+        return Reply(True, "written")
+
+    watching = connect()
+    watching.say(b'{"op":"subscribe"}\n')
+    host.answer = write
+    connect().say(b'{"op":"undo"}\n')
+    host.publish(frame(7))
+    assert decode_answer(watching.lines()[-1]).frame == frame_for(frame(7), NOBODY)
+    assert b"too much asked" in connect().lines()[1]
+    slow.pass_by(LONGEST_S)
+    asking = connect()
+    asking.say(b'{"op":"undo"}\n')
+    assert json.loads(asking.lines()[-1])["ok"]
 
 
 def test_a_reply_reaches_who_shuts_its_side(connect: Connect) -> None:

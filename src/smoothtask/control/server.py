@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from smoothtask.control import protocol
@@ -88,7 +89,10 @@ class ControlServer:
         self._asked: Counter[int] = Counter()
         self._asked_since_s = clock()
         self._rights = Rights(os.geteuid())
+        self._hello = protocol.encode_hello()
         self._allowance = Allowance()
+        self._frame_allowance = Allowance()
+        """Frames come unasked: who owes for them misses some, and is heard all the same."""
         self._resting: set[int] = set()
         """Users who are not listened to until the loop calls us back."""
         self._encoded: dict[int | None, bytes] = {}
@@ -121,7 +125,7 @@ class ControlServer:
                 self.path.unlink()
 
     def _accept_again(self) -> None:
-        if not self._accepting:
+        if not (self._accepting or self._closed):
             self._host.add_reader(self._listener.fileno(), self._accept)
             self._accepting = True
 
@@ -135,27 +139,35 @@ class ControlServer:
                 if error.errno not in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
                     raise
                 # No descriptors: the next frame tries again; until then the loop must not spin on it.
-                self._host.remove_reader(self._listener.fileno())
-                self._accepting = False
+                self._stop_accepting()
                 return
             self._welcome(connection)
+            wait_s = self._allowance.door_wait_s(self._clock())
+            if wait_s > 0:
+                self._stop_accepting()
+                self._host.call_later(wait_s, self._accept_again)
+                return
+
+    def _stop_accepting(self) -> None:
+        self._host.remove_reader(self._listener.fileno())
+        self._accepting = False
 
     def _welcome(self, connection: socket.socket) -> None:
         began_s = self._clock()
         connection.setblocking(False)
         caller = read_peer(connection)
-        peer = _Peer(connection, caller, bytearray(), bytearray(protocol.encode_hello()))
+        peer = _Peer(connection, caller, bytearray(), bytearray(self._hello))
         refusal = self._refusal(caller)
         if refusal is not None:
-            peer.outbox += protocol.encode_reply(None, Reply(False, refusal))
             with suppress(OSError):
-                connection.send(peer.outbox)
+                connection.send(self._hello + _encode_refusal(refusal))
             connection.close()
-        else:
-            self._peers[connection.fileno()] = peer
-            self._await(peer, select.EPOLLIN)
-            self._settle(peer)
-        self._charge(peer, began_s)
+            self._charge(peer, began_s, self._allowance.charge_refusal)
+            return
+        self._peers[connection.fileno()] = peer
+        self._await(peer, select.EPOLLIN)
+        self._settle(peer)
+        self._charge(peer, began_s, self._allowance.charge)
 
     def _refusal(self, caller: Caller) -> str | None:
         if len(self._peers) >= CONNECTIONS:
@@ -181,11 +193,11 @@ class ControlServer:
             line, _, rest = peer.inbox.partition(b"\n")
             peer.inbox = rest
             self._take(peer, bytes(line))
-            began_s = self._charge(peer, began_s)
+            began_s = self._charge(peer, began_s, self._allowance.charge)
         if peer.reads and not peer.has_line and len(peer.inbox) >= protocol.REQUEST_LIMIT:
             self._dismiss(peer, f"expected at most {protocol.REQUEST_LIMIT} bytes a line")
         self._settle(peer)
-        self._charge(peer, began_s)
+        self._charge(peer, began_s, self._allowance.charge)
 
     def _is_heard(self, peer: _Peer) -> bool:
         """Whether its requests are taken now."""
@@ -195,11 +207,11 @@ class ControlServer:
         """Seconds until *uid* has paid for the time that it took."""
         return 0.0 if self._rights.is_owner(uid) else self._allowance.wait_s(uid, self._clock())
 
-    def _charge(self, peer: _Peer, began_s: float) -> float:
+    def _charge(self, peer: _Peer, began_s: float, charge: Callable[[int, float, float], None]) -> float:
         """The loop has worked for *peer* since *began_s*, or waited for a disk; returns what time it is."""
         now_s = self._clock()
         if not self._rights.is_owner(peer.caller.uid):
-            self._allowance.charge(peer.caller.uid, now_s - began_s, now_s)
+            charge(peer.caller.uid, now_s - began_s, now_s)
         return now_s
 
     def _read(self, peer: _Peer) -> None:
@@ -271,17 +283,17 @@ class ControlServer:
         peer.closing = True
 
     def _publish(self, frame: Frame) -> None:
-        """Offer *frame* to the subscribers; who owes time misses it."""
+        """Offer *frame* to the subscribers; who owes time for frames misses it."""
         if self._closed:
             return
         self._accept_again()
         for peer in [p for p in self._peers.values() if p.subscribed]:
-            if self._wait_s(peer.caller.uid) > 0:
+            uid, began_s = peer.caller.uid, self._clock()
+            if not self._rights.is_owner(uid) and self._frame_allowance.wait_s(uid, began_s) > 0:
                 continue
-            began_s = self._clock()
-            peer.frame = self._encode(frame, peer.caller.uid)
+            peer.frame = self._encode(frame, uid)
             self._settle(peer)
-            self._charge(peer, began_s)
+            self._charge(peer, began_s, self._frame_allowance.charge)
 
     def _encode(self, frame: Frame, uid: int) -> bytes:
         """*frame* as *uid* may see it."""
@@ -289,7 +301,7 @@ class ControlServer:
             self._encoded, self._encoded_seq = {}, frame.seq
         whose = None if self._rights.is_owner(uid) else uid
         if whose not in self._encoded:
-            part = excerpt(frame, protocol.GROUPS)  # first: what is not sent need not be made fit for others
+            part = excerpt(frame, protocol.GROUPS, whose)  # first: what is not sent need not be made fit for others
             self._encoded[whose] = protocol.encode_frame(part if whose is None else frame_for(part, whose))
         return self._encoded[whose]
 
@@ -360,6 +372,11 @@ def _flush(peer: _Peer) -> None:
         except (BlockingIOError, InterruptedError):
             return
         del peer.outbox[:sent]
+
+
+@cache
+def _encode_refusal(why: str) -> bytes:
+    return protocol.encode_reply(None, Reply(False, why))
 
 
 def _listen(path: Path, group: str | None) -> socket.socket:
