@@ -32,7 +32,7 @@ def frame(seq: int = 1, groups: int = 1, processes: int = 1) -> Frame:
         contention=QUIET,
         groups=tuple(group_frame(i) for i in range(groups)),
         processes=(process,) * processes,
-        events=(Event(1.7e9, "class", "prog: NORMAL → IDLE"),),
+        events=(Event(1.7e9, "class", "prog: NORMAL → IDLE", "proc:0-1000"),),
         cost=SelfCost(0.4, 3.0, 50 << 20, 1.0),
         sources={"tasks": "bpf"},
     )

@@ -1,5 +1,6 @@
 """What `detail` and `rules` tell, and to whom."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -214,3 +215,27 @@ def test_the_trail_is_bounded_and_ends_with_its_group() -> None:
     assert [c.time for c in trail.of("g")] == [float(i) for i in range(KEPT, 2 * KEPT)]
     trail.forget(frozenset({"other"}))
     assert trail.of("g") == ()
+
+
+def test_what_a_rule_of_ones_own_says_is_not_told_to_others() -> None:
+    """By `explain` and `detail`; the name of its program is."""
+    mine = replace(rule("python3", "personal"), label="S3cret", id="s3cret", type="s3cret")
+    commands = commands_of(RuleSet((), {1000: (mine,)}))
+    for order in (Explain("100"), Detail("100")):
+        assert "S3cret" in repr(commands.handle(order, OWNER))
+        told = commands.handle(order, OTHER)
+        assert told.ok
+        assert "s3cret" not in repr(told).casefold()
+        assert told.message.startswith("python3 is ")
+
+
+def test_a_conflict_is_of_the_application_that_it_names() -> None:
+    """So that others are not told of it; what names none is of none."""
+    e = engine(RuleSet((rule("python3"),)))
+    assert e.frame is not None
+    group_id = e.frame.groups[0].group.id
+    said = (f"{group_id}: thread 7 is left alone", "nothing is changed any more: full", "proc:1-1: gone")
+    e.hands.act = lambda *_, **__: Acted(events=said)  # type: ignore[method-assign]
+    e.tick()
+    told = [(x.text, x.group) for x in e.frame.events if x.kind == "conflict"]
+    assert told == list(zip(said, (group_id, None, None), strict=True))

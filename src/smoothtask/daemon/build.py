@@ -124,7 +124,7 @@ def _build(
     opened.closers.append(triggers.close)
     sources["psi"] = "; ".join(triggers.unavailable.values()) or "triggers"
     pins, pin_problems = load_pins(paths.pins)
-    said += [str(p) for p in (*pin_problems, *rules.loaded.problems[:20])]
+    said += map(str, pin_problems)
     log = open_log(settings, paths, said.append)
     sources["log"] = log.status if log is not None else "off"
     if log is not None:
@@ -153,8 +153,8 @@ def _build(
         read_rss_bytes=rss_bytes,
     )
     events = open_events(subscription, sources, opened)
-    for text in said:
-        engine.say("system", text)
+    for kind, text in [*(("system", t) for t in said), *(("rules", str(p)) for p in rules.loaded.problems[:20])]:
+        engine.say(kind, text)
     wakers = Wakers(
         events=events,
         psi_fds=tuple(triggers.filenos.values()),

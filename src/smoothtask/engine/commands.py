@@ -200,15 +200,20 @@ class Commands:
     def _detail(self, command: Detail, found: GroupFrame, caller: Caller) -> Reply:
         is_whole = self._may_see(caller, found)
         told = detail_of(self.engine, found, is_whole=is_whole, threads=command.threads)
+        found = found if is_whole else self._from_outside(found)
         return Reply(True, f"{found.group.label} is {found.decision.target.name}", asdict(told))
 
     def _may_see(self, caller: Caller, found: GroupFrame) -> bool:
         """Whether *caller* may know all of it."""
         return self.is_owner(caller) or caller.uid == found.group.uid
 
+    def _from_outside(self, found: GroupFrame) -> GroupFrame:
+        root = self.engine.world.get(found.group.root_pid)
+        return group_for_others(found, "" if root is None else root.identity.name)
+
     def _explain(self, found: GroupFrame, caller: Caller) -> Reply:
         is_whole = self._may_see(caller, found)
-        found = found if is_whole else group_for_others(found)
+        found = found if is_whole else self._from_outside(found)
         group, decision = found.group, found.decision
         processes = processes_of(self.engine, group.id)[1]
         listed = processes[:EXPLAINED_PROCESSES]

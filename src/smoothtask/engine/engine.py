@@ -378,8 +378,10 @@ class Engine:
         if self.paused:
             return Acted()
         acted = self._acting.act(decisions, groups, table, row_groups, complete, self._now_ticks())
+        ids = frozenset(g.id for g in groups) if acted.events else frozenset()
         for text in acted.events:
-            self.say("conflict", text)
+            about = text.partition(": ")[0]
+            self.say("conflict", text, about if about in ids else None)
         return acted
 
     def _frame(

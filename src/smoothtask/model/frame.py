@@ -104,7 +104,7 @@ class Event:
     time: float
     """Unix time."""
     kind: str
-    """class, person, conflict, system, error."""
+    """class, person, conflict, system, error; rules: what is wrong in somebody's own rule files."""
     text: str
     group: str | None = None
 
