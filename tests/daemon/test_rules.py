@@ -2,11 +2,13 @@
 
 import errno
 import os
+import pickle
 import pwd
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +16,10 @@ from typing import Any
 import pytest
 
 from daemon.places import until
+from smoothtask.classifier import apart
 from smoothtask.classifier.apart import Reading, see
 from smoothtask.classifier.layers import RuleFiles
+from smoothtask.classifier.reading import read
 from smoothtask.config.located import ConfigError
 from smoothtask.daemon import rules as module
 from smoothtask.daemon.rules import PEOPLE_EVERY_S, RULES_EVERY_S, Rules, follow_files
@@ -60,6 +64,32 @@ def ids(rules: Rules) -> list[str]:
     return [r.id for r in rules.loaded.rules.rules]
 
 
+class Inside:
+    """In the place of the child, which would look into the homes of the machine."""
+
+    pid, status, timed_out = None, 0, False
+
+    def __init__(self, _module: str, given: bytes, *, within_s: float) -> None:
+        _task, files, _only = pickle.loads(given)
+        self._files = files
+
+    def poll(self) -> bool:
+        return True
+
+    def wait(self) -> None:
+        """It is there."""
+
+    def answer(self) -> bytes:
+        return pickle.dumps(read(self._files))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def personal_ids(rules: Rules) -> list[str]:
+    return [r.id for own in rules.loaded.rules.personal.values() for r in own]
+
+
 def test_a_child_that_does_not_answer_keeps_nobody_waiting(rules: Rules, files: RuleFiles) -> None:
     """It is stopped; ticks go on, and its answer is taken once it is there."""
     engine: Any = Engine()
@@ -88,7 +118,7 @@ def test_a_child_that_never_answers_is_ended_and_another_tries(rules: Rules, fil
     assert rules._reading._child is not None
     rules._reading._child._until_s = 0.0
     follow_files(engine, rules, now_s)
-    assert engine.said == ["the old rules stay: reading the rules took more than 30 s; tried again in a minute"]
+    assert engine.said == ["the old rules stay: reading the rules took more than 60 s; tried again in a minute"]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     follow_files(engine, rules, now_s + PEOPLE_EVERY_S - 1)
@@ -150,6 +180,62 @@ def test_a_home_that_does_not_answer_keeps_nobody_waiting(rules: Rules, files: R
     assert until(lambda: bool(follow_files(engine, rules, now_s)) or bool(engine.said))
     assert ids(rules) == ["bar"]
     gate.set()
+
+
+def test_rules_that_are_read_again_keep_those_of_a_home_that_does_not_answer(
+    rules: Rules, files: RuleFiles, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Silence is not "has none". What it answers later is followed."""
+    monkeypatch.setattr(apart, "Child", Inside)
+    own = tmp_path / "home/.config/smoothtask/rules.d/a.yaml"
+    own.write_text(rule("mine"))
+    rules.read_again(files, 0.0)
+    assert (ids(rules), personal_ids(rules)) == (["foo"], ["mine"])
+    gate, look = threading.Event(), module.look_into_homes
+
+    def hangs(files: RuleFiles) -> Any:
+        gate.wait(30)
+        return look(files)
+
+    monkeypatch.setattr(module, "look_into_homes", hangs)
+    monkeypatch.setattr(module, "HOMES_WITHIN_S", 0.01)
+    (files.user / "a.yaml").write_text(rule("bar"))
+    rules.read_again(files, 0.0)
+    assert (ids(rules), personal_ids(rules)) == (["bar"], ["mine"])
+    own.write_text(rule("other"))
+    gate.set()
+    assert until(lambda: rules._people is None or rules._people.is_done)
+    rules.beat(1.0)
+    now_s = rules.looked_at_s + RULES_EVERY_S
+    assert until(lambda: rules.beat(now_s))
+    assert (ids(rules), personal_ids(rules)) == (["bar"], ["other"])
+
+
+def test_rules_that_cannot_be_used_change_nothing_of_what_is_known(rules: Rules, files: RuleFiles) -> None:
+    """Neither which files they are, nor how people's own looked."""
+    before = rules.files, rules._people_seen
+    (files.user / "a.yaml").write_text("applications: 5\n")
+    with pytest.raises(ConfigError):
+        rules.read_again(replace(files, homes=False), 0.0)
+    assert (rules.files, rules._people_seen) == before
+    assert ids(rules) == ["foo"]
+
+
+def test_only_whom_the_loop_waits_for_is_hurried(rules: Rules, files: RuleFiles, monkeypatch: Any) -> None:
+    """A machine that emulates another needs half a minute for it."""
+    given: list[float] = []
+    child = apart.Child
+
+    def begun(module: str, pickled: bytes, *, within_s: float) -> Any:
+        given.append(within_s)
+        return child(module, pickled, within_s=within_s)
+
+    monkeypatch.setattr(apart, "Child", begun)
+    (files.user / "a.yaml").write_text(rule("bar"))
+    rules.beat(rules.looked_at_s + RULES_EVERY_S)
+    (files.user / "a.yaml").write_text(rule("other"))
+    rules.read_again(files, 0.0)
+    assert given == [60.0, 30.0]
 
 
 def test_a_persons_files_are_followed_once_a_minute(rules: Rules, tmp_path: Path) -> None:

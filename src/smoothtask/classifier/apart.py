@@ -25,12 +25,10 @@ from smoothtask.kernel.uids import uids
 if TYPE_CHECKING:
     from smoothtask.classifier.lint import Finding
 
-START_S = 60.0
-"""At a start nothing else waits, and a machine that emulates another needs half a minute."""
-TIMEOUT_S = 30.0
-"""Well below the minute in which the service's watchdog wants to hear of the loop."""
-
-
+WITHIN_S = 60.0
+"""How long a reading may take; a machine that emulates another needs half a minute."""
+WAITED_FOR_S = 30.0
+"""One that the loop waits for: well below the minute in which the service's watchdog wants to hear of it."""
 HOMES_WITHIN_S = 5.0
 """How long homes may take to be looked into; one that hangs (a network's) is not waited for."""
 
@@ -56,7 +54,7 @@ def look_into_homes(files: RuleFiles) -> Personal:
 class Reading:
     """The rules while they are read, unless they are known from the last time."""
 
-    def __init__(self, files: RuleFiles, kept: Path, seen: Seen | None = None) -> None:
+    def __init__(self, files: RuleFiles, kept: Path, seen: Seen | None = None, within_s: float = WITHIN_S) -> None:
         """Begin; *kept* is where they are kept from one reading to the next, *seen* how the files look by now."""
         self.files, self.kept, self.seen = files, kept, see(files) if seen is None else seen
         self._source = recall(kept, self.seen)
@@ -64,7 +62,6 @@ class Reading:
         self._failed: RulesUnreadable | None = None
         if self._source is None:
             try:
-                within_s = START_S if seen is None else TIMEOUT_S
                 self._child = _begin("read", replace(files, people=self.seen.uids), within_s)
             except RulesUnreadable as error:
                 self._failed = error
@@ -121,5 +118,5 @@ def _answer(child: Child) -> bytes:
 
 def lint_apart(files: RuleFiles, only: str | None = None) -> "list[Finding]":
     """`lint.lint`, or of one file alone `lint.findings_in`, in a child. Raises RulesUnreadable."""
-    answer: list[Finding] = pickle.loads(_answer(_begin("lint", files, START_S, only)))  # noqa: S301 - from our own child
+    answer: list[Finding] = pickle.loads(_answer(_begin("lint", files, WITHIN_S, only)))  # noqa: S301 - from our own child
     return answer

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from smoothtask.classifier.apart import Reading, RulesUnreadable, look_into_homes, see
+from smoothtask.classifier.apart import (
+    HOMES_WITHIN_S,
+    WAITED_FOR_S,
+    WITHIN_S,
+    Reading,
+    RulesUnreadable,
+    look_into_homes,
+)
 from smoothtask.classifier.layers import Loaded, Personal, RuleFiles, Seen, see_system
 from smoothtask.classifier.match import Ancestors
 from smoothtask.config.located import ConfigError, Problem
@@ -72,16 +79,21 @@ class Rules:
         return False
 
     def read_again(self, files: RuleFiles, now_s: float) -> None:
-        """Read *files* now. Raises ConfigError, RulesUnreadable, and keeps the old rules then."""
+        """Read *files* now. Raises ConfigError, RulesUnreadable, and keeps the old rules then.
+
+        Where homes do not answer, people's own stay as they were seen last, and what they answer later is followed.
+        """
         self.close()
-        before, self.files = self.files, files
-        seen = see(files)
-        self._people_seen, self._people_at_s = seen.personal, now_s
-        self._begin(seen)
+        before, self.files = (self.files, self._people_seen), files
+        self._people, self._people_at_s = Beside(partial(look_into_homes, files)), now_s
+        with suppress(OSError, RuntimeError):
+            self._people_seen = self._people.result(HOMES_WITHIN_S)
+        self._begin(Seen(see_system(files), self._people_seen), WAITED_FOR_S)
         try:
             self._take(now_s)
         except (ConfigError, RulesUnreadable):
-            self.files = before
+            self.files, self._people_seen = before
+            self._people = None
             raise
 
     def close(self) -> None:
@@ -90,9 +102,9 @@ class Rules:
             self._reading.close()
             self._reading = None
 
-    def _begin(self, seen: Seen) -> None:
+    def _begin(self, seen: Seen, within_s: float = WITHIN_S) -> None:
         self.seen = seen
-        self._reading = Reading(self.files, self.kept, seen)
+        self._reading = Reading(self.files, self.kept, seen, within_s)
 
     def _take(self, now_s: float) -> bool:
         reading, self._reading = self._reading, None
