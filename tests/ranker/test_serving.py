@@ -12,6 +12,7 @@ import pytest
 
 from ranker.bundles import CASES, EXPECTED, copied, replaced
 from smoothtask.config.bundle import CURRENT, MANIFEST, ONNX, TREES
+from smoothtask.ranker import serving as serving_of
 from smoothtask.ranker.checks import ModelRefusedError
 from smoothtask.ranker.reading import read_bundle
 from smoothtask.ranker.serving import GOOD_LOOKS, STRIKES, Ranker
@@ -39,10 +40,10 @@ def other(made: Path, folder: Path, n: int) -> Path:
 
 def settled(ranker: Ranker) -> Ranker:
     """Beat until nothing is being tried out."""
-    deadline = time.monotonic() + 20
+    deadline = time.perf_counter() + 20
     ranker.beat()
     while ranker.child is not None:
-        assert time.monotonic() < deadline
+        assert time.perf_counter() < deadline
         time.sleep(0.01)
         ranker.beat()
     return ranker
@@ -181,6 +182,36 @@ def test_without_a_process_a_model_is_tried_out_later(made, shelf, monkeypatch):
     assert ranker.child is None  # not at each tick
     ranker._again_s = 0.0
     assert settled(ranker).scores(ROWS) is not None
+
+
+class FullAtFirst(Shelf):
+    """There is no room for a note, twice."""
+
+    def begin(self, model):
+        if failures:
+            raise failures.pop()
+        super().begin(model)
+
+
+failures: list[OSError] = []
+
+
+def test_a_disk_that_is_full_for_a_moment_puts_no_model_aside(made, shelf, monkeypatch):
+    """It is tried again after 10 s, then after 20: a trial costs a process."""
+    now_s = [1000.0]
+    monkeypatch.setattr(serving_of.time, "monotonic", lambda: now_s[0])
+    failures[:] = [OSError(28, "No space left on device"), OSError(28, "No space left on device")]
+    shelf.install(read_bundle(made[0]))
+    ranker, said = serving(FullAtFirst(shelf.folder))
+    for wait_s in (10, 20):
+        assert ranker.status == "off: it cannot be used now: No space left on device"
+        now_s[0] += wait_s - 1
+        assert settled(ranker).scores(ROWS) is None
+        now_s[0] += 1
+        settled(ranker)
+    assert ranker.scores(ROWS) is not None, ranker.status
+    assert shelf.refused(ranker.model.id) is None
+    assert len(said) == 2  # of the failure once, and that it is used
 
 
 class FullDisk(Shelf):

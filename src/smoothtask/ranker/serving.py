@@ -17,8 +17,8 @@ SLOW_MS = 20.0
 STRIKES = 3
 GOOD_LOOKS = 3
 """After so many a new model has gone well."""
-PATIENCE_S = 10.0
-"""After a failure that may pass."""
+PATIENCE_S, MOST_PATIENCE_S = 10.0, 600.0
+"""After a failure that may pass; twice as long after each in a row, for a trial costs a process."""
 TRY_AGAIN = "; `smoothtask model install` tries it again"
 SLACK = 0.5
 """Share of the reference's range by which a score may lie outside of it."""
@@ -43,6 +43,7 @@ class Ranker:
     _seen: Signature | None = None
     _again_s: float = 0.0
     """When to look again after a failure that may pass."""
+    _patience_s: float = PATIENCE_S
     _trial: tuple[Trial, Contents] | None = None
     _strikes: int = 0
     _looks_to_go: int = 0
@@ -122,8 +123,7 @@ class Ranker:
             self._drop(str(error))
             return
         except OSError as error:  # no process, no memory: that may pass
-            self._drop(f"it cannot be tried out now: {error.strerror or error}")
-            self._seen, self._again_s = None, time.monotonic() + PATIENCE_S
+            self._not_now(f"it cannot be tried out now: {error.strerror or error}")
             return
         if self.model is None:
             self.status = f"model {contents.model} is being tried out"
@@ -133,10 +133,15 @@ class Ranker:
             self.shelf.begin(contents.model)
             model = load(contents, self.expected, self.kind)
             try_out(model)
-        except (ModelRefusedError, OSError) as error:
+        except ModelRefusedError as error:
             self._drop(str(error))
             self._end()
             return
+        except OSError as error:  # a disk that is full for a moment, no memory: that may pass
+            self._not_now(f"it cannot be used now: {error.strerror or error}")
+            self._end()
+            return
+        self._patience_s = PATIENCE_S
         self.model, self._strikes, self._looks_to_go = model, 0, GOOD_LOOKS
         self.status = f"model {model.id} ({self.kind}), {len(model.trees.leaves)} trees, {cpu_ms:.2f} ms for 200 groups"
         self._tell("system", f"hybrid: {self.status}")
@@ -175,6 +180,11 @@ class Ranker:
         self.status = f"off: {why}"
         self._tell("error", f"rules decide alone, the model is not used: {why}")
         self._release()
+
+    def _not_now(self, why: str) -> None:
+        self._drop(why)
+        self._seen, self._again_s = None, time.monotonic() + self._patience_s
+        self._patience_s = min(2 * self._patience_s, MOST_PATIENCE_S)
 
     def _none(self) -> None:
         self.status = "off: no model is installed"
