@@ -2,13 +2,18 @@
 
 import gc
 import os
+from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from smoothtask.cli import main
 from smoothtask.config.held import holders
+from smoothtask.daemon.build import _beat
 from smoothtask.daemon.opening import Opened
+from smoothtask.daemon.process import HighWater
 
 
 def test_one_that_cannot_be_closed_keeps_none_from_it() -> None:
@@ -40,3 +45,26 @@ def test_without_a_socket_nothing_is_held_and_nothing_left(
     gc.enable()  # a start that came further would have done so
     assert holders(tmp_path / "held") == []
     assert set(os.listdir(tmp_path / "run")) <= {"lock"}
+
+
+def test_what_is_done_later_is_done_again_when_it_failed() -> None:
+    """A piece at a time, none of them lost."""
+    failures, done = [OSError("no descriptor")], []
+
+    def start() -> None:
+        if failures:
+            raise failures.pop()
+        done.append("start")
+
+    quiet: Any = SimpleNamespace(beat=lambda *_: False)
+    loop: Any = SimpleNamespace(engine=SimpleNamespace(hands=None, frame=None))
+    later = deque([start, lambda: done.append("next")])
+
+    def beat() -> None:
+        _beat(loop, quiet, quiet, None, [], later, HighWater())
+
+    with pytest.raises(OSError, match="no descriptor"):
+        beat()
+    for _ in range(3):
+        beat()
+    assert done == ["start", "next"]

@@ -36,7 +36,7 @@ class Turning:
                 lambda _now_s: None,
             ),
             "world": World(lambda *_: HOG, lambda i, _: known(i.name), lambda _pid: None),
-            "hands": SimpleNamespace(act=lambda *_: Acted(), forget=lambda _left: None),
+            "hands": SimpleNamespace(act=lambda *_: Acted()),
             "people": People(
                 (), lambda _pins: None, Labels(lambda *_: None, lambda *_: None, lambda _: None, lambda _: False)
             ),

@@ -11,8 +11,9 @@ from scenery import identity, known
 from smoothtask.classifier.match import RuleSet
 from smoothtask.collector.sampler import Sample
 from smoothtask.engine.engine import Engine
-from smoothtask.engine.loop import Loop
+from smoothtask.engine.loop import Loop, Wakers
 from smoothtask.engine.ticker import TickSettings
+from smoothtask.model.classes import PriorityClass
 from smoothtask.model.group import Classification
 from smoothtask.model.identity import Identity
 from smoothtask.model.tasks import PROCESS_DTYPE, RATES_DTYPE
@@ -67,3 +68,45 @@ def test_a_look_that_fails_is_undone_and_the_next_begins_anew(failing: Engine) -
     assert failing.frame.events[-1].text == (
         "a look failed (KeyError): every change, but for 1 that could not be, is undone, the next begins anew"
     )
+
+
+def test_between_a_look_that_failed_and_the_next_nobody_is_touched(failing: Engine) -> None:
+    """Who executes then would be judged without his parents: what is not known yet is not half known."""
+    acted: list[object] = []
+    act = failing.hands.act
+    failing.hands.act = lambda *args, **more: (acted.append(args), act(*args, **more))[1]  # type: ignore[method-assign]
+    failing.world._classify = lambda i, _ancestors: replace(known(i.name), target=PriorityClass.IDLE, certain=True)
+    failing.sampler.peek = lambda *_: failing.sampler.sample(0, 0).tasks  # type: ignore[method-assign]
+    failing.hands.undo_all = lambda: ()  # type: ignore[method-assign]
+    failing.begin_anew(KeyError())
+    failing.admit([LAST.key])
+    assert (acted, len(failing.world)) == ([], 0)
+    failing.tick()
+    acted.clear()
+    failing.admit([LAST.key])
+    assert len(acted) == 1
+
+
+def test_what_fails_after_a_look_undoes_nothing(failing: Engine) -> None:
+    """A listener, or the beat: what was done on the look stands, and it is said."""
+    undone: list[str] = []
+    failing.hands.undo_all = lambda: (undone.append("all"), ())[1]  # type: ignore[method-assign, func-returns-value]
+    failing.world._classify = lambda i, _ancestors: known(i.name)
+    failures, beats = [OSError("a pipe")], []
+
+    def publish(_frame: object) -> None:
+        if failures:
+            raise failures.pop()
+
+    loop = loop_of(failing, wakers=Wakers(beat=lambda: beats.append(1)), forgives=lambda _error: True)
+    loop.on_frame(publish)
+    loop._turn()
+    assert (undone, len(failing.world), beats) == ([], 3, [])
+    loop._turn()
+    assert (undone, beats) == ([], [1])
+    assert failing.frame is not None
+    assert failing.frame.events[-1].text == "what follows a look failed (OSError): it is tried after the next"
+    failures.append(OSError("a pipe"))
+    loop.forgives = lambda _error: False
+    with pytest.raises(OSError, match="a pipe"):
+        loop._turn()

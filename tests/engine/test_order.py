@@ -43,7 +43,7 @@ def test_others_are_looked_for_before_anything_is_done() -> None:
     parts: dict[str, Any] = {
         "sampler": SimpleNamespace(sample=lambda *_: sample()),
         "world": World(lambda *_: SHELL, lambda i, _: known(i.name), lambda _pid: None),
-        "hands": SimpleNamespace(act=act, forget=lambda _left: None),
+        "hands": SimpleNamespace(act=act),
         "people": People(
             (), lambda _pins: None, Labels(lambda *_: None, lambda *_: None, lambda _: None, lambda _: False)
         ),
@@ -71,7 +71,7 @@ def test_a_model_is_asked_at_a_tick_and_holds_for_execs_until_the_next() -> None
     parts: dict[str, Any] = {
         "sampler": SimpleNamespace(sample=lambda *_: sample(50.0), peek=lambda *_: table),
         "world": World(lambda *_: SHELL, lambda i, _: known(i.name), lambda _pid: None),
-        "hands": SimpleNamespace(act=act, forget=lambda _left: None),
+        "hands": SimpleNamespace(act=act),
         "people": People(
             (), lambda _pins: None, Labels(lambda *_: None, lambda *_: None, lambda _: None, lambda _: False)
         ),

@@ -51,9 +51,7 @@ def engine(rules: RuleSet) -> Engine:
     parts: dict[str, Any] = {
         "sampler": SimpleNamespace(sample=lambda *_: Sample(table, np.zeros(1, RATES_DTYPE), system(), 0.0)),
         "world": World(lambda *_: SCRIPT, rules.classify, lambda _pid: None),
-        "hands": SimpleNamespace(
-            act=lambda *_, **__: Acted(), forget=lambda _left: None, in_force=lambda *_: (KEPT_VALUE,) * 70
-        ),
+        "hands": SimpleNamespace(act=lambda *_, **__: Acted(), in_force=lambda *_: (KEPT_VALUE,) * 70),
         "people": People(
             (), lambda _pins: None, Labels(lambda *_: None, lambda *_: None, lambda _: None, lambda _: False)
         ),

@@ -1,6 +1,6 @@
 """The only writer: for each group the first mechanism that is effective there, ledger first, read back after."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import product
 
@@ -26,7 +26,7 @@ from smoothtask.model.decision import Decision
 from smoothtask.model.detail import InForce
 from smoothtask.model.group import AppGroup
 from smoothtask.model.owner import NOTHING_LEFT, Left, LeftTo
-from smoothtask.model.tasks import ProcKey, TaskTable
+from smoothtask.model.tasks import TaskTable
 
 LOOK_AGAIN_TICKS = 1000
 """A group's place in the scheduler's tree is asked again after 10 s: controllers come and go."""
@@ -101,9 +101,6 @@ class Actuator:
     def stand_back(self, left: LeftTo) -> None:
         """What is left to other programs that set priorities; what is ours of it is put back at the next turn."""
         self._left_to = left
-
-    def forget(self, left: Iterable[ProcKey]) -> None:
-        """Processes exited; what they held goes with the next complete pass."""
 
     def undo_all(self) -> tuple[str, ...]:
         """Put everything back; says what could not be."""
@@ -299,9 +296,6 @@ class DryRun:
 
     def stand_back(self, left: LeftTo) -> None:
         """Nothing is touched anyway."""
-
-    def forget(self, left: Iterable[ProcKey]) -> None:
-        """Nothing is remembered."""
 
     def undo_all(self) -> tuple[str, ...]:
         """Nothing was done."""

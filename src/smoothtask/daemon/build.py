@@ -345,7 +345,8 @@ def _beat(
     while said:
         engine.say("system", said.pop(0))
     if later:
-        later.popleft()()
+        later[0]()
+        later.popleft()  # once it went well: what fails is tried again
     elif engine.frame is not None:
         high_water.look(engine.frame.mono_s, engine.frame.cost.rss_bytes)
     hybrid.beat()

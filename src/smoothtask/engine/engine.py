@@ -64,10 +64,6 @@ class Hands(Protocol):
         """Bring the system in line with *decisions*. *complete*: the table holds every task, not just a few."""
         ...
 
-    def forget(self, left: Iterable[ProcKey]) -> None:
-        """These processes exited."""
-        ...
-
     def undo_all(self) -> tuple[str, ...]:
         """Put everything back; says what could not be."""
         ...
@@ -180,8 +176,7 @@ class Engine:
         cpu_before, now_ns = self.clock.cpu_ns(), self.clock.mono_ns()
         now_s, first = now_ns / SECOND_NS, self.frame is None  # which loads no meters: a screen waits for it
         sample = self.sampler.sample(now_ns, self.clock.boot_ns())
-        difference = self.world.update(sample.tasks, executed)
-        self._acting.forget(difference.left)
+        self.world.update(sample.tasks, executed)
         groups, row_groups = self._groups(sample)
         self._closed = self.scoping.closed(self.world, sample.tasks.processes, row_groups)
         self._say_news(now_s)
@@ -216,7 +211,7 @@ class Engine:
 
         What behaviour alone can tell waits for the tick; names, pins and overrides are followed here.
         """
-        if self.frame is None:
+        if self.frame is None or not len(self.world):  # who knows nobody (`begin_anew`) would decide on half the truth
             return
         in_order = sorted(keys, key=lambda key: (key.start_ticks, key.pid))  # parents before children
         placed = [p for key in in_order if (p := self.world.admit(key)) is not None]

@@ -74,7 +74,10 @@ class Loop:
     failure: str = ""
     """Why the loop ended by itself."""
     forgives: Callable[[Exception], bool] = lambda _error: False
-    """Asked when a look at the machine fails, whether the next may begin anew; else the loop ends with that error."""
+    """Asked when a look at the machine fails, whether the next may begin anew, or what follows one, whether to go on.
+
+    Else the loop ends with that error.
+    """
     on_stop: Callable[[], None] = lambda: None
     """Called in the loop's thread after the last tick: restores and closes."""
     rest: Callable[[bool], None] = lambda _on: None
@@ -176,7 +179,8 @@ class Loop:
     def _turn(self) -> None:
         now_s = time.monotonic()
         if now_s >= self._due_s:
-            self._look(self._tick, now_s)
+            if self._look(self._tick, now_s):
+                self._tell()
         elif self._fresh and now_s >= self._fresh_due_s():
             self._look(self._admit, now_s)
         if now_s >= self._listen_at_s:
@@ -192,15 +196,30 @@ class Loop:
         while self._soon:
             self._soon.popleft()()
 
-    def _look(self, look: Callable[[float], None], now_s: float) -> None:
+    def _look(self, look: Callable[[float], None], now_s: float) -> bool:
         """What fails half-way leaves nothing changed behind, and nothing known that may be half the truth."""
         try:
             look(now_s)
+            return True
         except Exception as error:
             if not self.forgives(error):
                 raise
             self.engine.begin_anew(error)
             self._due_s = now_s + self.settings.interval_s
+            return False
+
+    def _tell(self) -> None:
+        """What follows a look that went well: whatever fails there, what was done on that look stands."""
+        frame = self.engine.frame
+        assert frame is not None  # noqa: S101 (of that look)
+        try:
+            for listener in self._listeners:
+                listener(frame)
+            self.wakers.beat()
+        except Exception as error:
+            if not self.forgives(error):
+                raise
+            self.engine.say("error", f"what follows a look failed ({type(error).__name__}): it is tried after the next")
 
     def _tick(self, now_s: float) -> None:
         executed, self._executed = frozenset(self._executed), set()
@@ -213,9 +232,6 @@ class Loop:
         self._budget = self._budget.after(cost_s, elapsed_s, self.settings.self_budget_pct)
         self._last_tick_s = now_s
         self._due_s = now_s + self._interval()
-        for listener in self._listeners:
-            listener(frame)
-        self.wakers.beat()
 
     def _interval(self) -> float:
         frame = self.engine.frame
