@@ -3,18 +3,18 @@
 import pytest
 
 from smoothtask.daemon import headless
-from smoothtask.daemon.headless import FORGIVEN, FORGIVEN_S, Patience
+from smoothtask.daemon.headless import FORGIVEN, FORGIVEN_S, Forgiveness
 
 
-def test_patience_ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_forgiveness_ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """And comes back with time; the journal hears where it failed, without a control character."""
     now_s = [0.0]
     monkeypatch.setattr(headless.time, "monotonic", lambda: now_s[0])
-    patience = Patience()
+    forgives = Forgiveness()
     error = ValueError("a\x1b[2Jb")
-    assert [patience(error) for _ in range(FORGIVEN + 1)] == [True] * FORGIVEN + [False]
+    assert [forgives(error) for _ in range(FORGIVEN + 1)] == [True] * FORGIVEN + [False]
     said = capsys.readouterr().err
     assert said.count("ValueError") == FORGIVEN
     assert "\x1b" not in said
     now_s[0] = FORGIVEN_S + 1
-    assert patience(error)
+    assert forgives(error)

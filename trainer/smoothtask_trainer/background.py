@@ -56,9 +56,8 @@ def start(folder: Path, arguments: Sequence[str]) -> ProcKey:
             [sys.executable, "-P", "-m", "smoothtask", "train", *arguments, "--background", str(lock)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/", pass_fds=(lock,),
         )  # fmt: skip
-    return ProcKey(
-        child.pid, sched.start_ticks(child.pid) or 0
-    )  # not waited for: it has a start even when it has ended
+    start_ticks = sched.start_ticks(child.pid)  # not waited for: it has a start even when it has ended
+    return ProcKey(child.pid, start_ticks or 0)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ LINE_LIMIT = 500
 
 
 @dataclass(slots=True)
-class Patience:
+class Forgiveness:
     """Goes on after a look that failed, so many times within so long; a daemon that fails more often had better end."""
 
     _failed_s: deque[float] = field(default_factory=deque)
@@ -46,7 +46,7 @@ def run_daemon(settings: Settings, paths: Paths, *, observe: bool, reading: Read
     Returns the exit status: 1 when the loop ended by itself, so that a service is started again.
     """
     loop = build(settings, paths, observe=observe, reading=reading)
-    loop.forgives = Patience()
+    loop.forgives = Forgiveness()
     server = serve(loop, paths, settings)
 
     def stop(_signal: int, _frame: object) -> None:
