@@ -70,6 +70,16 @@ def test_every_thread_is_reniced(child: subprocess.Popen[bytes]) -> None:
             renice(key_of(child), wrong)
 
 
+def test_threads_that_have_the_value_already_are_not_changed(child: subprocess.Popen[bytes]) -> None:
+    """The value before the first time is not forgotten over a second one."""
+    key = key_of(child)
+    first, *others = sorted(int(t) for t in os.listdir(f"/proc/{child.pid}/task"))
+    os.setpriority(os.PRIO_PROCESS, first, 7)
+    assert dict(renice(key, 7).before) == dict.fromkeys(others, OWN)
+    again = renice(key, 7)
+    assert (dict(again.before), again.refused) == ({}, 0)
+
+
 @pytest.mark.root
 def test_what_still_is_as_we_left_it_is_put_back(child: subprocess.Popen[bytes]) -> None:
     """A thread that somebody else has changed since stays so."""

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from smoothtask.kernel.sched import start_ticks
+from smoothtask.model.classes import NICE_CEILING
 from smoothtask.model.command import Command, Explain, Reply
 from smoothtask.model.frame import GroupFrame, ProcessFrame
 from smoothtask.model.process import ProcKey
@@ -20,6 +21,10 @@ from tui.fakes import frame, process
 from tui.test_dashboard import sleeper
 
 OWN = os.getpriority(os.PRIO_PROCESS, 0)
+STEP = 1 if OWN + 3 <= NICE_CEILING else -1
+TO = OWN + 3 * STEP
+"""Another value than ours, and one that exists; upwards where only root may."""
+pytestmark = pytest.mark.skipif(STEP < 0 and os.geteuid() != 0, reason="only root may lower a nice value")
 PLAIN = replace(A, mechanism="-")
 SON = replace(PART, mechanism="-")
 
@@ -52,9 +57,9 @@ def nices(*processes: ProcessFrame) -> list[int]:
 
 def test_an_application_and_its_part_are_hit_once_and_undo_takes_it_back() -> None:
     with sleepers() as both:
-        done = carry_out(by_hand(Nice(OWN + 3), "a", "a/x"), answers(*both))
+        done = carry_out(by_hand(Nice(TO), "a", "a/x"), answers(*both))
         assert "(2 of 2 processes)" in done.reply.message
-        assert nices(*both) == [OWN + 3] * 2
+        assert nices(*both) == [TO] * 2
         assert done.undo is not None
         assert done.undo.take_back().ok
         assert nices(*both) == [OWN] * 2
@@ -69,17 +74,17 @@ def test_what_smoothtask_lowered_in_a_part_is_not_put_back_to_its_value() -> Non
     """Of the others undo still knows."""
     lowered = replace(SON, mechanism="nice +5 · 1 thread")
     with sleepers() as (own, of_part):
-        os.setpriority(os.PRIO_PROCESS, of_part.pid, OWN + 1)
-        done = carry_out(by_hand(Nice(OWN + 3), "a", known=(PLAIN, lowered)), answers(own, of_part))
+        os.setpriority(os.PRIO_PROCESS, of_part.pid, OWN + STEP)
+        done = carry_out(by_hand(Nice(TO), "a", known=(PLAIN, lowered)), answers(own, of_part))
         assert "undo takes 1 of them back" in done.reply.message
         assert done.undo is not None
         done.undo.take_back()
-        assert nices(own, of_part) == [OWN, OWN + 3]
+        assert nices(own, of_part) == [OWN, TO]
 
 
 def test_a_part_that_the_frame_does_not_know_yet_may_be_ours() -> None:
     with sleepers() as both:
-        done = carry_out(by_hand(Nice(OWN + 3), "a/x", known=(PLAIN,)), answers(*both))
+        done = carry_out(by_hand(Nice(TO), "a/x", known=(PLAIN,)), answers(*both))
         assert done.reply.ok
         assert done.undo is None
 
@@ -87,9 +92,9 @@ def test_a_part_that_the_frame_does_not_know_yet_may_be_ours() -> None:
 def test_a_protected_part_is_left_alone_by_what_is_done_to_its_application() -> None:
     guarded = replace(SON, decision=replace(SON.decision, protected=True))
     with sleepers() as (own, of_part):
-        what = by_hand(Nice(OWN + 3), "a", known=(PLAIN, guarded))
+        what = by_hand(Nice(TO), "a", known=(PLAIN, guarded))
         done = carry_out(what, answers(own, of_part))
-        assert nices(own, of_part) == [OWN + 3, OWN]
+        assert nices(own, of_part) == [TO, OWN]
         assert "(1 of 1 processes); part x is protected: not from here" in done.reply.message
         done = carry_out(what, answers(of_part))
         assert not done.reply.ok
@@ -98,9 +103,23 @@ def test_a_protected_part_is_left_alone_by_what_is_done_to_its_application() -> 
 
 def test_processes_beyond_those_that_the_engine_names_are_counted() -> None:
     with sleepers() as both:
-        done = carry_out(by_hand(Send(signal.SIGCONT), "a"), answers(*both, more_processes=100))
-        assert "(2 of 102 processes)" in done.reply.message
-        assert "do it again for the others" in done.reply.message
+        ask = answers(*both, more_processes=100)
+        for deed, again in ((Send(signal.SIGCONT), False), (Nice(TO), False), (Send(signal.SIGTERM), True)):
+            done = carry_out(by_hand(deed, "a"), ask)
+            assert "(2 of 102 processes): the engine names only the busiest" in done.reply.message
+            assert ("do it again for the others" in done.reply.message) is again
+
+
+def test_the_same_nice_value_again_is_no_deed() -> None:
+    """Undo still puts back what there was before the first."""
+    with sleepers() as both:
+        first = carry_out(by_hand(Nice(TO), "a"), answers(*both))
+        second = carry_out(by_hand(Nice(TO), "a"), answers(*both))
+        assert second.reply.ok
+        assert second.undo is None
+        assert first.undo is not None
+        assert first.undo.take_back().ok
+        assert nices(*both) == [OWN] * 2
 
 
 @pytest.mark.root

@@ -1,26 +1,29 @@
 """Undo takes back the newest deed, wherever it was done: by the engine, by hand, or in the rules."""
 
+import errno
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smoothtask.classifier import saving
 from smoothtask.classifier.layers import RuleFiles
-from smoothtask.classifier.making import Condition, Draft
+from smoothtask.classifier.making import Condition, Draft, MakingError
 from smoothtask.classifier.saving import NAME, OwnRules
 from smoothtask.kernel.sched import start_ticks
 from smoothtask.model.classes import PriorityClass
-from smoothtask.model.command import Detail, Explain, ListRules, Redo, Reply, SetOverride, Undo
+from smoothtask.model.command import Detail, Explain, ListRules, Redo, Reload, Reply, SetOverride, Undo
 from smoothtask.model.detail import Clues, GroupDetail
 from smoothtask.model.tasks import ProcKey
 from smoothtask_tui.byhand import Reniced
 from smoothtask_tui.deeds import KEPT, Deeds
 from smoothtask_tui.messages import RuleSaved
 from smoothtask_tui.screens.making import MakeRuleScreen
-from tui.driving import A, B, C, dashboard
+from tui.driving import A, B, C, Driver, dashboard
 from tui.fakes import frame
 from tui.test_dashboard import sleeper
 from tui.test_rules_screen import making, slowly
@@ -82,8 +85,9 @@ async def test_undo_goes_back_through_rules_nice_values_and_orders(tmp_path: Pat
             d.client.answer = answer
             await d.press("down", "f7")
             await d.asked()
-            await d.press("R", "5")
-            await d.until(lambda: os.getpriority(os.PRIO_PROCESS, child.pid) == 10)
+            key, nice = ("5", 10) if OWN != 10 else ("6", 19)
+            await d.press("R", key)
+            await d.until(lambda: os.getpriority(os.PRIO_PROCESS, child.pid) == nice)
             await d.until(lambda: "undo takes it back" in d.status)
             await d.press("A")
             await d.until(lambda: isinstance(d.app.screen, MakeRuleScreen) and making(d).proposal is not None)
@@ -102,7 +106,7 @@ async def test_undo_goes_back_through_rules_nice_values_and_orders(tmp_path: Pat
             await d.press("Y")
             await d.until(lambda: Redo() in d.client.asked)
             await d.press("Y")
-            await d.until(lambda: os.getpriority(os.PRIO_PROCESS, child.pid) == 10)
+            await d.until(lambda: os.getpriority(os.PRIO_PROCESS, child.pid) == nice)
 
 
 async def test_nice_that_was_ours_already_is_not_put_back_to_our_own_value() -> None:
@@ -159,31 +163,80 @@ async def test_an_engine_that_forgot_does_not_stand_in_the_way() -> None:
         assert d.client.asked == [SetOverride("a", PriorityClass.LATENCY_CRITICAL), Undo()]
 
 
+RULE = Draft("x-local", "X", "batch", PriorityClass.IDLE, Condition((("exe", "/opt/x"),), ""))
+
+
+def rules_in(folder: Path) -> OwnRules:
+    return OwnRules.of(RuleFiles(folder / "run", user=folder / "rules.d", ananicy=None, homes=False), 0, folder)
+
+
+async def save_rule(d: Driver) -> None:
+    """Save it as the screen does. The engine's answer to reading it, which root sees, hides no later sentence."""
+    proposal = d.app.made.propose(RULE)
+    assert not isinstance(proposal, str)
+    asked = d.client.asked.count(Reload())
+    d.app.on_rule_saved(RuleSaved(d.app.made.save(proposal)))
+    assert d.app.deeds.to_undo == "rule"
+    if os.geteuid() == 0:
+        await d.until(lambda: d.client.asked.count(Reload()) > asked and "done: reload" in d.status)
+
+
 async def test_a_rule_that_cannot_be_taken_back_does_not_stand_in_the_way(tmp_path: Path) -> None:
     """Somebody has changed the file since: that is said once, and what was done before the rule has its turn."""
-    own = OwnRules.of(RuleFiles(tmp_path / "run", user=tmp_path / "rules.d", ananicy=None, homes=False), 0, tmp_path)
-    rule = Draft("x-local", "X", "batch", PriorityClass.IDLE, Condition((("exe", "/opt/x"),), ""))
+    own = rules_in(tmp_path)
     async with dashboard(own_rules=own) as d:
         await d.press("f7")
         await d.until(lambda: bool(d.app.deeds.done))
-        proposal = d.app.made.propose(rule)
-        assert not isinstance(proposal, str)
-        d.app.on_rule_saved(RuleSaved(d.app.made.save(proposal)))
-        assert d.app.deeds.to_undo == "rule"
+        await save_rule(d)
         saved = (own.folder / NAME).read_text()
         (own.folder / NAME).write_text("# somebody else's\n")
         await d.press("z")
         await d.until(lambda: "changed meanwhile" in d.status)
         assert (d.app.deeds.done, d.app.deeds.undone) == (["engine"], [])
         await d.press("z")
-        await d.until(lambda: Undo() in d.client.asked)
-        # The same for redo.
+        await d.until(lambda: Undo() in d.client.asked and not d.app.deeds.done)
+        # The same for redo; a link instead of the file is a change as well.
         (own.folder / NAME).unlink()
-        d.app.on_rule_saved(RuleSaved(d.app.made.save(proposal)))
+        await save_rule(d)
+        reloads = d.client.asked.count(Reload())
         await d.press("z")
         await d.until(lambda: d.app.deeds.undone == ["rule"])
-        (own.folder / NAME).write_text(saved)
+        if os.geteuid() == 0:
+            await d.until(lambda: d.client.asked.count(Reload()) > reloads and "done: reload" in d.status)
+        (tmp_path / "elsewhere").write_text(saved)
+        (own.folder / NAME).symlink_to(tmp_path / "elsewhere")
         await d.press("Y")
         await d.until(lambda: "changed meanwhile" in d.status)
         assert d.app.deeds.undone == []
         assert d.app.made.undone == []
+
+
+async def test_a_rule_that_cannot_be_taken_back_just_now_can_be_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full or a file that may not be read for a moment: undo and redo keep their turn."""
+    own = rules_in(tmp_path)
+    own.folder.mkdir()
+    (own.folder / NAME).write_text("# mine\n")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def unreadable(path: Path) -> None:
+        raise MakingError(f"{path} cannot be read") from PermissionError()
+
+    async with dashboard(own_rules=own) as d:
+        await save_rule(d)
+        for key, left, said in (("z", "done", "undone:"), ("Y", "undone", "saved again:")):
+            for name, failing, why in (("_write", full, "No space left"), ("_read", unreadable, "cannot be read")):
+                with monkeypatch.context() as patch:
+                    patch.setattr(saving, name, failing)
+                    await d.press(key)
+                    await d.until(lambda why=why: why in d.status)
+                assert getattr(d.app.deeds, left) == ["rule"]
+            await d.press(key)
+            await d.until(lambda left=left: getattr(d.app.deeds, left) == [])
+            await d.until(lambda said=said: any(said in n.message for n in d.app._notifications))
+            if os.geteuid() == 0:
+                await d.until(lambda: "done: reload" in d.status)
+            assert ("x-local" in (own.folder / NAME).read_text()) is (key == "Y")

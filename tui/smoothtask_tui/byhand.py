@@ -18,6 +18,9 @@ from smoothtask.model.frame import GroupFrame
 from smoothtask.model.process import ProcKey
 from smoothtask_tui.menus import Nice, Send
 
+ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGKILL})
+"""Signals whose receivers make room for others among those that the engine names."""
+
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
@@ -164,7 +167,9 @@ def _summary(what: ByHand, said: list[str], found: _Found) -> Reply:
     whom = f"{what.label} (pid {what.process.pid})" if what.process is not None else what.label
     count = "" if what.process is not None else f" ({done} of {len(said) + found.unnamed} processes)"
     if found.unnamed:
-        count += ": the engine names only the busiest; do it again for the others"
+        count += ": the engine names only the busiest"
+        if isinstance(what.deed, Send) and what.deed.signal in ENDING:  # of others the same are named again
+            count += "; do it again for the others once these have ended"
     count += "".join(f"; {why}" for why in dict.fromkeys(found.spared))
     if failed:
         return Reply(False, f"{whom}: {failed[0]}{count}")

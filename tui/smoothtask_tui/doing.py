@@ -87,8 +87,8 @@ class Doing(App[int]):
 
         def work() -> None:
             if made is not None:
-                reply = made.redo() if message.again else made.undo()
-                self.post_message(RuleSaved(reply, "redo" if message.again else "undo"))
+                step = made.redo() if message.again else made.undo()
+                self.post_message(RuleSaved(step.reply, "redo" if message.again else "undo", lost=step.lost))
             elif deed is not None and deed != "rule":
                 reply = deed.again() if message.again else deed.take_back()
                 self.call_from_thread(self._put_back, deed, reply, message.again)
@@ -149,7 +149,7 @@ class Doing(App[int]):
             self.notify(message.reply.message, markup=False)
             if os.geteuid() == 0 or self.client.ends_with_us:
                 self.on_ordered(Ordered(Reload()))
-        elif message.how != "save":
+        elif message.lost:
             self.deeds.lost("rule", again=message.how == "redo")
 
     def on_rule_chosen(self, message: RuleChosen) -> None:

@@ -8,7 +8,7 @@ from smoothtask.classifier.kinds import descriptions
 from smoothtask.classifier.layers import rule_files
 from smoothtask.classifier.lint import Finding
 from smoothtask.classifier.making import Draft, MakingError
-from smoothtask.classifier.saving import OwnRules, Proposal, check, propose, save, take_back
+from smoothtask.classifier.saving import ChangedMeanwhileError, OwnRules, Proposal, check, propose, save, take_back
 from smoothtask.config.located import ConfigError
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings, load_settings
@@ -22,6 +22,15 @@ def own_rules(paths: Paths) -> OwnRules:
     except (ConfigError, OSError):
         settings = Settings()
     return OwnRules.mine(rule_files(settings, paths))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What came of one step back or forth."""
+
+    reply: Reply
+    lost: bool = False
+    """It cannot be done any more, now or later."""
 
 
 @dataclass(slots=True)
@@ -68,31 +77,28 @@ class Made:
 
     def save(self, proposal: Proposal) -> Reply:
         """Put it in place."""
-        reply = _tried(lambda: save(proposal), f"saved: {_what(proposal)} in {proposal.path}; undo takes it back")
+        said = f"saved: {_what(proposal)} in {proposal.path}; undo takes it back"
+        reply = _tried(lambda: save(proposal), said).reply
         if reply.ok:
             self.done.append(proposal)
             self.undone.clear()
         return reply
 
-    def undo(self) -> Reply:
-        """Take back the newest one. What cannot be does not stand in the way of the one before it."""
+    def undo(self) -> Step:
+        """Take back the newest one. What can never be does not stand in the way of the one before it."""
         if not self.done:
-            return Reply(False, "no rule was saved here that could be taken back")
-        proposal = self.done.pop()
-        reply = _tried(lambda: take_back(proposal), f"undone: {_what(proposal)}; redo saves it again")
-        if reply.ok:
-            self.undone.append(proposal)
-        return reply
+            return Step(Reply(False, "no rule was saved here that could be taken back"), lost=True)
+        proposal = self.done[-1]
+        step = _tried(lambda: take_back(proposal), f"undone: {_what(proposal)}; redo saves it again")
+        return _moved(step, self.done, self.undone)
 
-    def redo(self) -> Reply:
+    def redo(self) -> Step:
         """Save again what was taken back; the same holds."""
         if not self.undone:
-            return Reply(False, "no rule was taken back here")
-        proposal = self.undone.pop()
-        reply = _tried(lambda: save(proposal), f"saved again: {_what(proposal)}; undo takes it back")
-        if reply.ok:
-            self.done.append(proposal)
-        return reply
+            return Step(Reply(False, "no rule was taken back here"), lost=True)
+        proposal = self.undone[-1]
+        step = _tried(lambda: save(proposal), f"saved again: {_what(proposal)}; undo takes it back")
+        return _moved(step, self.undone, self.done)
 
 
 def _what(proposal: Proposal) -> str:
@@ -100,9 +106,18 @@ def _what(proposal: Proposal) -> str:
     return f"{rule.label} is always {rule.target.name} (rule {rule.id})"
 
 
-def _tried(do: Callable[[], None], said: str) -> Reply:
+def _moved(step: Step, source: list[Proposal], to: list[Proposal]) -> Step:
+    """The newest of *source* goes on where it was done, and away where it is lost; else it can be tried again."""
+    if step.reply.ok:
+        to.append(source.pop())
+    elif step.lost:
+        source.pop()
+    return step
+
+
+def _tried(do: Callable[[], None], said: str) -> Step:
     try:
         do()
     except (MakingError, OSError) as error:
-        return Reply(False, str(error))
-    return Reply(True, said)
+        return Step(Reply(False, str(error)), lost=isinstance(error, ChangedMeanwhileError))
+    return Step(Reply(True, said))

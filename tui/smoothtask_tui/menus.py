@@ -81,6 +81,9 @@ class Menu:
     group: str | None = None
     """Id of the group it is about (Rule 1)."""
     label: str = ""
+    """What it is about; gives way when there is little room."""
+    rest: str = ""
+    """The title's end, behind the label."""
     others: tuple[str, ...] = ()
     """Ids of more groups that the choice is about: those that were marked."""
 
@@ -160,24 +163,24 @@ def label_menu(g: GroupFrame) -> Menu:
 def signal_menu(groups: Sequence[GroupFrame], processes: int, pid: int | None = None) -> Menu:
     """Which signal, to all of their *processes* or to *pid* alone; what may end a program is asked again."""
     g = groups[0]
-    name = g.group.label if len(groups) == 1 else f"{len(groups)} applications"
-    whom = f"process {pid} of {name}" if pid is not None else f"all {processes} processes of {name}"
+    name = g.group.label
+    whom = f"process {pid} of" if pid is not None else f"all {processes} processes of"
 
     def outcome(number: int, word: str, ends: bool) -> Outcome:
-        sure = Menu(f"{word} to {whom}: sure?", (Choice("y", "yes, send it", Send(number)),), g.group.id, name)
+        yes = (Choice("y", "yes, send it", Send(number)),)
+        sure = Menu(f"{word} to {whom}", yes, g.group.id, name, ": sure?")
         return sure if ends else Send(number)
 
     choices = [Choice(key, word, outcome(number, word, ends)) for key, number, word, ends in SIGNALS]
-    return for_all(Menu(f"signal to {whom}:", tuple(choices), g.group.id, name), groups)
+    return for_all(Menu(f"signal to {whom}", tuple(choices), g.group.id, name, ":"), groups)
 
 
 def nice_menu(groups: Sequence[GroupFrame], pid: int | None = None, now: int | None = None) -> Menu:
     """A nice value by hand: SmoothTask leaves such a process alone from then on."""
     g = groups[0]
-    name = g.group.label if len(groups) == 1 else f"{len(groups)} applications"
-    whom = f"process {pid} of {name}" if pid is not None else name
+    title = "nice of" if pid is None else f"nice of process {pid} of"
     choices = [Choice(key, f"{nice:+d}" if nice else "0", Nice(nice), nice == now) for key, nice in NICES]
-    return for_all(Menu(f"nice of {whom}, by hand:", tuple(choices), g.group.id, name), groups)
+    return for_all(Menu(title, tuple(choices), g.group.id, g.group.label, ", by hand:"), groups)
 
 
 def train_menu() -> Menu:

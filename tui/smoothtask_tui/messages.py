@@ -76,9 +76,11 @@ class RuleWanted(Message):
 class RuleSaved(Message):
     """What came of saving a rule, of taking it back (`undo`), or of saving it again (`redo`)."""
 
-    def __init__(self, reply: Reply, how: Literal["save", "undo", "redo"] = "save") -> None:
+    def __init__(self, reply: Reply, how: Literal["save", "undo", "redo"] = "save", *, lost: bool = False) -> None:
+        """*lost*: it can never be taken back (or saved again) any more."""
         self.reply = reply
         self.how = how
+        self.lost = lost
         super().__init__()
 
 

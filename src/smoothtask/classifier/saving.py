@@ -3,6 +3,7 @@
 Everything happens with the rights of whoever asks. Root's rules are the machine's, anybody else's their own.
 """
 
+import errno
 import os
 import pwd
 import stat
@@ -19,6 +20,10 @@ NAME = "local.yaml"
 """Where new rules go."""
 SIZE_LIMIT = 1 << 20
 MODE = 0o644
+
+
+class ChangedMeanwhileError(MakingError):
+    """The file is not what the proposal was made of, and will not be again by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,8 @@ def refuses(findings: list[Finding]) -> bool:
 def save(proposal: Proposal) -> None:
     """Put the new content in place, all or nothing.
 
-    Raises MakingError when the file is not what the proposal was made of, OSError when it cannot be written.
+    Raises ChangedMeanwhileError when the file is not what the proposal was made of, MakingError or OSError when it
+    cannot be read or written just now.
     """
     _expect(proposal.path, proposal.before)
     proposal.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -116,10 +122,15 @@ def take_back(proposal: Proposal) -> None:
 
 
 def _expect(path: Path, content: str | None) -> None:
-    now = _read(path)
+    try:
+        now = _read(path)
+    except MakingError as error:
+        if isinstance(error.__cause__, OSError):  # it may pass
+            raise
+        raise ChangedMeanwhileError(f"{path} has been changed meanwhile: {error}") from error
     if now != content:
         what = "is gone" if now is None else "has been changed meanwhile"
-        raise MakingError(f"{path} {what}: nothing is done")
+        raise ChangedMeanwhileError(f"{path} {what}: nothing is done")
 
 
 def _read(path: Path) -> str | None:
@@ -129,6 +140,8 @@ def _read(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise MakingError(f"{path}: expected a regular file, not a link") from None
         raise MakingError(f"{path} cannot be read: {error.strerror}") from error
     with open(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):

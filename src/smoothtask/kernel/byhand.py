@@ -29,7 +29,7 @@ class Renice:
     """What became of a process's threads."""
 
     before: Mapping[int, int]
-    """Tid → the nice value that it had, of those that were changed."""
+    """Tid → the nice value that it had, of those that were changed: not of those that had it already."""
     refused: int
     """Threads that whoever asked may not change so."""
     may_return: bool
@@ -45,10 +45,14 @@ def renice(key: ProcKey, nice: int) -> Renice:
         raise ValueError(f"expected a nice value from {NICE_FLOOR} to {NICE_CEILING}, got {nice}")
     before: dict[int, int] = {}
     refused: list[PermissionError] = []
+    already = False
     with _held(key):
         for tid in _threads(key.pid):
             with contextlib.suppress(ProcessLookupError):  # a thread that ended meanwhile
                 had = os.getpriority(os.PRIO_PROCESS, tid)
+                if had == nice:
+                    already = True
+                    continue
                 try:
                     os.setpriority(os.PRIO_PROCESS, tid, nice)
                 except PermissionError as error:
@@ -57,9 +61,9 @@ def renice(key: ProcKey, nice: int) -> Renice:
                     before[tid] = had
         lowest = min(before.values(), default=nice)
         may_return = lowest >= nice or lowest >= _lowest_allowed(key.pid)
-    if refused and not before:
+    if refused and not before and not already:
         raise refused[0]
-    if not before:
+    if not before and not already:
         raise ProcessLookupError(f"process {key.pid} is gone")
     return Renice(before, len(refused), may_return)
 

@@ -13,12 +13,12 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from smoothtask.classifier.lint import Finding
-from smoothtask.model.command import ListRules, Reply
+from smoothtask.model.command import ListRules
 from smoothtask.model.detail import RuleUses
 from smoothtask_tui import fmt
 from smoothtask_tui.actions import RULES, bindings
 from smoothtask_tui.line import Line, line, spread
-from smoothtask_tui.made import Made
+from smoothtask_tui.made import Made, Step
 from smoothtask_tui.menus import Choice, Menu, Outcome
 from smoothtask_tui.messages import Answered, Ordered, RuleChosen, RuleSaved
 from smoothtask_tui.recorded import RecordError, read_matched_rules
@@ -330,9 +330,10 @@ class RulesScreen(Screen[None]):
         """Save it again."""
         self._have(self.made.redo, "redo")
 
-    def _have(self, do: Callable[[], Reply], how: Literal["undo", "redo"]) -> None:
+    def _have(self, do: Callable[[], Step], how: Literal["undo", "redo"]) -> None:
         async def work() -> None:
-            self.post_message(RuleSaved(await asyncio.to_thread(do), how))
+            step = await asyncio.to_thread(do)
+            self.post_message(RuleSaved(step.reply, how, lost=step.lost))
 
         self.run_worker(work(), name="undo save", exit_on_error=False)
 

@@ -191,15 +191,16 @@ def menu_line(menu: Menu, width: int) -> Line:
             Span(f" {choice.label}{mark}{_NOT * bool(choice.refused)} ", _role(choice)),
         ]
     spans.append(Span(" Esc", "dim"))
-    used = Line(tuple(spans)).cells + len(menu.title) + 3
+    asked = len(menu.title) + len(menu.rest) + 3
+    used = Line(tuple(spans)).cells + asked
     if used > width:  # keys and the first letters are enough
         spans = [
             Span(f" {_NOT if c.refused else c.key}:{c.label[:5]}", "key" if c.current else _role(c))
             for c in menu.choices
         ]
-        used = Line(tuple(spans)).cells + len(menu.title) + 3
+        used = Line(tuple(spans)).cells + asked
     name = fmt.shorten(menu.label, max(0, width - used - 1))
-    title = f" {menu.title} {name} ".replace("  ", " ")
+    title = f" {menu.title} {name}{menu.rest} ".replace("  ", " ")
     return Line((Span(title, "accent!"), *spans), "bar")
 
 
