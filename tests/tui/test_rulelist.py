@@ -1,16 +1,19 @@
 """The rows of the rules screen: what matches, what never has, and lines that fit."""
 
+from pathlib import PurePath
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from scenes.play import frames
-from smoothtask.model.classes import PriorityClass
+from smoothtask.model.classes import DEFAULT_EFFECTS, PriorityClass
 from smoothtask.model.detail import RuleUse, RuleUses
 from smoothtask.model.group import RuleSource
 from smoothtask.model.text import sanitise
 from smoothtask_tui import demodetail
+from smoothtask_tui.plots import DECISION
 from smoothtask_tui.rulelist import (
     RuleSort,
     RuleView,
@@ -132,13 +135,19 @@ def test_every_line_has_its_width_whatever_the_names(name: str, width: int) -> N
 
 def test_the_recorded_machine_tells_of_its_rules_and_changes_what_its_frame_shows() -> None:
     """What screenshots show on one screen is so on the others."""
-    shown = frames()[-1]
+    scene = frames()
+    shown = scene[-1]
     told = demodetail.rules(shown)
     assert len({use.id for use in told.rules}) == len(told.rules)
     for use in told.rules:
         groups = [g for g in shown.groups if g.group.classification.app == use.id]
         assert use.processes == sum(g.group.metrics.processes for g in groups)
         assert all(g.group.classification.source == RuleSource(use.layer, use.file, use.line) for g in groups)
-    assert any(g.mechanism.startswith("would be") for g in shown.groups)
+    assert len({PurePath(use.file).parent for use in told.rules}) == 1
+    calm = [g for g in shown.groups if g.decision.target is PriorityClass.BACKGROUND]
+    assert {g.mechanism for g in calm} == {f"would be nice {DEFAULT_EFFECTS[PriorityClass.BACKGROUND].nice:+d}"}
+    changes = {e.group for frame in scene for e in frame.events if e.kind == DECISION}
+    lasted = shown.time - scene[0].time
+    assert {g.group.id for g in shown.groups if g.decision.since_s < lasted - 1} == changes
     for g in shown.groups:
         assert not demodetail.detail(shown, g, threads=False).in_force, g.mechanism

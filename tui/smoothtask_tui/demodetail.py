@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from pathlib import PurePath
 
 from smoothtask.model.classes import PriorityClass
 from smoothtask.model.detail import (
@@ -66,10 +67,12 @@ def rules(frame: Frame) -> RuleUses:
         )
         for c, _ in known if c.source is not None
     }  # fmt: skip
+    vendor = next((r.file for r in found.values() if r.layer == "vendor"), "")
+    place = str(PurePath(vendor).parent / "batch.yaml")
     never = [
         RuleUse(
             name, name, "batch", PriorityClass.BACKGROUND, True, False, "vendor",
-            "/usr/share/smoothtask/rules/apps.yaml", 300 + i, 0, 0,
+            place, 300 + i, 0, 0,
         )
         for i, name in enumerate(("blender-render", "handbrake-cli")) if name not in found
     ]  # fmt: skip
