@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,6 @@ from smoothtask.model.frame import Frame
 
 ASK_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
-CONNECT_PAUSE_S = 0.02
 SILENCE_LIMIT_S = 60.0
 """Twice the longest interval between two frames that can be configured."""
 FIRST_PAUSE_S = 0.2
@@ -51,7 +51,6 @@ class Connection:
             raise
 
     def _connect(self) -> None:
-        self._socket.settimeout(CONNECT_TIMEOUT_S)
         try:
             self._wait_to_connect()
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
@@ -73,15 +72,15 @@ class Connection:
             )
 
     def _wait_to_connect(self) -> None:
-        """A socket with a time limit does not wait while others stand in line (unix(7): EAGAIN), so we do."""
-        deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
-        while True:
-            try:
-                return self._socket.connect(str(self.path))
-            except BlockingIOError as error:
-                if time.monotonic() > deadline_s:
-                    raise DaemonError(f"{self.path}: too many others are waiting there") from error
-            time.sleep(CONNECT_PAUSE_S)
+        """In line with others: only a socket that blocks has a place there (unix(7)); SO_SNDTIMEO ends its waiting."""
+        self._socket.settimeout(None)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(CONNECT_TIMEOUT_S))
+        try:
+            self._socket.connect(str(self.path))
+        except BlockingIOError as error:
+            raise DaemonError(f"{self.path}: too many others are waiting there") from error
+        finally:
+            self._socket.settimeout(CONNECT_TIMEOUT_S)
 
     def send(self, line: bytes) -> None:
         """Raises DaemonError."""
@@ -178,6 +177,11 @@ def _exchange(path: Path, command: Command | Literal["frame"], timeout_s: float)
                 raise DaemonError(f"the daemon refuses: {answer.message}")
     finally:
         connection.close()
+
+
+def _timeval(seconds: float) -> bytes:
+    """As setsockopt(2) takes it."""
+    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
 
 
 class RemoteEngine:
