@@ -213,6 +213,7 @@ async def test_a_signal_to_all_processes_is_asked_twice():
             d.client.answer = lambda c: Reply(True, "ok", {"processes": [asdict(shown)]})
             await d.press("down", "f9", "t")
             assert "TERM to all 2 processes of Beta: sure?" in d.status
+            assert d.status.count("Beta") == 1
             await d.press("n")
             assert child.poll() is None
             await d.press("escape", "f9", "t", "y")
