@@ -213,7 +213,8 @@ def test_rules_that_are_read_again_keep_those_of_a_home_that_does_not_answer(
 
 def test_rules_that_cannot_be_used_change_nothing_of_what_is_known(rules: Rules, files: RuleFiles) -> None:
     """Neither which files they are, nor how people's own looked."""
-    before = rules.files, rules._people_seen
+    before = rules.files, (("as they looked", ()),)
+    rules._people_seen = before[1]  # type: ignore[assignment]
     (files.user / "a.yaml").write_text("applications: 5\n")
     with pytest.raises(ConfigError):
         rules.read_again(replace(files, homes=False), 0.0)
