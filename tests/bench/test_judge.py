@@ -60,6 +60,24 @@ def test_what_one_load_gets_of_another_is_not_lost():
     assert less.lost_pct.low == less.lost_pct.high == pytest.approx(25.0)
 
 
+def test_a_block_in_which_nothing_happened_takes_nothing_else_with_it():
+    """A frame that lasted all through it was missed all through it; of starts the other rounds are counted."""
+    whole = measured(LOAD, 60, 5)
+    empty = next(b for b in whole.blocks if b.arm == OFF)
+
+    def without(role: str) -> Measured:
+        due = whole.rows[role][:, 0]
+        outside = (due < empty.begin_s) | (due >= empty.end_s)
+        return replace(whole, rows={**whole.rows, role: whole.rows[role][outside]})
+
+    (before,), (stalled,), (slow,) = (judge([m], 2) for m in (whole, without("frames"), without("start")))
+    assert stalled.arms[OFF].missed.value > before.arms[OFF].missed.value
+    assert math.isfinite(stalled.missed_change.value)
+    assert math.isfinite(stalled.frame_change.value)
+    assert slow.start_change.value == pytest.approx(before.start_change.value)
+    assert "nan" not in verdict([stalled]) + verdict([slow])
+
+
 def test_what_smoothtask_itself_uses_is_lost():
     """An engine that burns half a core takes it from the load: of 100 pieces a third is not made."""
     whole = several({"threads": 100}, {"threads": 100 * 0.8 / 1.3}, {"threads": 1.3}, own=0.5)

@@ -25,11 +25,18 @@ def probe(tmp_path: Path) -> Iterator[psutil.Popen]:
     started = psutil.Popen([sys.executable, "-I", probes.__file__, "typing", str(file)])
     while not echo_of(started):
         time.sleep(0.01)
-    time.sleep(0.5)
+    wait_for_keys(echo_of(started)[0], 10)
     yield started
     if started.poll() is None:
         started.kill()
         started.wait()
+
+
+def wait_for_keys(echo: psutil.Process, count: int) -> None:
+    """Until the program has waited for so many more."""
+    before = echo.num_ctx_switches().voluntary
+    while echo.num_ctx_switches().voluntary < before + count:
+        time.sleep(0.01)
 
 
 def echo_of(probe: psutil.Process) -> list[psutil.Process]:
@@ -45,6 +52,7 @@ def test_a_stall_is_all_the_keys_that_were_due_meanwhile(probe, tmp_path):
     time.sleep(STALL_S)
     end_s = time.monotonic()
     echo.resume()
+    wait_for_keys(echo, 10)
     time.sleep(0.5)
     probe.terminate()
     assert probe.wait() == 0

@@ -189,9 +189,12 @@ def test_few_rounds_say_little():
     assert change([5.0, 5.2, 5.1, 5.0], [1.0, 1.1, 1.0, 1.0]).low > 3.9
 
 
-def test_what_was_not_measured_in_a_round_is_not_known():
-    assert math.isnan(change([1.0, math.nan], [1.0, 1.0]).low)
-    assert math.isnan(share_of([rows(5, 5), rows()]).high)
+def test_a_round_in_which_nothing_was_measured_is_left_out_and_of_none_nothing_is_known():
+    assert change([1.0, math.nan, 3.0], [1.0, 1.0, 2.0]) == change([1.0, 3.0], [1.0, 2.0])
+    assert change([math.nan, 3.0], [1.0, 2.0]).high == math.inf
+    assert math.isnan(change([math.nan], [1.0]).value)
+    assert share_of([rows(5, 5), rows()]).value == 50.0  # what was due before ran all through it
+    assert math.isnan(share_of([rows(), rows()]).value)
     assert math.isnan(share_change([rows(), rows()], [rows(5), rows(5)]).value)
     assert math.isnan(percentile_ms(rows(), 99))
     assert math.isnan(mean_ms(rows()))

@@ -16,6 +16,7 @@ from smoothtask.bench.stats import (
     Estimate,
     Rows,
     change,
+    ended_within,
     frame_times,
     mean_ms,
     mean_of,
@@ -104,7 +105,8 @@ def _blocks(measured: Measured, arm: str) -> list[Block]:
 
 def _rows(measured: Measured, role: str, arm: str) -> list[Rows]:
     """The events of each block."""
-    return [within(measured.rows[role], b.begin_s, b.end_s) for b in _blocks(measured, arm)]
+    of = ended_within if role == "start" else within
+    return [of(measured.rows[role], b.begin_s, b.end_s) for b in _blocks(measured, arm)]
 
 
 def _frame_times(measured: Measured, arm: str) -> list[Rows]:
@@ -222,8 +224,11 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
         + [("program starts", o, o.start_change, "ms") for o in both]
         + [("power", o, o.watts_change, "W") for o in both if o.name == IDLE.name]
     )
-    off, on = (fmean(o.arms[arm].missed.value for o in loaded) for arm in (OFF, ON))
-    said = f"{on:.1f} % of frames are missed with SmoothTask and {off:.1f} % without it, over {_loads(len(loaded))}"
+    known = [o for o in loaded if not any(math.isnan(o.arms[arm].missed.value) for arm in (OFF, ON))]
+    if not known:
+        return "No frame was drawn while a load ran: nothing can be said of it."
+    off, on = (fmean(o.arms[arm].missed.value for o in known) for arm in (OFF, ON))
+    said = f"{on:.1f} % of frames are missed with SmoothTask and {off:.1f} % without it, over {_loads(len(known))}"
     parts = [said + _fewer(frames)]
     parts += _listed("surely worse", [str(t) for t in (*frames, *rest) if t.worse and t.sure])
     parts += _listed("perhaps worse", [str(t) for t in (*frames, *rest) if t.worse and not t.sure])

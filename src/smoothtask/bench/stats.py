@@ -69,6 +69,13 @@ def within(rows: Rows, begin_s: float, end_s: float) -> Rows:
     return found
 
 
+def ended_within(rows: Rows, begin_s: float, end_s: float) -> Rows:
+    """Those that were done from *begin_s* on, before *end_s*: of what takes longer than a block, none is lost."""
+    done_s = rows[:, DUE] + rows[:, TOOK_MS] / 1000
+    found: Rows = rows[(done_s >= begin_s) & (done_s < end_s)]
+    return found
+
+
 def frame_times(rows: Rows) -> Rows:
     """*rows* of one block with the time since the one before was done, as a display's frame times are counted."""
     done = 1000 * rows[:, DUE] + rows[:, TOOK_MS]
@@ -102,14 +109,22 @@ def mean_ms(rows: Rows) -> float:
     return float(rows[:, TOOK_MS].mean()) if len(rows) else math.nan
 
 
+def missed_in(blocks: Sequence[Rows]) -> list[float]:
+    """Percent missed of each block; all of it where nothing was due, for what was due before ran all through it."""
+    found = [missed_pct(rows) for rows in blocks]
+    nothing = all(map(math.isnan, found))
+    return [100.0 if math.isnan(pct) and not nothing else pct for pct in found]
+
+
 def mean_of(blocks: Sequence[float]) -> Estimate:
-    """The mean of a number of each block."""
-    return _student(blocks, fmean(blocks) if blocks else math.nan)
+    """The mean of a number of each block; NaN stands for a block that has none."""
+    known = [number for number in blocks if not math.isnan(number)]
+    return _student(known, fmean(known) if known else math.nan)
 
 
 def share_of(blocks: Sequence[Rows]) -> Estimate:
     """Percent missed, from block to block; never surer than so many independent periods would be (Wilson, 1927)."""
-    found = mean_of([missed_pct(rows) for rows in blocks])
+    found = mean_of(missed_in(blocks))
     if math.isnan(found.value):
         return UNKNOWN
     low, high = _wilson_pct(blocks)
@@ -117,18 +132,19 @@ def share_of(blocks: Sequence[Rows]) -> Estimate:
 
 
 def change(on: Sequence[float], off: Sequence[float]) -> Change:
-    """The mean of the differences; *on* and *off* hold one number a round."""
-    differences = [a - b for a, b in zip(on, off, strict=True)]
+    """The mean of the differences; *on* and *off* hold one number a round, NaN for one that has none."""
+    differences = [a - b for a, b in zip(on, off, strict=True) if not math.isnan(a - b)]
     found = mean_of(differences)
     return Change(found.value, found.low, found.high, _chance(differences))
 
 
 def share_change(on: Sequence[Rows], off: Sequence[Rows]) -> Change:
     """Points of percent missed, one block a round; never surer than independent periods would be (Newcombe, 1998)."""
-    found = change([missed_pct(rows) for rows in on], [missed_pct(rows) for rows in off])
+    missed, off_missed = missed_in(on), missed_in(off)
+    found = change(missed, off_missed)
     if math.isnan(found.value):
         return found
-    share, off_share = fmean(map(missed_pct, on)), fmean(map(missed_pct, off))
+    share, off_share = fmean(missed), fmean(off_missed)
     (low, high), (off_low, off_high) = _wilson_pct(on), _wilson_pct(off)
     down, up = math.hypot(share - low, off_high - off_share), math.hypot(high - share, off_share - off_low)
     return Change(found.value, min(found.low, found.value - down), max(found.high, found.value + up), found.p)

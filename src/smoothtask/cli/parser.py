@@ -328,7 +328,7 @@ def _add_tune(tune: argparse.ArgumentParser) -> None:
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
     length = bench.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="about a minute: four loads, short blocks (the default)")
+    length.add_argument("--quick", action="store_true", help="some 80 seconds: four loads, short blocks (the default)")
     length.add_argument("--full", action="store_true", help="about ten minutes: every load, longer blocks")
     bench.add_argument("--scenario", dest="scenarios", metavar="NAME", action="append", default=[],
                        help="only this load, beside the idle machine; repeatable")  # fmt: skip
