@@ -78,6 +78,18 @@ def test_a_block_in_which_nothing_happened_takes_nothing_else_with_it():
     assert "nan" not in verdict([stalled]) + verdict([slow])
 
 
+def test_starts_that_take_longer_than_a_block_count_where_they_are_ready():
+    """No block of 0.8 s holds the whole of one of 1.2 s: off, each began before its block."""
+    whole, starts = measured(LOAD, 5, 5), []
+    for b in whole.blocks:
+        took_s = 1.2 if b.arm == OFF else 0.3
+        starts.append((b.begin_s + 0.4 - took_s, 1000 * took_s, 1, took_s > 1))
+    blocks = tuple(replace(b, end_s=b.begin_s + 0.8) for b in whole.blocks)
+    (outcome,) = judge([replace(whole, blocks=blocks, rows={**whole.rows, "start": np.array(starts)})], 2)
+    assert outcome.start_change.value == pytest.approx(-900)
+    assert outcome.arms[OFF].probes["start"].count == 4
+
+
 def test_what_smoothtask_itself_uses_is_lost():
     """An engine that burns half a core takes it from the load: of 100 pieces a third is not made."""
     whole = several({"threads": 100}, {"threads": 100 * 0.8 / 1.3}, {"threads": 1.3}, own=0.5)

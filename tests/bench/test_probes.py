@@ -1,8 +1,10 @@
 """The probes, as processes: what was due is counted, whatever stood in the way."""
 
+import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +25,28 @@ def probe(tmp_path: Path) -> Iterator[psutil.Popen]:
     """One that types, and has typed."""
     file = tmp_path / "typing"
     started = psutil.Popen([sys.executable, "-I", probes.__file__, "typing", str(file)])
-    while not echo_of(started):
-        time.sleep(0.01)
-    wait_for_keys(echo_of(started)[0], 10)
-    yield started
-    if started.poll() is None:
-        started.kill()
-        started.wait()
+    try:
+        while not any(map(is_ready, echo_of(started))):
+            time.sleep(0.01)
+        wait_for_keys(echo_of(started)[0], 10)
+        yield started
+    finally:
+        if started.poll() is None:
+            started.kill()
+            started.wait()
+
+
+def is_ready(echo: psutil.Process) -> bool:
+    """Whether its terminal is raw: Python has started, and what it waits for from now on are keys."""
+    terminal = os.open(f"/proc/{echo.pid}/fd/0", os.O_RDONLY | os.O_NOCTTY)
+    try:
+        return not termios.tcgetattr(terminal)[3] & termios.ICANON
+    finally:
+        os.close(terminal)
 
 
 def wait_for_keys(echo: psutil.Process, count: int) -> None:
-    """Until the program has waited for so many more."""
+    """Until the program has waited so many times more: once for a key at most."""
     before = echo.num_ctx_switches().voluntary
     while echo.num_ctx_switches().voluntary < before + count:
         time.sleep(0.01)
@@ -52,8 +65,7 @@ def test_a_stall_is_all_the_keys_that_were_due_meanwhile(probe, tmp_path):
     time.sleep(STALL_S)
     end_s = time.monotonic()
     echo.resume()
-    wait_for_keys(echo, 10)
-    time.sleep(0.5)
+    wait_for_keys(echo, int(STALL_S / KEY_S) + 10)  # all that were due meanwhile, and some in time
     probe.terminate()
     assert probe.wait() == 0
     rows = parse_rows((tmp_path / "typing").read_bytes())

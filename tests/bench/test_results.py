@@ -66,6 +66,20 @@ def test_without_matplotlib_the_page_has_bars_of_text_and_it_says_what_to_instal
     assert "<b>evil</b>" not in html
 
 
+def test_a_load_without_a_frame_takes_no_picture_of_the_others_with_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    whole = measured(LOAD, 60, 5)
+    silent = Measured(LOAD, whole.blocks, {role: rows() for role in whole.rows})
+    idle, nothing = judge([measured(IDLE, 5, 5), silent], 2)
+    assert show.bars([nothing], 80) == ""
+    drawn = show.bars([idle, nothing], 80)
+    assert "idle" in drawn
+    assert "terminal" not in drawn
+    assert "terminal" in "\n".join(show.lines(report(idle, nothing), 80))
+    page.write(tmp_path, report(idle, nothing))
+    assert "terminal" in (tmp_path / "report.html").read_text()
+
+
 def test_the_page_says_what_each_load_gets_done_and_loses():
     found = report(*judge([measured(IDLE, 5, 5), measured(LOAD, 60, 5, sound_on_ms=30.0)], 2))
     text = to_markdown("", page.blocks(found, {}))

@@ -85,10 +85,10 @@ def number(value: float) -> str:
 
 
 def bars(outcomes: Sequence[Outcome], cells: int, *, coloured: bool = False) -> str:
-    """Missed frames off and on, drawn; empty where nothing was switched."""
+    """Missed frames off and on, drawn; empty where nothing was switched. What is not known is left out."""
     import plotext  # noqa: PLC0415 - 64 ms
 
-    both = [o for o in outcomes if ON in o.arms and OFF in o.arms]
+    both = [o for o in outcomes if all(a in o.arms and math.isfinite(o.arms[a].missed.value) for a in (OFF, ON))]
     if not both:
         return ""
     plt = cast("Any", plotext)
