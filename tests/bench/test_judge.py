@@ -12,6 +12,7 @@ from bench.test_stats import SPREADS, block, rows
 from smoothtask.bench.judge import judge, verdict
 from smoothtask.bench.results import Block, Measured
 from smoothtask.bench.scenarios import IDLE, OFF, ON, SCENARIOS
+from smoothtask.bench.stats import DUE, Rows
 
 
 def test_an_outcome_says_what_changed_and_whether_it_is_what_is_promised():
@@ -60,22 +61,39 @@ def test_what_one_load_gets_of_another_is_not_lost():
     assert less.lost_pct.low == less.lost_pct.high == pytest.approx(25.0)
 
 
-def test_a_block_in_which_nothing_happened_takes_nothing_else_with_it():
-    """A frame that lasted all through it was missed all through it; of starts the other rounds are counted."""
+def outside(events: Rows, b: Block) -> Rows:
+    """*events* but for those that were due in *b*."""
+    found: Rows = events[(events[:, DUE] < b.begin_s) | (events[:, DUE] >= b.end_s)]
+    return found
+
+
+def test_a_round_in_which_nothing_was_measured_takes_nothing_else_with_it():
     whole = measured(LOAD, 60, 5)
     empty = next(b for b in whole.blocks if b.arm == OFF)
+    (before,) = judge([whole], 2)
+    for role in whole.rows:
+        (after,) = judge([replace(whole, rows={**whole.rows, role: outside(whole.rows[role], empty)})], 2)
+        assert after.missed_change.value == pytest.approx(before.missed_change.value, abs=1)
+        assert after.start_change.value == pytest.approx(before.start_change.value, abs=1)
+        assert math.isfinite(after.frame_change.value)
+        assert "nan" not in verdict([after])
 
-    def without(role: str) -> Measured:
-        due = whole.rows[role][:, 0]
-        outside = (due < empty.begin_s) | (due >= empty.end_s)
-        return replace(whole, rows={**whole.rows, role: whole.rows[role][outside]})
 
-    (before,), (stalled,), (slow,) = (judge([m], 2) for m in (whole, without("frames"), without("start")))
-    assert stalled.arms[OFF].missed.value > before.arms[OFF].missed.value
-    assert math.isfinite(stalled.missed_change.value)
-    assert math.isfinite(stalled.frame_change.value)
-    assert slow.start_change.value == pytest.approx(before.start_change.value)
-    assert "nan" not in verdict([stalled]) + verdict([slow])
+@pytest.mark.parametrize("which", [slice(0, 1), slice(None)], ids=["one", "all"])
+def test_a_frame_that_lasts_all_through_a_block_is_missed_all_through_it(which):
+    """Nothing is due meanwhile, in one block or in every one."""
+    whole = measured(LOAD, 5, 5)
+    stalled = [b for b in whole.blocks if b.arm == OFF][which]
+    frames = whole.rows["frames"]
+    for b in stalled:
+        took_s = b.end_s - b.begin_s + 0.2
+        through = [b.begin_s - 0.1, 1000 * took_s, took_s * 60, took_s * 60]
+        frames = np.concatenate([outside(frames, b), [through]])
+    frames = frames[np.argsort(frames[:, DUE])]
+    (outcome,) = judge([replace(whole, rows={**whole.rows, "frames": frames})], 2)
+    assert outcome.arms[OFF].missed.value == pytest.approx(100 * len(stalled) / 4)
+    assert outcome.missed_change.value == pytest.approx(-100 * len(stalled) / 4)
+    assert f"{25 * len(stalled)}.0 % without it" in verdict([outcome])
 
 
 def test_starts_that_take_longer_than_a_block_count_where_they_are_ready():

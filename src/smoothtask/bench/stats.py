@@ -63,17 +63,22 @@ def parse_rows(data: bytes) -> Rows:
 
 
 def within(rows: Rows, begin_s: float, end_s: float) -> Rows:
-    """Those that were due from *begin_s* on, before *end_s*."""
+    """Those that were due from *begin_s* on, before *end_s*; where none was, the one that ran all through that time."""
     due = rows[:, DUE]
     found: Rows = rows[(due >= begin_s) & (due < end_s)]
-    return found
+    return found if len(found) else rows[(due < begin_s) & (_done_s(rows) >= end_s)]
 
 
 def ended_within(rows: Rows, begin_s: float, end_s: float) -> Rows:
     """Those that were done from *begin_s* on, before *end_s*: of what takes longer than a block, none is lost."""
-    done_s = rows[:, DUE] + rows[:, TOOK_MS] / 1000
+    done_s = _done_s(rows)
     found: Rows = rows[(done_s >= begin_s) & (done_s < end_s)]
     return found
+
+
+def _done_s(rows: Rows) -> npt.NDArray[np.float64]:
+    done: npt.NDArray[np.float64] = rows[:, DUE] + rows[:, TOOK_MS] / 1000
+    return done
 
 
 def frame_times(rows: Rows) -> Rows:
@@ -109,13 +114,6 @@ def mean_ms(rows: Rows) -> float:
     return float(rows[:, TOOK_MS].mean()) if len(rows) else math.nan
 
 
-def missed_in(blocks: Sequence[Rows]) -> list[float]:
-    """Percent missed of each block; all of it where nothing was due, for what was due before ran all through it."""
-    found = [missed_pct(rows) for rows in blocks]
-    nothing = all(map(math.isnan, found))
-    return [100.0 if math.isnan(pct) and not nothing else pct for pct in found]
-
-
 def mean_of(blocks: Sequence[float]) -> Estimate:
     """The mean of a number of each block; NaN stands for a block that has none."""
     known = [number for number in blocks if not math.isnan(number)]
@@ -124,7 +122,7 @@ def mean_of(blocks: Sequence[float]) -> Estimate:
 
 def share_of(blocks: Sequence[Rows]) -> Estimate:
     """Percent missed, from block to block; never surer than so many independent periods would be (Wilson, 1927)."""
-    found = mean_of(missed_in(blocks))
+    found = mean_of([missed_pct(rows) for rows in blocks])
     if math.isnan(found.value):
         return UNKNOWN
     low, high = _wilson_pct(blocks)
@@ -140,11 +138,10 @@ def change(on: Sequence[float], off: Sequence[float]) -> Change:
 
 def share_change(on: Sequence[Rows], off: Sequence[Rows]) -> Change:
     """Points of percent missed, one block a round; never surer than independent periods would be (Newcombe, 1998)."""
-    missed, off_missed = missed_in(on), missed_in(off)
-    found = change(missed, off_missed)
+    found = change([missed_pct(rows) for rows in on], [missed_pct(rows) for rows in off])
     if math.isnan(found.value):
         return found
-    share, off_share = fmean(missed), fmean(off_missed)
+    share, off_share = share_of(on).value, share_of(off).value
     (low, high), (off_low, off_high) = _wilson_pct(on), _wilson_pct(off)
     down, up = math.hypot(share - low, off_high - off_share), math.hypot(high - share, off_share - off_low)
     return Change(found.value, min(found.low, found.value - down), max(found.high, found.value + up), found.p)
