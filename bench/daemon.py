@@ -85,7 +85,7 @@ def soak(ticks: int = 10_000) -> list[bool]:
     """Memory over many ticks of a real engine while processes come and go."""
     from smoothtask.config.paths import Paths
     from smoothtask.config.settings import load_settings
-    from smoothtask.daemon import build
+    from smoothtask.daemon.build import build
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -116,7 +116,7 @@ def tick(count: int = 2000, ticks: int = 50) -> list[bool]:
     """CPU of one tick of a real engine beside *count* idle processes and a few busy ones."""
     from smoothtask.config.paths import Paths
     from smoothtask.config.settings import load_settings
-    from smoothtask.daemon import build
+    from smoothtask.daemon.build import build
 
     with idle_processes(count), tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -92,7 +92,7 @@ def tick_costs() -> tuple[int, int, list[float]]:
     """(threads, groups, milliseconds of CPU of each tick) of a real engine, now."""
     from smoothtask.config.paths import Paths
     from smoothtask.config.settings import load_settings
-    from smoothtask.daemon import build
+    from smoothtask.daemon.build import build
 
     with tempfile.TemporaryDirectory(prefix="smoothtask-scale-") as folder:
         root = Path(folder)
@@ -176,7 +176,7 @@ def idle_rate(folder: Path, seconds: float) -> float:
     """Rows a second of a machine as it is now, with nothing started: for the calm hours."""
     from smoothtask.config.paths import Paths
     from smoothtask.config.settings import load_settings
-    from smoothtask.daemon import build
+    from smoothtask.daemon.build import build
 
     paths = Paths(folder / "run", folder / "state", folder / "config.yaml")
     loop = build(load_settings(None), paths, observe=True)

@@ -24,17 +24,30 @@ def loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["smoothtask.daemon", "smoothtask.cli"])
+def ours_loaded_by(module: str) -> set[str]:
+    """The modules of the package in such a process."""
+    code = f"import sys, {module}; print(*sorted(n for n in sys.modules if n.startswith('smoothtask.')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["smoothtask.daemon.headless", "smoothtask.cli"])
 def test_daemon_and_command_line_load_nothing_heavy(module: str) -> None:
     assert loaded_by(module) & HEAVY == set()
 
 
 def test_the_daemon_loads_what_models_need_when_there_is_one() -> None:
     """1.5 MiB that most daemons never need."""
-    code = "import sys, smoothtask.daemon; print(*sorted(n for n in sys.modules if n.startswith('smoothtask.')))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     models = {"smoothtask.ranker.serving", "smoothtask.policy.features", "smoothtask.config.bundle"}
-    assert set(done.stdout.split()) & models == set()
+    assert ours_loaded_by("smoothtask.daemon.headless") & models == set()
+
+
+def test_what_restores_after_a_crash_needs_no_daemon() -> None:
+    """It must start quickly on a machine in trouble, whatever else is broken."""
+    loaded = ours_loaded_by("smoothtask.daemon.restoring")
+    assert "smoothtask.actuator.restore" in loaded
+    others = ("engine", "policy", "classifier", "control", "store", "daemon.build", "actuator.apply")
+    assert [name for name in loaded if name.removeprefix("smoothtask.").startswith(others)] == []
 
 
 def test_the_check_sees_what_is_loaded() -> None:

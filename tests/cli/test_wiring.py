@@ -1,34 +1,28 @@
 """Which engine `top`, `daemon` and `restore` end up with."""
 
 import gc
-import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import smoothtask
 import smoothtask_tui.app
 from control.hosts import FakeHost
 from smoothtask.cli import main, verbs
 from smoothtask.control.client import RemoteEngine, request
 from smoothtask.control.local import LocalEngine
 from smoothtask.control.server import ControlServer
+from smoothtask.daemon import build as building
+from smoothtask.daemon import headless, restoring
+from smoothtask.daemon.process import AlreadyRunning, LockedError
 from smoothtask.daemon.restoring import Restored
 from smoothtask.model.client import EngineClient
 from smoothtask.model.command import Reply, Undo
-
-
-class AlreadyRunning(Exception):  # noqa: N818 - the name it has in smoothtask.daemon
-    """Another one manages this."""
-
-
-class LockedError(AlreadyRunning):
-    """Another one holds the lock."""
 
 
 @pytest.fixture
@@ -43,7 +37,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.SimpleNamespace]:
-    """In the place of smoothtask.daemon."""
+    """In the place of what smoothtask.daemon begins and restores."""
     host = FakeHost()
     built: list[tuple[Any, ...]] = []
 
@@ -54,13 +48,16 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.SimpleNamespace]:
     def serve(host: FakeHost, paths: Any, settings: Any) -> ControlServer:
         return ControlServer(host, paths.socket, settings.control.group)
 
-    made = types.SimpleNamespace(
-        AlreadyRunning=AlreadyRunning, LockedError=LockedError, build=build, serve=serve, built=built, host=host
-    )
-    monkeypatch.setitem(sys.modules, "smoothtask.daemon", made)
-    monkeypatch.setattr(smoothtask, "daemon", made, raising=False)
+    made = types.SimpleNamespace(build=build, serve=serve, built=built, host=host)
+    for module, names in ((building, ["build"]), (headless, ["serve", "run_daemon"]), (restoring, ["restore_all"])):
+        for name in names:
+            monkeypatch.setattr(module, name, partial(_call, made, name))
     yield made
     host.close()
+
+
+def _call(made: types.SimpleNamespace, name: str, *arguments: Any, **named: Any) -> Any:
+    return getattr(made, name)(*arguments, **named)
 
 
 @pytest.fixture

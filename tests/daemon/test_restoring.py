@@ -12,8 +12,9 @@ from smoothtask.actuator.ledger import Entry, Ledger
 from smoothtask.cli import main
 from smoothtask.config.held import hold
 from smoothtask.config.paths import Paths, find_paths
-from smoothtask.daemon import restore_all, restoring
+from smoothtask.daemon import restoring
 from smoothtask.daemon.process import lock
+from smoothtask.daemon.restoring import restore_all
 from smoothtask.kernel import sched
 from smoothtask.model.change import Change, Knob, Outcome, SchedAttr, Status, Target
 from smoothtask.model.scope import Scope

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.places import NOBODY, Place, hogs_of, nices, until
 from smoothtask.config.paths import Paths, find_paths
-from smoothtask.daemon import restore_all
+from smoothtask.daemon.restoring import restore_all
 
 pytestmark = [
     pytest.mark.root,

@@ -325,7 +325,7 @@ def test_onnxruntime_is_loaded_for_an_onnx_model_alone_and_tells_nobody(made, tm
     code = (
         "import os, sys, threading\n"
         "from pathlib import Path\n"
-        "import smoothtask.daemon\n"
+        "import smoothtask.daemon.headless\n"
         "from smoothtask.engine.hybrid import expected\n"
         "from smoothtask.ranker.checks import load, try_out\n"
         "from smoothtask.ranker.reading import read_bundle\n"

@@ -10,7 +10,7 @@ import pytest
 from scenery import classification
 from smoothtask.cli import main
 from smoothtask.config.settings import Settings, load_settings
-from smoothtask.daemon import parameters_of
+from smoothtask.engine.parameters import parameters_of
 from smoothtask.model.classes import PriorityClass
 from smoothtask.store.frames import read_frames
 from smoothtask_trainer import evidence

@@ -60,6 +60,12 @@ def ask(*words: str) -> str:
     return done.stdout
 
 
+def journal() -> str:
+    """What the service has said."""
+    words = ["journalctl", "--no-pager", "-n60", "-u", NAME]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
 @pytest.fixture(scope="module")
 def service() -> Iterator[None]:
     """Installed from this folder, and started."""
@@ -115,7 +121,7 @@ def test_it_acts_reloads_and_leaves_nothing(service: None, batch: None, tester: 
     systemctl("daemon-reload")
     systemctl("kill", "--signal=SIGKILL", "--kill-who=main", NAME)
     until(lambda: systemctl("show", "--property=ActiveState", "--value", NAME) == "failed", 120)
-    assert (weight_of(BATCH), user_weight()) == before
+    assert (weight_of(BATCH), user_weight()) == before, journal()
     assert ask("restore").startswith(("nothing to restore", "restored: nothing"))
 
 

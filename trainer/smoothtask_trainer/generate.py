@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from smoothtask import daemon
 from smoothtask.bench.guard import GRACE_S
 from smoothtask.bench.scoped import BelowOnly, acting, private, run_below, run_until_asked
 from smoothtask.config.settings import Events, Settings, Store, Tick
+from smoothtask.daemon.build import build
 from smoothtask.engine.engine import Engine
 from smoothtask.engine.loop import Loop
 from smoothtask.model.classes import PriorityClass
@@ -64,7 +64,7 @@ def record(
         raise RecordingError(f"{out} is there already: a recording begins a new file")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="smoothtask-record-") as folder:
-        loop = daemon.build(_settings(settings, out), private(Path(folder)), observe=True)
+        loop = build(_settings(settings, out), private(Path(folder)), observe=True)
         arguments = ("--minutes", str(minutes), "--seed", str(seed))
         stage = _start_stage(out.absolute().parent / STAGE, *arguments)
         try:
@@ -109,7 +109,7 @@ def play(settings: Settings | None, seconds: float, folder: Path, output: Path, 
     """
     if settings is not None and os.geteuid() != 0:
         raise RecordingError("measuring needs root: without it nothing would be applied")
-    loop = None if settings is None else daemon.build(acting(settings), private(folder, held), observe=False)
+    loop = None if settings is None else build(acting(settings), private(folder, held), observe=False)
     stage = _start_stage(folder / STAGE, "--live", str(output), "--minutes", str(seconds / 60))
     try:
         if loop is not None and run_below(loop, stage.pid):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smoothtask.config.settings import Settings
-from smoothtask.daemon import parameters_of
+from smoothtask.engine.parameters import parameters_of
 from smoothtask.store.frames import RecordedFrame, read_frames
 from smoothtask.store.migrate import up_to_date
 from smoothtask_trainer.measures import Measures, blocks_of, culprits_of, measure

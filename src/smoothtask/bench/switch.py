@@ -19,13 +19,14 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from smoothtask import daemon
 from smoothtask.bench.scoped import BelowOnly, acting
 from smoothtask.collector.probe import ProbeUnavailable
 from smoothtask.config.located import ConfigError
 from smoothtask.config.paths import Paths
 from smoothtask.config.settings import Settings, load_settings
 from smoothtask.control.client import Connection, DaemonError, newest_frame, request
+from smoothtask.daemon.build import build
+from smoothtask.daemon.process import AlreadyRunning
 from smoothtask.model.command import Caller, Pause
 from smoothtask.model.frame import Mode
 
@@ -51,7 +52,7 @@ class Ours:
 
     def __init__(self, settings: Settings, paths: Paths) -> None:
         """Raises what `daemon.build` raises."""
-        self._loop = daemon.build(_settings(settings), paths, observe=False)
+        self._loop = build(_settings(settings), paths, observe=False)
         self._whole = self._loop.engine.sampler
         self._paths = paths
 
@@ -191,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         signal.signal(signal.SIGTERM, end)
         switch.run()
-    except (SwitchError, DaemonError, ConfigError, daemon.AlreadyRunning, OSError) as error:
+    except (SwitchError, DaemonError, ConfigError, AlreadyRunning, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return 1
     return 0

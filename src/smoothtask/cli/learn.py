@@ -178,14 +178,14 @@ def _table_of(options: Options, tell: Tell) -> "tuple[Data, dict[str, Any]]":
 
 
 def _prepare(options: Options, out: Path, scratch: Path) -> "Prepared":
-    from smoothtask import daemon
+    from smoothtask.engine.parameters import parameters_of
     from smoothtask_trainer.prepare import prepare
 
     paths = paths_of(options)
     settings = settings_of(paths)
     sources = [Path(p) for p in options.sources] or [paths.database_at(settings.store.path)]
     return prepare(
-        sources, out, daemon.parameters_of(settings), scratch,
+        sources, out, parameters_of(settings), scratch,
         tested=[Path(p) for p in options.tested], every_s=options.every,
     )  # fmt: skip
 

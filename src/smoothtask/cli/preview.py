@@ -37,12 +37,12 @@ class Changes:
 
 def run(options: argparse.Namespace, shelf: "Shelf") -> int:
     """Print both; a daemon or a log that is not there is left out, and said."""
-    from smoothtask import daemon
+    from smoothtask.engine.parameters import parameters_of
 
     paths = paths_of(options)
     settings = settings_of(paths)
     seen = _seen(options, shelf, settings)
-    parameters = daemon.parameters_of(settings)
+    parameters = parameters_of(settings)
     try:
         frame = client.newest_frame(client.find_daemon(paths.sockets))
     except (client.NoDaemonError, client.DaemonError) as error:

@@ -90,7 +90,7 @@ def _proposal(options: Options, settings: "Settings") -> "Proposal":
 
 
 def _measure(options: Options, settings: "Settings") -> int:
-    from smoothtask import daemon
+    from smoothtask.daemon.process import AlreadyRunning
     from smoothtask_trainer import evidence, live
     from smoothtask_trainer.generate import RecordingError
 
@@ -105,7 +105,7 @@ def _measure(options: Options, settings: "Settings") -> int:
             settings, candidates, paths_of(options).held,
             rounds=options.rounds, seconds=options.seconds, seed=options.seed, tell=_progress(),
         )  # fmt: skip
-    except (RecordingError, daemon.AlreadyRunning) as error:
+    except (RecordingError, AlreadyRunning) as error:
         raise CannotError(f"tune --live: {error}") from error
     best = live.best(blocks)
     edit = _edit(options, candidates[best]) if best else None

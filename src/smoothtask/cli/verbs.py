@@ -105,19 +105,21 @@ def _top_here(options: Options, paths: Paths, *, waits: bool) -> int:
     settings = settings_of(paths)
     paths.prepare()
     reading = None if waits else _begin_reading(settings, paths)
-    from smoothtask import daemon
     from smoothtask.control.local import LocalEngine
     from smoothtask.control.server import SocketTakenError
+    from smoothtask.daemon.build import build
+    from smoothtask.daemon.headless import serve
+    from smoothtask.daemon.process import AlreadyRunning, LockedError
 
     try:
         observe = getattr(options, "observe", False)
-        host = daemon.build(
+        host = build(
             settings, paths, observe=observe, reading=reading, meanwhile=lambda: import_module("smoothtask_tui.app")
         )
-        server = daemon.serve(host, paths, settings)
-    except daemon.LockedError as error:
+        server = serve(host, paths, settings)
+    except LockedError as error:
         raise HeldError(str(error)) from error
-    except (daemon.AlreadyRunning, SocketTakenError) as error:
+    except (AlreadyRunning, SocketTakenError) as error:
         raise CannotError(str(error)) from error
     from smoothtask_tui.app import run_dashboard
 
@@ -138,12 +140,13 @@ def _daemon(options: Options) -> int:
     settings = settings_of(paths)
     paths.prepare()
     reading = _begin_reading(settings, paths)
-    from smoothtask import daemon
     from smoothtask.control.server import SocketTakenError
+    from smoothtask.daemon.headless import run_daemon
+    from smoothtask.daemon.process import AlreadyRunning
 
     try:
-        return daemon.run_daemon(settings, paths, observe=getattr(options, "observe", False), reading=reading)
-    except (daemon.AlreadyRunning, SocketTakenError) as error:
+        return run_daemon(settings, paths, observe=getattr(options, "observe", False), reading=reading)
+    except (AlreadyRunning, SocketTakenError) as error:
         raise CannotError(str(error)) from error
 
 
@@ -225,9 +228,9 @@ def _order(options: Options) -> int:
 
 
 def _restore(options: Options) -> int:
-    from smoothtask import daemon
+    from smoothtask.daemon.restoring import restore_all
 
-    restored = daemon.restore_all(paths_of(options))
+    restored = restore_all(paths_of(options))
     if options.json:
         _print_json({"ok": restored.whole, "said": restored.said})
     else:
