@@ -425,6 +425,26 @@ def test_who_puts_everything_back_is_patient_and_the_systems_manager_has_all_the
         fake.close()
 
 
+def test_who_puts_everything_back_waits_longer_for_one_answer_but_not_for_each(tmp_path: Path) -> None:
+    """A manager that is kept waiting itself; those that never answer cost all of them together that much."""
+
+    def late(message: Message) -> bytes:
+        time.sleep(0.6)
+        return ok(message)
+
+    fake = FakeManager(tmp_path / "systemd" / "private", late)
+    managers = Managers(str(tmp_path), 0.3)
+    with pytest.raises(SilentError):
+        managers.set_properties(SYSTEM, "a.service", {"CPUWeight": 1})
+    with managers.patient():
+        managers.set_properties(SYSTEM, "a.service", {"CPUWeight": 1})
+        managers._patient_until_s = 0.0  # all of it is used up
+        with pytest.raises(SilentError):
+            managers.set_properties(SYSTEM, "a.service", {"CPUWeight": 1})
+    managers.close()
+    fake.close()
+
+
 def test_all_names_of_one_question_have_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
 

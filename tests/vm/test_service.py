@@ -108,8 +108,8 @@ def test_it_acts_reloads_and_leaves_nothing(service: None, batch: None, tester: 
         ask("pin", next(g for g in groups if unit in g and "/" not in g.partition(":")[2]), "IDLE")
     until(lambda: (weight_of(BATCH), user_weight()) == ("25", "25"), 120)
 
-    systemctl("reload", NAME)
-    assert systemctl("is-active", NAME) == "active"
+    systemctl("reload", NAME)  # which returns as soon as it is asked for
+    until(lambda: systemctl("show", "--property=ActiveState", "--value", NAME) == "active", 120)
     assert weight_of(BATCH) == "25"
 
     systemctl("stop", NAME)

@@ -21,8 +21,9 @@ SYSTEM: Final = -1
 """In place of a uid: the system's manager."""
 TIMEOUT_S: Final = 2.0
 """For one question, and for all that one user's manager is asked within WINDOW_S."""
-PATIENT_S: Final = 10.0
-"""The same while everything is put back, after which nobody asks again."""
+PATIENT_S: Final = 15.0
+"""So long whoever puts everything back waits for all of them together before the above counts: on a machine in trouble
+a manager may be kept waiting itself, and nobody asks again later. Half of what a service has to stop."""
 WINDOW_S: Final = 10.0
 FIRST_PAUSE_S: Final = 10.0
 LAST_PAUSE_S: Final = 600.0
@@ -74,7 +75,7 @@ class Managers:
     def __init__(self, run: str = "/run", timeout_s: float = TIMEOUT_S) -> None:
         self._run = run
         self._timeout_s = timeout_s
-        self._within_s = timeout_s
+        self._patient_until_s = 0.0
         self._managers: dict[int, Manager] = {}
         self._failed: dict[int, tuple[float, float]] = {}
         """Uid → until when it is left in peace (CLOCK_MONOTONIC), and for how long."""
@@ -111,14 +112,14 @@ class Managers:
 
     @contextmanager
     def patient(self) -> Iterator[None]:
-        """Everybody is asked again, and has more time in all: for whoever puts everything back."""
+        """Everybody is asked again, and waited for longer: for whoever puts everything back."""
         self._failed.clear()
         self._spent.clear()
-        self._within_s = max(self._timeout_s, PATIENT_S)
+        self._patient_until_s = time.monotonic() + PATIENT_S
         try:
             yield
         finally:
-            self._within_s = self._timeout_s
+            self._patient_until_s = 0.0
 
     def close(self) -> None:
         """Close every connection."""
@@ -135,8 +136,10 @@ class Managers:
         began_s = time.monotonic()
         if began_s < until_s:
             raise SilentError(f"{name_of(uid)} did not answer in time: it is asked again within {pause_s:.0f} s")
+        manager = self._of(uid)
+        manager.timeout_s = max(self._timeout_s, self._patient_until_s - began_s)
         try:
-            answer = question(self._of(uid))
+            answer = question(manager)
         except SilentError:
             self._leave(uid)
             raise
@@ -159,7 +162,7 @@ class Managers:
             since_s, spent_s = began_s, 0.0
         spent_s += now_s - began_s
         self._spent[uid] = since_s, spent_s
-        if spent_s > self._within_s:
+        if spent_s > self._timeout_s and now_s >= self._patient_until_s:
             self._leave(uid)
 
     def _leave(self, uid: int) -> None:
@@ -175,7 +178,8 @@ class Manager:
     def __init__(self, uid: int, run: str, timeout_s: float) -> None:
         self.uid = uid
         self._path = f"{run}/systemd/private" if uid == SYSTEM else f"{run}/user/{uid}/systemd/private"
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
+        """For one call."""
         self._socket: socket.socket | None = None
         self._parser = Parser()
         self._serial = 0
@@ -196,7 +200,7 @@ class Manager:
         interface = f"{_NAME}.{kind}"
         unit_object = DBusAddress(object_path(unit), bus_name=_NAME, interface="org.freedesktop.DBus.Properties")
         found = {}
-        deadline_s = time.monotonic() + self._timeout_s
+        deadline_s = time.monotonic() + self.timeout_s
         for name in names:
             body = self._call(unit_object, "Get", "ss", (interface, name), deadline_s)
             try:
@@ -236,7 +240,7 @@ class Manager:
         self, to: DBusAddress, member: str, signature: str, body: tuple[Any, ...], deadline_s: float | None = None
     ) -> tuple[Any, ...]:
         if deadline_s is None:
-            deadline_s = time.monotonic() + self._timeout_s
+            deadline_s = time.monotonic() + self.timeout_s
         fresh = self._socket is None
         try:
             return self._exchange(to, member, signature, body, deadline_s)
