@@ -29,6 +29,8 @@ from smoothtask.config.paths import Paths
 from smoothtask.kernel import sched
 
 NOBODY = 65534
+ROUND_SLEEPS = 10
+"""More than any probe's start takes after it has made its file, with a measurement more."""
 STARTED: "list[subprocess.Popen[str]]" = []
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -92,6 +94,11 @@ def until(condition, seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def sleeps(pid: int) -> int:
+    """How often a process has given up the CPU to wait: each measurement of a probe begins with it."""
+    return psutil.Process(pid).num_ctx_switches().voluntary
 
 
 def needs_python_for_all() -> None:
@@ -282,18 +289,21 @@ def test_programs_run_as_the_person_who_called_sudo(place):
     stage = start_stage(python, "terminal", folder, "--uid", str(NOBODY), "--gid", str(NOBODY), env={**place, **paths})
     assert stage.stdin is not None
     assert stage.stdout is not None
-    assert set(json.loads(stage.stdout.readline())["probes"]) == {"frames", "audio", "typing", "start"}
+    started = json.loads(stage.stdout.readline())["probes"]
+    assert set(started) == {"frames", "audio", "typing", "start"}
     until(lambda: any("loads.py threads" in line for line in leftovers()))
     uids = set()
     for p in below(stage.pid):
         with contextlib.suppress(psutil.NoSuchProcess):
             uids.add(p.uids().effective)
     assert uids == {NOBODY}
-    time.sleep(3.0)  # each probe writes at its end what it has measured
+    asleep = {role: sleeps(pid) for role, pid in started.items()}
+    until(lambda: all(sleeps(pid) >= asleep[role] + ROUND_SLEEPS for role, pid in started.items()))
     stage.stdin.write("end\n")
     stage.stdin.flush()
     assert stage.stdout.readline() == "done\n"
-    assert all((folder / "work/out" / role).stat().st_size for role in ("frames", "audio", "typing"))
+    rows = {role: (folder / "work/out" / role).stat().st_size for role in started}
+    assert all(rows.values()), rows
     stage.communicate()
     assert stage.returncode == 0
 

@@ -14,7 +14,7 @@ import psutil
 
 from smoothtask.kernel import prctl
 
-GRACE_S = 2.0
+GRACE_S = 5.0
 """Between SIGTERM and SIGKILL."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from person.audio.servers import Heard, PipeWire, Session, session
+from person.audio.servers import LIMIT_S, Heard, PipeWire, Session, session
 from smoothtask.model.person import Direction, SourceHealth
 from smoothtask.person.audio.pipewire import open_pipewire
 from smoothtask.person.watcher import LostError
@@ -134,5 +134,6 @@ def test_a_server_that_dies_is_lost(pipewire: PipeWire, heard: Heard) -> None:
 
     with pytest.raises(LostError):
         heard.until(lambda: False)
+    pipewire.server.wait(LIMIT_S)  # it lets go of connections before it lets go of its socket
     with pytest.raises(OSError, match=r"refused|No such file"):
         open_pipewire(pipewire.socket, heard)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from person.audio.servers import Heard, Session, session, start_pulseaudio
+from person.audio.servers import LIMIT_S, Heard, Session, session, start_pulseaudio
 from smoothtask.model.person import Direction, SourceHealth
 from smoothtask.person.audio.pulse import open_pulse
 from smoothtask.person.watcher import LostError
@@ -55,5 +55,6 @@ def test_a_server_that_dies_is_lost(started: Session, heard: "tuple[Heard, subpr
     server.kill()
     with pytest.raises(LostError):
         listening.until(lambda: False)
+    server.wait(LIMIT_S)  # it lets go of connections before it lets go of its socket
     with pytest.raises((OSError, LostError)):
         open_pulse(started.home / "pulse/native", listening)
