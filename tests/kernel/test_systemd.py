@@ -20,7 +20,13 @@ Reply = Callable[[Message], bytes]
 
 
 class FakeManager:
-    """Answers D-Bus calls on a private socket, one connection after the other, in a thread."""
+    """Answers D-Bus calls on a private socket, one connection after the other, in a thread.
+
+    What it reads together with BEGIN it looks at when more comes, as sd-bus does.
+    """
+
+    late_s = 0.0
+    """It is kept waiting so long before it reads what a client says at first."""
 
     def __init__(self, path: Path, reply: Reply) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +52,7 @@ class FakeManager:
     def _talk(self, connection: socket.socket) -> None:
         hello = b""
         while b"BEGIN\r\n" not in hello:
+            time.sleep(self.late_s)
             data = connection.recv(1024)
             if not data:
                 return
@@ -55,10 +62,10 @@ class FakeManager:
             if b"NEGOTIATE_UNIX_FD" in data:
                 connection.sendall(b"AGREE_UNIX_FD\r\n")
         parser = Parser()
-        data = hello.partition(b"BEGIN\r\n")[2]
-        while data or (data := connection.recv(65536)):
-            parser.add_data(data)
-            data = b""
+        early = hello.partition(b"BEGIN\r\n")[2]
+        while data := connection.recv(65536):
+            parser.add_data(early + data)
+            early = b""
             while (message := parser.get_next_message()) is not None:
                 self.calls.append(message)
                 answer = self.reply(message)
@@ -192,6 +199,37 @@ def test_silence_is_an_error_in_time(start: Start) -> None:
             manager.properties("a.service", ["CPUWeight"])
     assert manager.properties("a.service", ["CPUWeight"]) == {"CPUWeight": 77}
     assert fake.connections == 3
+
+
+def test_a_manager_that_is_kept_waiting_gets_the_first_question(start: Start, tmp_path: Path) -> None:
+    """It had read it together with the greeting, and never answered."""
+    fake, _ = start(values)
+    fake.late_s = 0.2
+    with contextlib.closing(Manager(SYSTEM, str(tmp_path), 5.0)) as manager:
+        assert manager.properties("a.service", ["CPUWeight"]) == {"CPUWeight": 77}
+
+
+def test_a_manager_that_hangs_up_at_once_is_said(tmp_path: Path) -> None:
+    """Without waiting for an answer that cannot come."""
+    path = tmp_path / "systemd" / "private"
+    path.parent.mkdir()
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
+        contextlib.closing(Manager(SYSTEM, str(tmp_path), 60.0)) as manager,
+    ):
+        listener.bind(str(path))
+        listener.listen()
+
+        def hang_up() -> None:
+            connection, _ = listener.accept()
+            connection.recv(1024)
+            connection.close()
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        with pytest.raises(SilentError, match="closed the connection"):
+            manager.properties("a.service", ["CPUWeight"])
+        thread.join()
 
 
 HEADER = b"l\x02\x00\x01"

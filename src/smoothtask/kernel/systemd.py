@@ -287,12 +287,7 @@ class Manager:
             connection.settimeout(_left(deadline_s))
             connection.connect(self._path)
             self._check_owner(connection)
-            hello = Authenticator()
-            for data in hello:
-                _send(connection, data, deadline_s)
-                connection.settimeout(_left(deadline_s))
-                hello.feed(connection.recv(1024))
-            _send(connection, BEGIN, deadline_s)
+            _greet(connection, deadline_s)
         except AuthenticationError as error:
             connection.close()
             raise SilentError(f"{name_of(self.uid)} does not accept us: {error}") from error
@@ -335,6 +330,23 @@ def object_path(unit: str) -> str:
     digits = frozenset(b"0123456789")
     parts = (chr(c) if c in plain and (i or c not in digits) else f"_{c:02x}" for i, c in enumerate(data))
     return f"{_ADDRESS}/unit/{''.join(parts)}"
+
+
+def _greet(connection: socket.socket, deadline_s: float) -> None:
+    """Say who we are, with BEGIN behind it, as systemctl does. Raises AuthenticationError, EOFError, OSError.
+
+    What a manager reads together with BEGIN it forgets until more comes, and one that is kept waiting would read our
+    first question so (systemd's src/libsystemd/sd-bus/bus-socket.c).
+    """
+    hello = Authenticator()
+    for data in hello:
+        if data:
+            _send(connection, data + BEGIN, deadline_s)
+        connection.settimeout(_left(deadline_s))
+        answer = connection.recv(1024)
+        if not answer:
+            raise EOFError
+        hello.feed(answer)
 
 
 def _send(connection: socket.socket, data: bytes, deadline_s: float) -> None:
