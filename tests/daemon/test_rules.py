@@ -90,14 +90,20 @@ def personal_ids(rules: Rules) -> list[str]:
     return [r.id for own in rules.loaded.rules.personal.values() for r in own]
 
 
-def test_a_child_that_does_not_answer_keeps_nobody_waiting(rules: Rules, files: RuleFiles) -> None:
-    """It is stopped; ticks go on, and its answer is taken once it is there."""
-    engine: Any = Engine()
+def stop_the_reader(engine: Any, rules: Rules, files: RuleFiles) -> tuple[int, float]:
+    """There are new rules, and the child that is to read them stands still: its pid, and when it began."""
     (files.user / "a.yaml").write_text(rule("bar"))
     now_s = rules.looked_at_s + RULES_EVERY_S
     follow_files(engine, rules, now_s)
     (pid,) = rules.pids
     os.kill(pid, signal.SIGSTOP)
+    return pid, now_s
+
+
+def test_a_child_that_does_not_answer_keeps_nobody_waiting(rules: Rules, files: RuleFiles) -> None:
+    """It is stopped; ticks go on, and its answer is taken once it is there."""
+    engine: Any = Engine()
+    pid, now_s = stop_the_reader(engine, rules, files)
     for n in range(100):
         follow_files(engine, rules, now_s + n / 10)
     assert (ids(rules), engine.said) == (["foo"], [])
@@ -109,11 +115,7 @@ def test_a_child_that_does_not_answer_keeps_nobody_waiting(rules: Rules, files: 
 
 def test_a_child_that_never_answers_is_ended_and_another_tries(rules: Rules, files: RuleFiles) -> None:
     engine: Any = Engine()
-    (files.user / "a.yaml").write_text(rule("bar"))
-    now_s = rules.looked_at_s + RULES_EVERY_S
-    follow_files(engine, rules, now_s)
-    (pid,) = rules.pids
-    os.kill(pid, signal.SIGSTOP)
+    pid, now_s = stop_the_reader(engine, rules, files)
     assert rules._reading is not None
     assert rules._reading._child is not None
     rules._reading._child._until_s = 0.0

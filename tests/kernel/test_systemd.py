@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,41 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield begin
     for one in running:
         one.close()
+
+
+@dataclass
+class Slow:
+    """Managers whose every answer takes its time, on a clock of the test's own."""
+
+    managers: Managers
+    fake: FakeManager
+    """The one of uid 1000."""
+    now: float
+    answer_s: float
+
+
+StartSlow = Callable[..., Slow]
+
+
+@pytest.fixture
+def start_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartSlow]:
+    """The system's and that of uid 1000, each answer so many seconds late; one second is allowed."""
+    with contextlib.ExitStack() as closing:
+
+        def begin(answer_s: float, answer: Reply = ok) -> Slow:
+            def slowly(message: Message) -> bytes:
+                slow.now += slow.answer_s
+                return answer(message)
+
+            fakes = [FakeManager(tmp_path / where / "systemd" / "private", slowly) for where in (".", "user/1000")]
+            slow = Slow(Managers(str(tmp_path), 1.0), fakes[1], 1000.0, answer_s)
+            for one in (slow.managers, *fakes):
+                closing.callback(one.close)
+            monkeypatch.setattr(time, "monotonic", lambda: slow.now)
+            monkeypatch.setattr(Manager, "_check_owner", lambda *_: None)
+            return slow
+
+        yield begin
 
 
 def test_properties_are_read(start: Start) -> None:
@@ -361,106 +397,63 @@ def test_one_that_did_not_answer_is_left_in_peace(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("answer", [ok, lambda m: refusal(m, "x.y.AccessDenied", "no")], ids=["answer", "refusal"])
-def test_one_that_takes_its_time_is_left_in_peace(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Reply
-) -> None:
+def test_one_that_takes_its_time_is_left_in_peace(start_slow: StartSlow, answer: Reply) -> None:
     """Each answer comes in time, and together they would hold up whoever asks: longer each time, until it is quick."""
-    now, slowly_s = 1000.0, 0.9
-
-    def slowly(message: Message) -> bytes:
-        nonlocal now
-        now += slowly_s
-        return answer(message)
-
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    fake = FakeManager(tmp_path / "user" / "1000" / "systemd" / "private", slowly)
-    monkeypatch.setattr(Manager, "_check_owner", lambda *_: None)
-    managers = Managers(str(tmp_path), 1.0)
+    slow = start_slow(0.9, answer)
 
     def ask() -> None:
-        managers.set_properties(1000, "a.service", {"CPUWeight": 1})
+        slow.managers.set_properties(1000, "a.service", {"CPUWeight": 1})
 
     for pause_s in (10.0, 20.0, 40.0):
         for _ in range(2):
             with contextlib.suppress(ManagerError):
                 ask()
-        calls = len(fake.calls)
+        calls = len(slow.fake.calls)
         with pytest.raises(SilentError, match=f"asked again within {pause_s:.0f} s"):
             ask()
-        assert len(fake.calls) == calls
-        assert not managers.is_there(1000)
-        now += pause_s + 0.1
-    slowly_s = 0.0
+        assert len(slow.fake.calls) == calls
+        assert not slow.managers.is_there(1000)
+        slow.now += pause_s + 0.1
+    slow.answer_s = 0.0
     for _ in range(50):
         with contextlib.suppress(ManagerError):
             ask()
-        now += 1
-    slowly_s = 0.9
+        slow.now += 1
+    slow.answer_s = 0.9
     for _ in range(2):
         with contextlib.suppress(ManagerError):
             ask()
     with pytest.raises(SilentError, match="asked again within 10 s"):
         ask()
-    managers.close()
-    fake.close()
 
 
-@pytest.mark.parametrize("slowly_s", [0.2, 0.4])
-def test_who_is_slow_each_time_is_left_in_peace_longer_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slowly_s: float
-) -> None:
+@pytest.mark.parametrize("answer_s", [0.2, 0.4])
+def test_who_is_slow_each_time_is_left_in_peace_longer_each_time(start_slow: StartSlow, answer_s: float) -> None:
     """Though each first answer after a pause is quick enough by itself."""
-    now, pauses = 1000.0, []
-
-    def slowly(message: Message) -> bytes:
-        nonlocal now
-        now += slowly_s
-        return ok(message)
-
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    fake = FakeManager(tmp_path / "user" / "1000" / "systemd" / "private", slowly)
-    monkeypatch.setattr(Manager, "_check_owner", lambda *_: None)
-    managers = Managers(str(tmp_path), 1.0)
+    slow, pauses = start_slow(answer_s), []
     while len(pauses) < 3:
         with contextlib.suppress(ManagerError):
-            managers.set_properties(1000, "a.service", {"CPUWeight": 1})
-        if not managers.is_there(1000):
-            pauses.append(managers._failed[1000][1])
-            now += pauses[-1] + 0.1
+            slow.managers.set_properties(1000, "a.service", {"CPUWeight": 1})
+        if not slow.managers.is_there(1000):
+            pauses.append(slow.managers._failed[1000][1])
+            slow.now += pauses[-1] + 0.1
     assert pauses == [10.0, 20.0, 40.0]
-    managers.close()
-    fake.close()
 
 
-def test_who_puts_everything_back_is_patient_and_the_systems_manager_has_all_the_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_puts_everything_back_is_patient_and_the_systems_manager_has_all_the_time(start_slow: StartSlow) -> None:
     """Sixty units are 240 questions; what is not asked then stays in force."""
-    now = 1000.0
-
-    def slowly(message: Message) -> bytes:
-        nonlocal now
-        now += 0.02
-        return ok(message)
-
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    fakes = [FakeManager(tmp_path / where / "systemd" / "private", slowly) for where in (".", "user/1000")]
-    monkeypatch.setattr(Manager, "_check_owner", lambda *_: None)
-    managers = Managers(str(tmp_path), 1.0)
+    slow = start_slow(0.02)
 
     def ask(uid: int) -> None:
         for _ in range(240):
-            managers.set_properties(uid, "a.service", {"CPUWeight": 1})
+            slow.managers.set_properties(uid, "a.service", {"CPUWeight": 1})
 
     ask(SYSTEM)
     with pytest.raises(SilentError):
         ask(1000)
-    with managers.patient():
+    with slow.managers.patient():
         ask(1000)
-    assert managers.is_there(1000)
-    managers.close()
-    for fake in fakes:
-        fake.close()
+    assert slow.managers.is_there(1000)
 
 
 def test_who_puts_everything_back_waits_longer_for_one_answer_but_not_for_each(tmp_path: Path) -> None:
