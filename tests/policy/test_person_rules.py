@@ -119,12 +119,19 @@ def test_who_wakes_for_a_deadline_and_takes_next_to_nothing_goes_first() -> None
     paced = {"metrics": metrics(cpu=0.04, vcsw=200.0), "behaviour": Behaviour.STEADY}
     (decision,) = judge(group(**paced), contention=CONTENDED)
     assert (rule_of(decision), decision.wanted) == ("paced", INTERACTIVE)
+    (late,) = judge(group(**{**paced, "metrics": metrics(cpu=0.07, wait=0.06, vcsw=200.0)}), contention=CONTENDED)
+    assert rule_of(late) == "paced"
     assert "200 times a second" in decision.text
     assert rule_of(judge(group(**paced))[0]) == "default"
     for other in (
         {**paced, "metrics": metrics(cpu=0.04, vcsw=60.0)},  # a frame loop
-        {**paced, "metrics": metrics(cpu=0.08, wait=0.04, vcsw=200.0)},
+        {**paced, "metrics": metrics(cpu=0.12, vcsw=200.0)},
+        {**paced, "metrics": metrics(cpu=0.08, wait=0.24, vcsw=200.0)},  # may compute as soon as it is let
         {**paced, "metrics": replace(metrics(cpu=0.04, vcsw=200.0), processes=3)},
+        {
+            **paced,
+            "metrics": replace(metrics(cpu=0.04, vcsw=200.0), read_bps=0.8e6, write_bps=0.4e6),
+        },  # sleeps for a disk
         {**paced, "behaviour": Behaviour.QUIET},
         {**paced, "c": known("indexer", target=BACKGROUND)},
     ):

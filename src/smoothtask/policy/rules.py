@@ -28,9 +28,13 @@ HEAVY_IO_BPS = 50e6
 STILL_HEAVY_IO_BPS = 25e6
 """What is lowered moves less because of that: below this it is not heavy any more."""
 PACED_VCSW = 100.0
-"""Sleeps a second of each process, from which on nothing but a deadline explains them: sound's are 1 to 10 ms apart."""
+"""Sleeps a second of each process, from which on a deadline is what explains them: sound's are 1 to 10 ms apart."""
 PACED_USE = 0.1
 """Cores beyond which it takes from others what it gets first."""
+PACED_WANT = 0.3
+"""The same with the time for which it is kept waiting: who is late is to be helped, and not for computing more then."""
+PACED_IO_BPS = 1e6
+"""Bytes a second from and to disks, from which on it may sleep for the disk; recorded sound is less."""
 NOT_WHILE_SOMEBODY_WORKS = frozenset({"updater", "indexer", "backup", "maintenance"})
 """Tags of what can wait until the person has gone."""
 
@@ -267,7 +271,9 @@ def _keeps_pace(group: AppGroup) -> bool:
     return (
         group.behaviour is Behaviour.STEADY
         and m.vcsw >= PACED_VCSW * max(1, m.processes)
-        and m.cpu + m.wait <= PACED_USE
+        and m.cpu <= PACED_USE
+        and m.cpu + m.wait <= PACED_WANT
+        and m.read_bps + m.write_bps < PACED_IO_BPS
     )
 
 
