@@ -45,7 +45,7 @@ def test_off_counts_nothing_and_probes_nothing(ours: Ours) -> None:
     meters = ours._loop.engine.meters
     assert isinstance(meters, Meters)
     for _ in range(3):  # one a tick, as somebody waits
-        meters.follow(time.monotonic(), True)
+        meters.follow(time.monotonic(), watched=False, waits=True)
     if not meters.attached:
         pytest.skip("no BPF meters here")
     assert until(has_probe)
@@ -54,5 +54,5 @@ def test_off_counts_nothing_and_probes_nothing(ours: Ours) -> None:
     assert not has_probe()
     assert ours._pause(False) == "ok"
     assert until(has_probe)
-    meters.follow(time.monotonic(), True)
+    meters.follow(time.monotonic(), watched=True, waits=False)
     assert meters.attached  # it can again

@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smoothtask.collector.meters import LINGER_S, Choice, Meters
+from smoothtask.collector.meters import GLANCE_EVERY_S, GLANCE_S, LINGER_S, WHEN, Choice, Meters
 from smoothtask.kernel.libbpf import BpfUnavailable
 from smoothtask.kernel.meters_bpf import Kind
 from smoothtask.model.readings import Connections, Counted, Readings
 
 ONE = np.ones(1, np.int64)
 CONNECTIONS = Connections(ONE, ONE)
+NOBODY, WATCHED = {"watched": False, "waits": False}, {"watched": True, "waits": False}
+WAITS = {"watched": False, "waits": True}
 
 
 class FakeMeter:
@@ -69,13 +71,16 @@ def meters(tmp_path: Path, log: list[str], sources: dict[str, str], fails: dict[
     )
 
 
-def test_nothing_is_loaded_until_somebody_watches_or_waits_and_then_one_a_tick(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wanted", [WATCHED, WAITS])
+def test_nothing_is_loaded_until_somebody_watches_or_waits_and_then_one_a_tick(
+    tmp_path: Path, wanted: dict[str, bool]
+) -> None:
     log: list[str] = []
     kept = meters(tmp_path, log, {})
-    kept.follow(1.0, False)
+    kept.follow(1.0, **NOBODY)
     assert (log, kept.attached) == ([], False)
-    for now_s in (2.0, 3.0, 4.0, 5.0):
-        kept.follow(now_s, True)
+    for now_s in (2.0, 3.0, 4.0):
+        kept.follow(now_s, **wanted)
     assert log == [f"{n} {done}" for n in ("runqueue", "block", "network") for done in ("loaded", "attached")]
 
 
@@ -83,15 +88,48 @@ def test_they_are_detached_a_while_after_the_last_wish_and_attached_again_withou
     log: list[str] = []
     kept = meters(tmp_path, log, {})
     for now_s in (1.0, 2.0, 3.0):
-        kept.follow(now_s, True)
-    kept.follow(3.0 + LINGER_S - 0.1, False)
+        kept.follow(now_s, **WATCHED)
+    kept.follow(3.0 + LINGER_S - 0.1, **NOBODY)
     assert kept.attached
-    kept.follow(3.0 + LINGER_S, False)
+    kept.follow(3.0 + LINGER_S, **NOBODY)
     assert not kept.attached
     assert log[6:] == ["runqueue detached", "block detached", "network detached"]
     assert kept.read(20.0, False) == Readings()
-    kept.follow(30.0, True)
+    kept.follow(30.0, **WATCHED)
     assert log[9:] == ["runqueue attached"]
+
+
+@pytest.mark.parametrize("tick_s", [0.5, 1.0, 7.0])
+def test_while_somebody_waits_they_glance_at_what_happens_and_leave_the_programs_in_peace(
+    tmp_path: Path, tick_s: float
+) -> None:
+    """However rare the ticks are, each meter counts in each glance, from one tick to the next at least."""
+    kept = meters(tmp_path, [], {})
+    seen: list[Readings] = []
+    attached_s, now_s = 0.0, 100.0
+    while now_s < 100.0 + 20 * GLANCE_EVERY_S:
+        seen.append(kept.read(now_s, False))
+        kept.follow(now_s, **WAITS)
+        attached_s += tick_s * kept.attached
+        now_s += tick_s
+    for field in ("run_queue", "block_io", "traffic"):
+        assert sum(getattr(r, field) is not None for r in seen) >= 10
+    assert attached_s <= 20 * max(GLANCE_S + tick_s, 3 * tick_s)
+
+
+def test_who_comes_to_watch_in_a_glance_sees_on_and_who_leaves_is_followed_by_none_before_its_time(
+    tmp_path: Path,
+) -> None:
+    kept = meters(tmp_path, [], {})
+    kept.follow(0.0, **WAITS)
+    for now_s in (1.0, 2.0, 5.0):
+        kept.follow(now_s, watched=True, waits=True)
+    kept.follow(5.0 + LINGER_S - 0.1, **WAITS)
+    assert kept.attached
+    kept.follow(5.0 + LINGER_S, **WAITS)
+    assert not kept.attached
+    kept.follow(GLANCE_EVERY_S, **WAITS)
+    assert kept.attached
 
 
 @pytest.mark.parametrize("failing", ["load", "attach", "read"])
@@ -100,13 +138,13 @@ def test_one_that_fails_is_given_up_with_the_reason_and_the_others_go_on(tmp_pat
     kept = meters(tmp_path, [], sources, {"block": failing})
     for now_s in (1.0, 2.0, 3.0, 4.0):
         kept.read(now_s, True)
-        kept.follow(now_s, True)
+        kept.follow(now_s, **WATCHED)
     said = kept.read(5.0, True)
     assert said.block_io is None
     assert said.run_queue is not None
     assert said.traffic is not None
     assert sources["disk delays"].startswith("absent (")
-    assert sources["run-queue delays"] == "bpf, while somebody watches or waits"
+    assert sources["run-queue delays"] == f"bpf, {WHEN}"
 
 
 def test_connections_are_counted_for_those_who_watch_every_few_seconds(tmp_path: Path) -> None:
@@ -118,7 +156,7 @@ def test_connections_are_counted_for_those_who_watch_every_few_seconds(tmp_path:
     assert sockets.reads == 1
     kept.read(7.0, True)
     assert sockets.reads == 2
-    kept.follow(20.0, False)
+    kept.follow(20.0, **NOBODY)
     assert sockets.reads == -1, "unloaded"
 
 
@@ -147,7 +185,7 @@ def test_what_is_switched_off_is_never_opened(tmp_path: Path) -> None:
     sources: dict[str, str] = {}
     off = Choice(run_queue=False, block_io=False, network=False, energy=False)
     kept = Meters(off, sources, open_meter=lambda k: FakeMeter(log, k), open_sockets=FakeSockets, root=tmp_path)
-    kept.follow(1.0, True)
+    kept.follow(1.0, **WATCHED)
     assert kept.read(2.0, True) == Readings()
     assert log == []
     assert set(sources.values()) == {"off (as configured)"}

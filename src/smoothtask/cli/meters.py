@@ -38,6 +38,7 @@ def findings(m: Machine) -> Iterator[Finding]:
 
 
 def _tried(m: Machine, name: str, kind: "Kind", load: Callable[[], None], event: str, without: str) -> Finding:
+    from smoothtask.collector.meters import WHEN  # noqa: PLC0415 (loads libbpf)
     from smoothtask.kernel.libbpf import BpfUnavailable, statistics  # noqa: PLC0415
     from smoothtask.kernel.meters_bpf import BpfMeter  # noqa: PLC0415
 
@@ -56,7 +57,7 @@ def _tried(m: Machine, name: str, kind: "Kind", load: Callable[[], None], event:
     except (BpfUnavailable, OSError) as error:
         return Finding(name, State.REFUSED if m.uid else State.ABSENT, str(error), without, REMEDY)
     cost = f"{spent_ns / runs:.0f} ns a {event}, measured over {runs}" if runs else "nothing of the kind happened"
-    return Finding(name, State.WORKS, f"BPF, while somebody watches or waits: {cost}")
+    return Finding(name, State.WORKS, f"BPF, {WHEN}: {cost}")
 
 
 def _switches() -> None:

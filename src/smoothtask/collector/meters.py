@@ -1,4 +1,4 @@
-"""The deeper meters: each where it works, attached only while somebody watches or waits."""
+"""The deeper meters: each where it works, attached while somebody watches, and now and then while somebody waits."""
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
@@ -12,11 +12,13 @@ from smoothtask.kernel.powercap import joules_between, read_energy
 from smoothtask.model.readings import Connections, Counted, Readings
 
 LINGER_S = 10.0
-"""A meter stays attached this long after the last wish: contention comes and goes."""
+"""A meter stays attached this long after the last look: whoever comes back soon finds it."""
+GLANCE_S, GLANCE_EVERY_S = 3.0, 30.0
+"""While somebody waits, but nobody watches: counting each switch and each request costs a disk's programs up to 6 %."""
 CONNECTIONS_EVERY_S = 5.0
 FALLBACK_EVERY_S = 15.0
 """The same from /proc, which costs a look at every open file of every process."""
-WHEN = "while somebody watches or waits"
+WHEN = f"while somebody watches; {GLANCE_S:g} of {GLANCE_EVERY_S:g} s while somebody waits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ class Meters:
         sources["connections"] = "while somebody watches" if choice.network else "off (as configured)"
         self._root, self._energy = root, read_energy(root) if choice.energy else ()
         sources["energy"] = "RAPL" if self._energy else "absent (no RAPL)" if choice.energy else "off (as configured)"
-        self._wanted_at_s = float("-inf")
+        self._wanted_until_s = float("-inf")
+        self._next_glance_s = float("-inf")
 
     @property
     def attached(self) -> bool:
@@ -160,14 +163,21 @@ class Meters:
             self._connections_due_s = now_s + self._connections_every_s
         return Readings(**counted, connections=self._connections if watched else None, joules=self._read_joules())
 
-    def follow(self, now_s: float, wanted: bool) -> None:
-        """Attach what is *wanted*, one a tick: loading one costs 15 to 40 ms of CPU. Detach what is not any more."""
-        if wanted:
-            self._wanted_at_s = now_s
-            kept = next((k for k in self._kept.values() if k.is_wanting), None)
-            if kept is not None:
-                kept.attach()
-        elif now_s - self._wanted_at_s >= LINGER_S:
+    def follow(self, now_s: float, *, watched: bool, waits: bool) -> None:
+        """Attach what is wanted, one a tick: loading one costs 15 to 40 ms of CPU. Detach what is not any more.
+
+        *watched*: somebody looks; *waits*: there is contention.
+        """
+        if watched:
+            self._wanted_until_s = now_s + LINGER_S
+        elif waits and now_s >= self._next_glance_s:
+            self._next_glance_s = now_s + GLANCE_EVERY_S
+            self._wanted_until_s = max(self._wanted_until_s, now_s + GLANCE_S)
+        missing = next((k for k in self._kept.values() if k.is_wanting), None)
+        if now_s < self._wanted_until_s or (self.attached and missing is not None):  # a glance is at all of them
+            if missing is not None:
+                missing.attach()
+        else:
             self.detach()
 
     def detach(self) -> None:

@@ -307,7 +307,7 @@ class Ranker(Section):
 
 
 class Meters(Section):
-    """Deeper measures, counted only while somebody watches or waits."""
+    """Deeper measures, counted while somebody watches, and now and then while somebody waits."""
 
     run_queue: bool = True
     """Delays in the run queue as percentiles; without them there are means."""

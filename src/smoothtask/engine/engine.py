@@ -80,7 +80,7 @@ class MeterSource(Protocol):
         """What those that run counted since the tick before."""
         ...
 
-    def follow(self, now_s: float, wanted: bool) -> None:
+    def follow(self, now_s: float, *, watched: bool, waits: bool) -> None:
         """Begin or stop to count."""
         ...
 
@@ -92,7 +92,7 @@ class NoMeters:
         """See `MeterSource`."""
         return NO_READINGS
 
-    def follow(self, now_s: float, wanted: bool) -> None:
+    def follow(self, now_s: float, *, watched: bool, waits: bool) -> None:
         """See `MeterSource`."""
 
 
@@ -200,7 +200,8 @@ class Engine:
             sample.elapsed_s,
             now_s,
         )
-        self.meters.follow(now_s, not first and (watched or contention.active))
+        if not first:
+            self.meters.follow(now_s, watched=watched, waits=contention.active)
         self.sample = sample
         self.frame = self._frame(sample, groups, row_groups, contention, decisions, cpu_before, interval_s)
         self.record(self.frame)
