@@ -28,6 +28,7 @@ class Turning:
 
     def __init__(self) -> None:
         self.mono_s, self.boot_s, self.wall_s = BOOTED_S, BOOTED_S, 1_800_000_000.0
+        self.own_cpu_s = 0.0
         parts: dict[str, Any] = {
             "sampler": Sampler(
                 SimpleNamespace(name="procfs", read=self._tasks, close=lambda: None),
@@ -44,7 +45,7 @@ class Turning:
                 lambda: int(self.mono_s * SECOND_NS),
                 lambda: int(self.boot_s * SECOND_NS),
                 lambda: self.wall_s,
-                lambda: 0,
+                lambda: int(self.own_cpu_s * SECOND_NS),
             ),
         }
         self.engine = Engine(**parts, record=lambda _frame: None)
@@ -85,3 +86,17 @@ def test_a_machine_that_slept_goes_on_where_it_was() -> None:
     assert group.behaviour_s == pytest.approx(was.behaviour_s + 1)
     assert group.started_s == pytest.approx(was.started_s + 1 + 8 * 3600)
     assert after.contention.since_s <= before.contention.since_s + 1
+
+
+def test_what_we_cost_is_a_mean_from_the_start_on_and_later_of_about_a_minute() -> None:
+    """The first second, in which a screen is made, does not count for forty."""
+    turning = Turning()
+    turning.turn()
+    told = []
+    for n in range(600):
+        turning.own_cpu_s += 0.6 if n == 0 else 0.01
+        told.append(turning.turn().cost.cpu_pct)
+    assert told[0] == pytest.approx(60, abs=0.01)
+    assert told[39] == pytest.approx((60 + 39) / 40, abs=0.01)
+    assert told[59] == pytest.approx((60 + 59) / 60, abs=0.01)
+    assert told[-1] == pytest.approx(1.0, abs=0.01)

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 SECOND_NS = 1_000_000_000
 EVENTS = 50
+COST_S = 60.0
+"""What our own CPU is an average over."""
 
 
 class Hands(Protocol):
@@ -165,6 +167,8 @@ class Engine:
     _seq: int = 0
     _cost_cpu_ns: int = 0
     _cost_pct: float = 0.0
+    _cost_s: float = 0.0
+    """Over how long, up to COST_S."""
     changed_class_s: float = float("-inf")
     """CLOCK_MONOTONIC of the last change of a class: the pace follows it."""
 
@@ -431,9 +435,8 @@ class Engine:
         cpu_now = self.clock.cpu_ns()
         if elapsed_s > 0:
             share = 100 * (cpu_now - self._cost_cpu_ns) / SECOND_NS / elapsed_s
-            # An average over about a minute.
-            weight = min(1.0, elapsed_s / 60) if self._cost_pct else 1.0
-            self._cost_pct += weight * (share - self._cost_pct)
+            self._cost_s = min(COST_S, self._cost_s + elapsed_s)
+            self._cost_pct += min(1.0, elapsed_s / self._cost_s) * (share - self._cost_pct)
         self._cost_cpu_ns = cpu_now
         return SelfCost(
             cpu_pct=round(self._cost_pct, 3),
