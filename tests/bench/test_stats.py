@@ -235,3 +235,16 @@ def test_by_chance_alone_hardly_ever_one_of_many_is_sure():
         found = [share_change(*([block(chance, 30.0, 6.0) for _ in range(4)] for _ in range(2))) for _ in range(8)]
         wrong += any(surely([one.p for one in found]))
     assert wrong / tries <= 0.06
+
+
+@pytest.mark.parametrize(("rounds", "held_pct"), [(4, 79), (6, 86)])
+def test_why_intervals_are_no_bootstrap(rounds: int, held_pct: int) -> None:
+    """Percentiles of resampled means, of rounds that scatter normally around 0: they hold it too rarely."""
+    random = np.random.default_rng(1)
+    held = 0
+    for _ in range(2000):
+        numbers = random.normal(size=rounds)
+        means = numbers[random.integers(0, rounds, (500, rounds))].mean(axis=1)
+        low, high = np.percentile(means, (2.5, 97.5))
+        held += int(low <= 0 <= high)
+    assert held / 20 == pytest.approx(held_pct, abs=3)
